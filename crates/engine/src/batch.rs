@@ -1,0 +1,241 @@
+//! A batch: user columns as an Arrow `RecordBatch`, and beside them the time and origin of each row.
+//!
+//! Rows that are dropped on the way (by a filter, say) still move time: [`RowClock`] keeps what they would have done to
+//! the watermark with the next row that is left, so that dropping rows never changes what is late.
+
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, BooleanArray, Int64Array, RecordBatch, UInt32Array, UInt64Array};
+use arrow::compute::{self, TakeOptions};
+use arrow::datatypes::SchemaRef;
+
+use crate::ids::{InputId, Offset, Origin};
+use crate::time::{Millis, Watermark};
+
+/// Rows that travel together between two operators. All arrays have the same length, which may be zero: a batch
+/// without rows carries time only.
+#[derive(Debug, Clone)]
+pub struct Batch {
+    /// The columns, hidden system columns included, in the order of the edge's schema.
+    pub rows: RecordBatch,
+    /// Time and origin of each row.
+    pub meta: RowMeta,
+}
+
+/// What every row carries beside its columns.
+#[derive(Debug, Clone)]
+pub struct RowMeta {
+    /// The input that all rows of the batch came by.
+    pub input: InputId,
+    /// Event time in milliseconds, never null.
+    pub event_time: Int64Array,
+    /// Where each row was read first.
+    pub origin: RowOrigin,
+    /// The offset at which each row was read first, never null. Rows made from one row share its offset.
+    pub offset: Int64Array,
+    /// How the rows move time.
+    pub clock: RowClock,
+    /// Index of the row in the batch that entered the task, kept only where a merge needs it to restore the order.
+    pub position: Option<UInt32Array>,
+    /// Rows that retract an earlier result: a message with a key and no value. `None` where there are none.
+    pub tombstone: Option<BooleanArray>,
+}
+
+/// The origins of a batch's rows: one for all, or one each (behind a repartition or a window).
+#[derive(Debug, Clone)]
+pub enum RowOrigin {
+    /// All rows were read from one source partition.
+    One(Origin),
+    /// One [`Origin`] a row.
+    Each(UInt64Array),
+}
+
+impl RowOrigin {
+    /// The origin of row `row`.
+    pub fn at(&self, row: usize) -> Origin {
+        match self {
+            RowOrigin::One(origin) => *origin,
+            RowOrigin::Each(origins) => Origin(origins.value(row)),
+        }
+    }
+}
+
+/// How the rows of a batch move W_i of their input. In order: for each row, first `before` of the row, then, if its
+/// group key is not null, what the row itself says (`own`); after the last row, `after`.
+#[derive(Debug, Clone)]
+pub struct RowClock {
+    /// Watermarks to apply before each row: those of rows that were dropped since the row before. Not a running
+    /// maximum. [`Watermark::UNKNOWN`] where there is nothing; `None` where that is so for all rows.
+    pub before: Option<Int64Array>,
+    /// What a row itself says.
+    pub own: OwnTime,
+    /// A watermark to apply after the last row; [`Watermark::UNKNOWN`] for none.
+    pub after: Watermark,
+}
+
+/// What a row's own event time says about its input.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OwnTime {
+    /// W_i reaches the row's event time less this span (the source's `out_of_order`).
+    Less(Millis),
+    /// Nothing: behind a repartition the sender has said it in `before`; results of a window move time by `after`.
+    Silent,
+}
+
+impl RowClock {
+    /// The clock of rows of which none has been dropped.
+    pub fn new(own: OwnTime) -> RowClock {
+        RowClock { before: None, own, after: Watermark::UNKNOWN }
+    }
+
+    /// The watermark to apply before row `row`.
+    pub fn before(&self, row: usize) -> Watermark {
+        self.before.as_ref().map_or(Watermark::UNKNOWN, |before| Watermark(before.value(row)))
+    }
+
+    /// The watermark that a row with a group key and event time `t` itself stands for.
+    pub fn own(&self, t: i64) -> Watermark {
+        match self.own {
+            OwnTime::Less(span) => Watermark::behind(Millis(t), span),
+            OwnTime::Silent => Watermark::UNKNOWN,
+        }
+    }
+}
+
+impl Batch {
+    /// A batch without rows that only says that `input` has reached `after`.
+    pub fn time_only(schema: SchemaRef, input: InputId, after: Watermark) -> Batch {
+        Batch {
+            rows: RecordBatch::new_empty(schema),
+            meta: RowMeta {
+                input,
+                event_time: Int64Array::from(Vec::<i64>::new()),
+                origin: RowOrigin::One(Origin::default()),
+                offset: Int64Array::from(Vec::<i64>::new()),
+                clock: RowClock { before: None, own: OwnTime::Silent, after },
+                position: None,
+                tombstone: None,
+            },
+        }
+    }
+
+    /// Number of rows.
+    pub fn len(&self) -> usize {
+        self.rows.num_rows()
+    }
+
+    /// Whether the batch carries time only.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Whether the batch has neither rows nor anything to say about time.
+    pub fn says_nothing(&self) -> bool {
+        self.is_empty() && !self.meta.clock.after.is_known()
+    }
+
+    /// The order of row `row` among rows of equal event time: (topic, partition), offset.
+    pub fn order(&self, row: usize) -> (Origin, Offset) {
+        (self.meta.origin.at(row), Offset(self.meta.offset.value(row)))
+    }
+
+    /// Whether row `row` retracts an earlier result.
+    pub fn is_tombstone(&self, row: usize) -> bool {
+        self.meta.tombstone.as_ref().is_some_and(|tombstone| tombstone.value(row))
+    }
+
+    /// The same rows and times under other columns.
+    ///
+    /// # Panics
+    /// If `rows` has another number of rows: an operator's mistake, never the data's.
+    pub fn with_rows(&self, rows: RecordBatch) -> Batch {
+        assert_eq!(rows.num_rows(), self.len(), "columns of another batch");
+        Batch { rows, meta: self.meta.clone() }
+    }
+
+    /// The rows for which `keep` is true (null counts as false). Those dropped leave their time behind.
+    pub fn filter(&self, keep: &BooleanArray) -> Batch {
+        assert_eq!(keep.len(), self.len(), "a selection of another batch");
+        let kept = keep.true_count();
+        if kept == self.len() {
+            return self.clone();
+        }
+        let indices = UInt32Array::from_iter_values(
+            (0..keep.len()).filter(|&row| keep.is_valid(row) && keep.value(row)).map(|row| row as u32),
+        );
+        self.take(&indices)
+    }
+
+    /// The rows at `indices`, which must ascend (a row may stand several times, as behind unnest). Rows that are left
+    /// out leave their time behind with the next row that is taken, or at the end.
+    pub fn take(&self, indices: &UInt32Array) -> Batch {
+        let columns = self.rows.columns().iter().map(|column| take_array(column.as_ref(), indices)).collect::<Vec<_>>();
+        let options = arrow::array::RecordBatchOptions::new().with_row_count(Some(indices.len()));
+        let rows = RecordBatch::try_new_with_options(self.rows.schema(), columns, &options)
+            .expect("taken columns keep their types");
+        Batch { rows, meta: self.meta.take(indices) }
+    }
+}
+
+impl RowMeta {
+    /// The meta of the rows at `indices`, which must ascend; see [`Batch::take`].
+    pub fn take(&self, indices: &UInt32Array) -> RowMeta {
+        RowMeta {
+            input: self.input,
+            event_time: take_as(&self.event_time, indices),
+            origin: match &self.origin {
+                RowOrigin::One(origin) => RowOrigin::One(*origin),
+                RowOrigin::Each(origins) => RowOrigin::Each(take_as(origins, indices)),
+            },
+            offset: take_as(&self.offset, indices),
+            clock: self.clock_of(indices),
+            position: self.position.as_ref().map(|position| take_as(position, indices)),
+            tombstone: self.tombstone.as_ref().map(|tombstone| take_as(tombstone, indices)),
+        }
+    }
+
+    /// The clock of the rows at `indices`: each takes over the times of the rows left out before it.
+    fn clock_of(&self, indices: &UInt32Array) -> RowClock {
+        let rows = self.event_time.len();
+        let times = self.event_time.values();
+        let mut before = Vec::with_capacity(indices.len());
+        let mut left_out = i64::MIN;
+        let mut next = 0;
+        for &index in indices.values() {
+            let index = index as usize;
+            debug_assert!(index + 1 >= next, "indices must ascend");
+            for row in next..index {
+                left_out = left_out.max(self.clock.before(row).0).max(self.clock.own(times[row]).0);
+            }
+            if index >= next {
+                left_out = left_out.max(self.clock.before(index).0);
+            }
+            before.push(left_out);
+            left_out = i64::MIN;
+            next = next.max(index + 1);
+        }
+        for row in next..rows {
+            left_out = left_out.max(self.clock.before(row).0).max(self.clock.own(times[row]).0);
+        }
+        let any = before.iter().any(|&w| w != i64::MIN);
+        RowClock {
+            before: any.then(|| Int64Array::from(before)),
+            own: self.clock.own,
+            after: self.clock.after.max(Watermark(left_out)),
+        }
+    }
+}
+
+fn take_array(values: &dyn Array, indices: &UInt32Array) -> ArrayRef {
+    compute::take(values, indices, Some(TakeOptions { check_bounds: false })).expect("indices lie within the batch")
+}
+
+fn take_as<T: Array + Clone + 'static>(values: &T, indices: &UInt32Array) -> T {
+    let taken = take_array(values, indices);
+    taken.as_any().downcast_ref::<T>().cloned().expect("take keeps the type")
+}
+
+/// A column of the batch by its index, shared.
+pub fn column(batch: &Batch, index: usize) -> ArrayRef {
+    Arc::clone(batch.rows.column(index))
+}

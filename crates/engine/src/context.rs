@@ -1,0 +1,174 @@
+//! What an operator may do to the world while it runs: emit, reject, count. It has no other way out.
+
+use crate::batch::Batch;
+use crate::error::{RecordError, Rejected, RowFault, TaskError};
+use crate::ids::{ExchangeId, SinkId};
+use crate::ledger::Ledger;
+use crate::operator::Signal;
+use arrow::array::ArrayRef;
+
+/// What a node sends to the nodes behind it.
+#[derive(Debug, Clone)]
+pub enum Item {
+    /// Rows and time.
+    Batch(Batch),
+    /// A signal.
+    Signal(Signal),
+}
+
+/// What leaves the task.
+#[derive(Debug)]
+pub enum Effect {
+    /// Rows for a sink, in the order in which they are to stand in each partition.
+    Output(Output),
+    /// Rows or time for one partition of a repartition topic.
+    Exchange(ExchangeOutput),
+    /// A record for the dead-letter topic.
+    DeadLetter(Rejected),
+}
+
+/// Rows for a sink.
+#[derive(Debug)]
+pub struct Output {
+    /// The sink.
+    pub sink: SinkId,
+    /// The rows; the sink writes the columns that are not hidden.
+    pub batch: Batch,
+    /// Headers by name: a string column with one value a row, null for none.
+    pub headers: Vec<(String, ArrayRef)>,
+}
+
+/// Rows of one partition of a repartition.
+#[derive(Debug)]
+pub struct ExchangeOutput {
+    /// The repartition.
+    pub exchange: ExchangeId,
+    /// To which partition of its topic.
+    pub partition: crate::ids::PartitionId,
+    /// The rows (perhaps none), with the sender's W at each row in `clock.before` and at its end in `clock.after`.
+    pub batch: Batch,
+    /// Whether every input of the sender is idle.
+    pub idle: bool,
+}
+
+/// What happens to a record that fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnError {
+    /// The task stops.
+    Fail,
+    /// It is counted and dropped.
+    Skip,
+    /// It is counted and leaves as [`Effect::DeadLetter`].
+    DeadLetter,
+}
+
+/// One node's view of the task while it runs.
+pub struct Context<'a> {
+    pub(crate) step: &'a str,
+    pub(crate) on_error: OnError,
+    pub(crate) ledger: &'a mut Ledger,
+    /// (output port, item), in order.
+    pub(crate) outbox: &'a mut Vec<(usize, Item)>,
+    pub(crate) effects: &'a mut Vec<Effect>,
+}
+
+impl<'a> Context<'a> {
+    /// A context for one call of one node. `outbox` receives (output port, item) in order of emission.
+    pub fn new(
+        step: &'a str,
+        on_error: OnError,
+        ledger: &'a mut Ledger,
+        outbox: &'a mut Vec<(usize, Item)>,
+        effects: &'a mut Vec<Effect>,
+    ) -> Context<'a> {
+        Context { step, on_error, ledger, outbox, effects }
+    }
+
+    /// The name of the running step, for messages.
+    pub fn step(&self) -> &'a str {
+        self.step
+    }
+
+    /// The node's counts. `rows_in` and `rows_out` are kept by the task and by [`emit`](Self::emit); the operator
+    /// keeps the others.
+    pub fn ledger(&mut self) -> &mut Ledger {
+        self.ledger
+    }
+
+    /// Sends a batch to every node behind this one. A batch that says nothing is dropped.
+    pub fn emit(&mut self, batch: Batch) {
+        self.emit_to(0, batch);
+    }
+
+    /// Sends a batch by output `output` (a branch's arm).
+    pub fn emit_to(&mut self, output: usize, batch: Batch) {
+        if batch.says_nothing() {
+            return;
+        }
+        self.ledger.rows_out += batch.len() as u64;
+        self.outbox.push((output, Item::Batch(batch)));
+    }
+
+    /// Sends a signal by every output.
+    pub fn signal(&mut self, signal: Signal) {
+        self.outbox.push((usize::MAX, Item::Signal(signal)));
+    }
+
+    /// Hands something out of the task.
+    pub fn effect(&mut self, effect: Effect) {
+        self.effects.push(effect);
+    }
+
+    /// Gives rows of `batch` to `on_error` and counts them as `errors`. The caller takes them out of the batch.
+    ///
+    /// # Errors
+    /// With `on_error: fail`, the first fault as [`TaskError::RecordFailed`].
+    pub fn reject(&mut self, batch: &Batch, faults: &[RowFault]) -> Result<(), TaskError> {
+        for fault in faults {
+            let rejected = Rejected {
+                step: self.step.to_owned(),
+                error: fault.error.clone(),
+                origin: batch.meta.origin.at(fault.row),
+                offset: crate::ids::Offset(batch.meta.offset.value(fault.row)),
+                row: Some(batch.rows.slice(fault.row, 1)),
+            };
+            self.ledger.errors += 1;
+            self.send_to_on_error(rejected)?;
+        }
+        Ok(())
+    }
+
+    /// Gives a result row that could not be computed (an aggregate out of range) to `on_error`, counted as
+    /// `result_errors`. `row` is one row that says which result it is: group key and window bounds.
+    ///
+    /// # Errors
+    /// With `on_error: fail`, the fault as [`TaskError::RecordFailed`].
+    pub fn reject_result(&mut self, row: arrow::array::RecordBatch, error: RecordError) -> Result<(), TaskError> {
+        self.ledger.result_errors += 1;
+        self.send_to_on_error(Rejected {
+            step: self.step.to_owned(),
+            error,
+            origin: crate::ids::Origin::default(),
+            offset: crate::ids::Offset(-1),
+            row: Some(row),
+        })
+    }
+
+    /// Gives a record that has no row yet (it did not decode) to `on_error`, counted as `errors`.
+    ///
+    /// # Errors
+    /// With `on_error: fail`, the record as [`TaskError::RecordFailed`].
+    pub fn reject_record(&mut self, rejected: Rejected) -> Result<(), TaskError> {
+        self.ledger.errors += 1;
+        self.send_to_on_error(rejected)
+    }
+
+    fn send_to_on_error(&mut self, rejected: Rejected) -> Result<(), TaskError> {
+        match self.on_error {
+            OnError::Fail => return Err(TaskError::RecordFailed(Box::new(rejected))),
+            OnError::Skip => {}
+            OnError::DeadLetter => self.effects.push(Effect::DeadLetter(rejected)),
+        }
+        Ok(())
+    }
+}

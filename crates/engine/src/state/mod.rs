@@ -1,0 +1,101 @@
+//! State as the world outside sees it: deltas for the changelog, pages for the state store.
+//!
+//! Hot state is dense columns. Its unit is the page: the rows of one pane (a window start, or a bucket of time) whose
+//! group key hashes into one bucket. What stands in a page is the operator's business; outside it is an opaque
+//! `RecordBatch`.
+
+use arrow::array::RecordBatch;
+
+use crate::error::TaskError;
+
+/// Which page of a store: a pane and a bucket of key hashes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PageId {
+    /// The pane: for windows its start in milliseconds; 0 where state has no time.
+    pub pane: i64,
+    /// The bucket of the group key's hash within the pane.
+    pub bucket: u32,
+}
+
+/// A page as it is to be stored.
+#[derive(Debug, Clone)]
+pub struct PageImage {
+    /// Which page.
+    pub id: PageId,
+    /// Its rows; `None` when the page is gone.
+    pub rows: Option<RecordBatch>,
+}
+
+/// What one epoch changed in one store: the content of its changelog frames.
+#[derive(Debug, Clone, Default)]
+pub struct Delta {
+    /// The operator's scalars (clock, counters), when they changed; replaces what was there.
+    pub scalars: Option<Vec<u8>>,
+    /// Panes that are gone whole; to be applied before `rows`.
+    pub dropped_panes: Vec<i64>,
+    /// Rows inserted, replaced or deleted, in a fixed order.
+    pub rows: Vec<RecordBatch>,
+}
+
+impl Delta {
+    /// Whether the epoch changed nothing.
+    pub fn is_empty(&self) -> bool {
+        self.scalars.is_none() && self.dropped_panes.is_empty() && self.rows.is_empty()
+    }
+}
+
+/// An operator's state, as the runtime handles it.
+///
+/// A state is rebuilt by [`load_scalars`](Self::load_scalars) and [`load_page`](Self::load_page) for what the store had, then
+/// [`apply`](Self::apply) for every later delta of the changelog, in order. Applying a delta twice is harmless.
+pub trait StateHandle {
+    /// What changed since the last call, and forgets that it changed. Two runs over the same input, cut into the same
+    /// epochs, give equal deltas.
+    ///
+    /// # Errors
+    /// If a value of state cannot be put into columns.
+    fn take_delta(&mut self) -> Result<Delta, TaskError>;
+
+    /// Applies a delta read from the changelog.
+    ///
+    /// # Errors
+    /// If the delta is not of this operator's shape.
+    fn apply(&mut self, delta: Delta) -> Result<(), TaskError>;
+
+    /// The operator's scalars as they stand.
+    fn scalars(&self) -> Vec<u8>;
+
+    /// Restores scalars read from the store.
+    ///
+    /// # Errors
+    /// If they are not of this operator's shape.
+    fn load_scalars(&mut self, scalars: &[u8]) -> Result<(), TaskError>;
+
+    /// The pages changed since the last call, whole, and forgets that they changed. To be called only right after a
+    /// commit, when memory is what was committed.
+    ///
+    /// # Errors
+    /// If a value of state cannot be put into columns.
+    fn take_dirty_pages(&mut self) -> Result<Vec<PageImage>, TaskError>;
+
+    /// Restores a page read from the store.
+    ///
+    /// # Errors
+    /// If its rows are not of this operator's shape.
+    fn load_page(&mut self, id: PageId, rows: RecordBatch) -> Result<(), TaskError>;
+
+    /// All pages in memory, in order.
+    fn page_ids(&self) -> Vec<PageId>;
+
+    /// One page as it stands.
+    ///
+    /// # Errors
+    /// If a value of state cannot be put into columns.
+    fn page(&self, id: PageId) -> Result<PageImage, TaskError>;
+
+    /// Rows of input that open state still remembers.
+    fn held_rows(&self) -> u64;
+
+    /// Bytes of memory that the state takes, estimated.
+    fn memory_bytes(&self) -> usize;
+}
