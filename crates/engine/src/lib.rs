@@ -29,4 +29,5 @@ pub mod plan;
 pub mod state;
 pub mod task;
 pub mod time;
+pub mod types;
 pub mod windows;
