@@ -1,0 +1,359 @@
+//! The checked graph of a pipeline: everything a runtime needs to run it, and nothing it would have to decide.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, Field, Fields, SchemaRef, TimeUnit};
+use millstream_engine::context::OnError;
+use millstream_engine::ids::{ExchangeId, NodeId, SinkId};
+use millstream_engine::plan::{HIDDEN, SubtopologyPlan};
+use millstream_engine::time::Millis;
+
+/// A pipeline after every check: its graph cut into subtopologies, and what they read, write and keep.
+#[derive(Debug, Clone)]
+pub struct Topology {
+    /// The pipeline's name: the group under which offsets, state and internal topics are kept.
+    pub name: String,
+    /// The pipeline's description, if it has one.
+    pub description: Option<String>,
+    /// The sources, in the order of the file.
+    pub sources: Vec<SourceDef>,
+    /// The sinks by [`SinkId`]: those of the file in its order, then the implied ones (late rows).
+    pub sinks: Vec<SinkDef>,
+    /// The repartitions by [`ExchangeId`].
+    pub exchanges: Vec<ExchangeDef>,
+    /// The subtopologies; a repartition leads from a smaller index to a greater one.
+    pub subtopologies: Vec<Subtopology>,
+    /// The source topics, sorted and each once: the index of a topic is its rank in [`millstream_engine::ids::Origin`].
+    pub topics: Vec<String>,
+    /// What is kept, one for each stateful step, in the order of subtopologies and nodes.
+    pub stores: Vec<StoreDef>,
+    /// What happens to records that fail.
+    pub on_error: OnErrorDef,
+    /// A fingerprint of all stores' shapes and of how rows reach them. Equal fingerprints: the state fits.
+    pub fingerprint: u64,
+}
+
+/// A topic that is read.
+#[derive(Debug, Clone)]
+pub struct SourceDef {
+    /// Its name in the pipeline.
+    pub name: String,
+    /// The topic.
+    pub topic: String,
+    /// Index of the topic in [`Topology::topics`].
+    pub topic_rank: u32,
+    /// How its messages are written.
+    pub format: SourceFormat,
+    /// What a decoder has to make: the declared columns that are read, in the declared order, then the hidden system
+    /// columns that are read, in the order of [`HIDDEN`]. All are nullable.
+    pub columns: SchemaRef,
+    /// All declared columns, in their order (for csv without a header this is the order of the fields).
+    pub declared: SchemaRef,
+    /// Where a group that has no offsets yet begins.
+    pub start: Start,
+    /// By how much W_i stays behind the greatest event time.
+    pub out_of_order: Millis,
+    /// After how long a silence (wall clock) a partition leaves the minimum.
+    pub idle: Millis,
+    /// When every input is idle, whether and after how long time goes on by the wall clock.
+    pub idle_close: Option<Millis>,
+    /// Index of the subtopology that reads it.
+    pub subtopology: usize,
+    /// The node there.
+    pub node: NodeId,
+}
+
+/// How messages of a source are written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SourceFormat {
+    /// One JSON object a message.
+    Json,
+    /// One line of separated values a message.
+    Csv(CsvFormat),
+    /// The payload as it is, in one column of type string or bytes.
+    Raw,
+}
+
+/// The dialect of separated values.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CsvFormat {
+    /// What stands between two fields.
+    pub delimiter: u8,
+    /// What a field that holds a delimiter stands in.
+    pub quote: u8,
+    /// The text that means null.
+    pub null: String,
+}
+
+/// Where a group that has no offsets yet begins to read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Start {
+    /// At the first record that is still there.
+    Earliest,
+    /// Behind the last record.
+    Latest,
+    /// At the first record whose timestamp is not before this.
+    Time(Millis),
+}
+
+/// A topic that is written.
+#[derive(Debug, Clone)]
+pub struct SinkDef {
+    /// Its name in the pipeline, for messages: the topic, or the topic and the stream where that is not enough.
+    pub name: String,
+    /// The topic.
+    pub topic: String,
+    /// How its messages are written.
+    pub format: SinkFormat,
+    /// The columns of the rows that arrive.
+    pub columns: SchemaRef,
+    /// Indices of the columns that are written, in order: those not hidden.
+    pub written: Vec<usize>,
+    /// The key of a message.
+    pub key: SinkKey,
+    /// What a message's partition is chosen by, where that is not its key.
+    pub partition_by: Option<SinkKey>,
+    /// Where its rows come from.
+    pub role: SinkRole,
+    /// Index of the subtopology that writes it.
+    pub subtopology: usize,
+    /// The node there: the sink's own, or for late rows the window's.
+    pub node: NodeId,
+}
+
+/// How messages of a sink are written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SinkFormat {
+    /// One JSON object a message.
+    Json,
+    /// One line of separated values a message, no header.
+    Csv(CsvFormat),
+    /// The bytes of one column of type string or bytes, given by its index.
+    Raw {
+        /// Index of the column in [`SinkDef::columns`].
+        column: usize,
+    },
+}
+
+/// How a message's key is made. Indices are those of [`SinkDef::columns`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SinkKey {
+    /// No key.
+    None,
+    /// One column as its plain text; null makes no key.
+    Column(usize),
+    /// A JSON object of the named columns, in this order.
+    Object(Vec<(String, usize)>),
+    /// The texts of columns, joined.
+    Joined {
+        /// The columns.
+        columns: Vec<usize>,
+        /// What stands between two of them.
+        separator: String,
+    },
+    /// Kafka Streams' windowed key: the bytes of the key, then the bounds as 64-bit big-endian milliseconds.
+    Windowed {
+        /// The key itself: a column, or an object for several.
+        key: Box<SinkKey>,
+        /// What follows it.
+        bounds: WindowedBounds,
+    },
+    /// The bytes of the source message's key: the hidden column `_key`.
+    SourceKey(usize),
+}
+
+/// Which bounds follow the key in a windowed key. Indices are those of [`SinkDef::columns`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WindowedBounds {
+    /// `window_start`.
+    Start {
+        /// Index of `window_start`.
+        start: usize,
+    },
+    /// A session's: `window_end`, then `window_start`.
+    EndStart {
+        /// Index of `window_end`.
+        end: usize,
+        /// Index of `window_start`.
+        start: usize,
+    },
+}
+
+/// Where the rows of a sink come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SinkRole {
+    /// A sink of the file.
+    User,
+    /// The late rows of a window, named by its step.
+    Late {
+        /// The name of the window's node.
+        step: String,
+    },
+}
+
+/// A repartition: rows of one subtopology to the tasks of another, by key, through an internal topic.
+#[derive(Debug, Clone)]
+pub struct ExchangeDef {
+    /// The name of its topic: `<pipeline>-<step>-repartition`.
+    pub topic: String,
+    /// The step for which it was inserted.
+    pub step: String,
+    /// The columns that travel.
+    pub columns: SchemaRef,
+    /// Index of the subtopology that sends.
+    pub from: usize,
+    /// The node that sends.
+    pub from_node: NodeId,
+    /// Index of the subtopology that receives, greater than `from`.
+    pub to: usize,
+    /// The node that receives.
+    pub to_node: NodeId,
+    /// Indices of the key columns; empty: all rows go to one partition.
+    pub keys: Vec<usize>,
+    /// How many partitions its topic has.
+    pub partitions: ExchangePartitions,
+    /// How often a sender may tell of time alone.
+    pub watermark_interval: Millis,
+}
+
+/// How many partitions a repartition topic has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ExchangePartitions {
+    /// One: its rows have no key.
+    One,
+    /// As many as the senders of all repartitions into the same subtopology have at most.
+    LikeSenders,
+}
+
+/// What runs without a repartition: a graph, once for each partition of its inputs.
+#[derive(Debug, Clone)]
+pub struct Subtopology {
+    /// The graph.
+    pub plan: SubtopologyPlan,
+    /// Indices of the sources that it reads.
+    pub sources: Vec<usize>,
+    /// The repartitions that it reads.
+    pub exchanges_in: Vec<ExchangeId>,
+    /// The repartitions that it writes.
+    pub exchanges_out: Vec<ExchangeId>,
+    /// The sinks that it writes.
+    pub sinks: Vec<SinkId>,
+}
+
+/// What a stateful step keeps.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoreDef {
+    /// Index of the subtopology.
+    pub subtopology: usize,
+    /// The node there.
+    pub node: NodeId,
+    /// The step's id: the name of its state.
+    pub id: String,
+    /// Window, keys and aggregates in canonical text, for the rules of upgrades: equal shapes hold equal state.
+    pub shape: String,
+}
+
+/// What happens to records that fail.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OnErrorDef {
+    /// For the engine.
+    pub policy: OnError,
+    /// The topic that takes them, with [`OnError::DeadLetter`].
+    pub dead_letter: Option<String>,
+    /// Beyond which rate of failures the pipeline stops all the same.
+    pub fail_above: Option<FailAbove>,
+}
+
+/// A rate of failures.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct FailAbove {
+    /// The share of records, from 0 to 1.
+    pub fraction: f64,
+    /// Over how long (wall clock).
+    pub span: Millis,
+}
+
+/// How many partitions the topics have that are known; a topic that is missing here may have any number.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PartitionCounts(pub BTreeMap<String, u32>);
+
+impl PartitionCounts {
+    /// Nothing is known.
+    pub fn unknown() -> PartitionCounts {
+        PartitionCounts::default()
+    }
+
+    /// The number of partitions of `topic`, if it is known.
+    pub fn get(&self, topic: &str) -> Option<u32> {
+        self.0.get(topic).copied()
+    }
+}
+
+impl<S: Into<String>> FromIterator<(S, u32)> for PartitionCounts {
+    fn from_iter<I: IntoIterator<Item = (S, u32)>>(counts: I) -> PartitionCounts {
+        PartitionCounts(counts.into_iter().map(|(topic, count)| (topic.into(), count)).collect())
+    }
+}
+
+/// How many tasks and partitions a topology comes to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Extent {
+    /// Tasks of each subtopology.
+    pub tasks: Vec<u32>,
+    /// Partitions of each repartition topic.
+    pub exchange_partitions: Vec<u32>,
+}
+
+impl Topology {
+    /// How many tasks each subtopology has when the source topics have `counts` partitions (a topic that is not known
+    /// counts as one): as many as the greatest number of partitions among its inputs.
+    pub fn extent(&self, counts: &PartitionCounts) -> Extent {
+        let mut extent = Extent { tasks: Vec::new(), exchange_partitions: vec![1; self.exchanges.len()] };
+        for subtopology in &self.subtopologies {
+            let senders = subtopology.exchanges_in.iter().map(|id| &self.exchanges[id.0]);
+            let widest = senders
+                .filter(|exchange| exchange.partitions == ExchangePartitions::LikeSenders)
+                .map(|exchange| extent.tasks[exchange.from])
+                .max()
+                .unwrap_or(1);
+            for id in &subtopology.exchanges_in {
+                extent.exchange_partitions[id.0] = match self.exchanges[id.0].partitions {
+                    ExchangePartitions::One => 1,
+                    ExchangePartitions::LikeSenders => widest,
+                };
+            }
+            let sources = subtopology.sources.iter().map(|&source| &self.sources[source].topic);
+            let read = sources.map(|topic| counts.get(topic).unwrap_or(1)).max().unwrap_or(1);
+            extent.tasks.push(read.max(widest));
+        }
+        extent
+    }
+}
+
+/// The type of the hidden system column `name`, one of [`HIDDEN`].
+pub fn hidden_type(name: &str) -> Option<DataType> {
+    if !HIDDEN.contains(&name) {
+        return None;
+    }
+    Some(match name {
+        "_key" => DataType::Binary,
+        "_timestamp" => DataType::Timestamp(TimeUnit::Millisecond, Some("UTC".into())),
+        "_topic" => DataType::Utf8,
+        "_partition" => DataType::Int32,
+        "_offset" => DataType::Int64,
+        _ => headers_type(),
+    })
+}
+
+/// Whether `name` is a hidden system column's.
+pub fn is_hidden(name: &str) -> bool {
+    HIDDEN.contains(&name)
+}
+
+/// `map<string, bytes>`: of headers with one name the last counts.
+fn headers_type() -> DataType {
+    let entries =
+        Fields::from(vec![Field::new("keys", DataType::Utf8, false), Field::new("values", DataType::Binary, true)]);
+    DataType::Map(Arc::new(Field::new("entries", DataType::Struct(entries), false)), false)
+}
