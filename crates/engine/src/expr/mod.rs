@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::ops::Range;
 
-use arrow::array::{ArrayRef, RecordBatch};
+use arrow::array::{ArrayRef, BooleanArray, RecordBatch};
 use arrow::datatypes::{DataType, SchemaRef};
 
 use crate::aggregate::AggregateCall;
@@ -58,6 +58,19 @@ impl Expr {
         todo!()
     }
 
+    /// Column `index` of `schema` cast to `target`. A value that cannot be cast is an error of its row, not null.
+    ///
+    /// # Errors
+    /// If no value of the column's type can be cast to `target`.
+    pub fn cast(_index: usize, _target: &DataType, _schema: &SchemaRef) -> Result<Expr, ExprError> {
+        todo!()
+    }
+
+    /// The text that it was compiled from.
+    pub fn sql(&self) -> &str {
+        todo!()
+    }
+
     /// The type of its values.
     pub fn data_type(&self) -> &DataType {
         todo!()
@@ -71,6 +84,12 @@ impl Expr {
     /// One value a row of `rows`. Rows that have no value (a failed cast, a division by zero) are null in the array
     /// and named in the list, in row order. The happy path pays nothing for that.
     pub fn evaluate(&self, _rows: &RecordBatch) -> (ArrayRef, Vec<RowFault>) {
+        todo!()
+    }
+
+    /// For which rows a boolean expression is true: never null. Rows that have no value are false in the selection and
+    /// named in the list.
+    pub fn evaluate_filter(&self, _rows: &RecordBatch) -> (BooleanArray, Vec<RowFault>) {
         todo!()
     }
 }
@@ -93,4 +112,14 @@ impl AggregateExpr {
     pub fn compile(_sql: &str, _schema: &SchemaRef) -> Result<AggregateExpr, ExprError> {
         todo!()
     }
+
+    /// The text that it was compiled from.
+    pub fn sql(&self) -> &str {
+        self.result.sql()
+    }
+}
+
+/// The names of all scalar functions that an expression may call, sorted.
+pub fn scalar_function_names() -> Vec<&'static str> {
+    todo!()
 }

@@ -1,0 +1,166 @@
+//! Merge: the rows of several nodes as one stream, in the order in which they entered the task.
+
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, Int64Array, RecordBatch, RecordBatchOptions, UInt64Array};
+use arrow::compute;
+use arrow::datatypes::{Field, Schema, SchemaRef};
+use arrow::error::ArrowError;
+
+use crate::batch::{Batch, RowClock, RowMeta, RowOrigin};
+use crate::context::Context;
+use crate::error::TaskError;
+use crate::ids::{InputId, Port};
+use crate::operator::{Operator, Signal};
+
+/// See [`crate::plan::NodeKind::Merge`]. Within a pass it holds back what comes, signals too, and sends it on at the end
+/// of the pass: rows of one input by their position in the batch that entered the task, at equal positions by port;
+/// what has no position (results of a window) by port.
+///
+/// A row's `before` holds times of rows with lesser positions only, whichever port it comes by, and a row left out by
+/// every branch stands in the `before` of each branch's next row: so the merged rows keep their `before` as it is.
+#[derive(Debug)]
+pub struct Merge {
+    ports: Vec<Vec<Batch>>,
+    signals: Vec<Signal>,
+}
+
+impl Merge {
+    /// A merge of `ports` inputs.
+    pub fn new(ports: usize) -> Merge {
+        Merge { ports: vec![Vec::new(); ports], signals: Vec::new() }
+    }
+}
+
+impl Operator for Merge {
+    fn process(&mut self, port: Port, batch: Batch, cx: &mut Context<'_>) -> Result<(), TaskError> {
+        cx.ledger().passed += batch.len() as u64;
+        if self.ports.len() <= port.0 {
+            self.ports.resize(port.0 + 1, Vec::new());
+        }
+        self.ports[port.0].push(batch);
+        Ok(())
+    }
+
+    fn end_pass(&mut self, cx: &mut Context<'_>) -> Result<(), TaskError> {
+        let batches = self.ports.iter_mut().flat_map(std::mem::take).collect::<Vec<_>>();
+        for group in by_input(batches) {
+            let merged = merge(group)
+                .map_err(|error| TaskError::Kernel { step: cx.step().to_owned(), message: error.to_string() })?;
+            cx.emit(merged);
+        }
+        for signal in self.signals.drain(..) {
+            cx.signal(signal);
+        }
+        Ok(())
+    }
+
+    fn on_signal(&mut self, signal: Signal, _cx: &mut Context<'_>) -> Result<(), TaskError> {
+        if !self.signals.contains(&signal) {
+            self.signals.push(signal);
+        }
+        Ok(())
+    }
+}
+
+/// Batches whose rows can be put into one order stand together; groups and their batches in order of arrival by port.
+/// A batch without rows joins the rows of its input: their time must not overtake them.
+fn by_input(batches: Vec<Batch>) -> Vec<Vec<Batch>> {
+    let mut groups: Vec<(InputId, Vec<Batch>)> = Vec::new();
+    for batch in batches {
+        match groups.iter_mut().find(|(input, _)| *input == batch.meta.input) {
+            Some((_, group)) => group.push(batch),
+            None => groups.push((batch.meta.input, vec![batch])),
+        }
+    }
+    groups.into_iter().map(|(_, group)| group).collect()
+}
+
+/// One batch of the rows of several that came by one input. Its time after the last row is the greatest of theirs.
+fn merge(batches: Vec<Batch>) -> Result<Batch, ArrowError> {
+    let after = batches.iter().map(|batch| batch.meta.clock.after).max().expect("a group is not empty");
+    let with_rows = |batch: &&Batch| !batch.is_empty();
+    let mut merged = if batches.iter().filter(with_rows).count() < 2 {
+        batches.iter().find(with_rows).unwrap_or(&batches[0]).clone()
+    } else {
+        interleave(&batches.iter().filter(with_rows).collect::<Vec<_>>())?
+    };
+    merged.meta.clock.after = after;
+    Ok(merged)
+}
+
+fn interleave(batches: &[&Batch]) -> Result<Batch, ArrowError> {
+    let picks = order(batches);
+    let pick = |arrays: Vec<&dyn Array>| compute::interleave(&arrays, &picks);
+    let schema = common_schema(batches);
+    let columns = (0..schema.fields().len())
+        .map(|column| pick(batches.iter().map(|batch| batch.rows.column(column).as_ref()).collect()))
+        .collect::<Result<Vec<ArrayRef>, _>>()?;
+    let options = RecordBatchOptions::new().with_row_count(Some(picks.len()));
+    let rows = RecordBatch::try_new_with_options(schema, columns, &options)?;
+
+    let before = batches
+        .iter()
+        .any(|batch| batch.meta.clock.before.is_some())
+        .then(|| picks.iter().map(|&(batch, row)| batches[batch].meta.clock.before(row).0).collect::<Vec<_>>().into());
+    let position = batches
+        .iter()
+        .all(|batch| batch.meta.position.is_some())
+        .then(|| picks.iter().map(|&(batch, row)| position(batches[batch], row)).collect::<Vec<_>>().into());
+    let tombstone = batches
+        .iter()
+        .any(|batch| batch.meta.tombstone.is_some())
+        .then(|| picks.iter().map(|&(batch, row)| batches[batch].is_tombstone(row)).collect::<Vec<_>>().into());
+    let first = &batches[0].meta;
+    let meta = RowMeta {
+        input: first.input,
+        event_time: Int64Array::from_iter_values(
+            picks.iter().map(|&(batch, row)| batches[batch].meta.event_time.value(row)),
+        ),
+        origin: origins(batches, &picks),
+        offset: Int64Array::from_iter_values(picks.iter().map(|&(batch, row)| batches[batch].meta.offset.value(row))),
+        clock: RowClock { before, own: first.clock.own, after: first.clock.after },
+        position,
+        tombstone,
+    };
+    Ok(Batch { rows, meta })
+}
+
+/// (batch, row) of all rows by position; rows of one position, and all rows where there are no positions, as they came.
+fn order(batches: &[&Batch]) -> Vec<(usize, usize)> {
+    let mut picks = Vec::with_capacity(batches.iter().map(|batch| batch.len()).sum());
+    for (index, batch) in batches.iter().enumerate() {
+        picks.extend((0..batch.len()).map(|row| (index, row)));
+    }
+    if batches.iter().all(|batch| batch.meta.position.is_some()) {
+        picks.sort_by_key(|&(batch, row)| position(batches[batch], row));
+    }
+    picks
+}
+
+fn position(batch: &Batch, row: usize) -> u32 {
+    batch.meta.position.as_ref().map_or(0, |position| position.value(row))
+}
+
+fn origins(batches: &[&Batch], picks: &[(usize, usize)]) -> RowOrigin {
+    if let RowOrigin::One(origin) = &batches[0].meta.origin {
+        if batches.iter().all(|batch| matches!(&batch.meta.origin, RowOrigin::One(other) if other == origin)) {
+            return RowOrigin::One(*origin);
+        }
+    }
+    let each = picks.iter().map(|&(batch, row)| batches[batch].meta.origin.at(row).0);
+    RowOrigin::Each(UInt64Array::from_iter_values(each))
+}
+
+/// The schema of the merged rows: a column may be null when it may be so in one of the inputs.
+fn common_schema(batches: &[&Batch]) -> SchemaRef {
+    let first = batches[0].rows.schema_ref();
+    if batches.iter().all(|batch| batch.rows.schema_ref() == first) {
+        return Arc::clone(first);
+    }
+    let field = |(column, field): (usize, &Arc<Field>)| {
+        let nullable = batches.iter().any(|batch| batch.rows.schema_ref().field(column).is_nullable());
+        field.as_ref().clone().with_nullable(nullable)
+    };
+    Arc::new(Schema::new(first.fields().iter().enumerate().map(field).collect::<Vec<_>>()))
+}
