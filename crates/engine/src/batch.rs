@@ -3,8 +3,6 @@
 //! Rows that are dropped on the way (by a filter, say) still move time: [`RowClock`] keeps what they would have done to
 //! the watermark with the next row that is left, so that dropping rows never changes what is late.
 
-use std::sync::Arc;
-
 use arrow::array::{Array, ArrayRef, BooleanArray, Int64Array, RecordBatch, UInt32Array, UInt64Array};
 use arrow::compute::{self, TakeOptions};
 use arrow::datatypes::SchemaRef;
@@ -153,6 +151,35 @@ impl Batch {
         Batch { rows, meta: self.meta.clone() }
     }
 
+    /// The first `rows` rows, and the others with what the batch says about time after them.
+    pub fn split_at(&self, rows: usize) -> (Batch, Batch) {
+        let mut first = self.slice(0, rows);
+        first.meta.clock.after = Watermark::UNKNOWN;
+        (first, self.slice(rows, self.len() - rows))
+    }
+
+    fn slice(&self, from: usize, rows: usize) -> Batch {
+        let meta = &self.meta;
+        Batch {
+            rows: self.rows.slice(from, rows),
+            meta: RowMeta {
+                input: meta.input,
+                event_time: meta.event_time.slice(from, rows),
+                origin: match &meta.origin {
+                    RowOrigin::One(origin) => RowOrigin::One(*origin),
+                    RowOrigin::Each(origins) => RowOrigin::Each(origins.slice(from, rows)),
+                },
+                offset: meta.offset.slice(from, rows),
+                clock: RowClock {
+                    before: meta.clock.before.as_ref().map(|before| before.slice(from, rows)),
+                    ..meta.clock
+                },
+                position: meta.position.as_ref().map(|position| position.slice(from, rows)),
+                tombstone: meta.tombstone.as_ref().map(|tombstone| tombstone.slice(from, rows)),
+            },
+        }
+    }
+
     /// The rows for which `keep` is true (null counts as false). Those dropped leave their time behind.
     pub fn filter(&self, keep: &BooleanArray) -> Batch {
         assert_eq!(keep.len(), self.len(), "a selection of another batch");
@@ -233,9 +260,4 @@ fn take_array(values: &dyn Array, indices: &UInt32Array) -> ArrayRef {
 fn take_as<T: Array + Clone + 'static>(values: &T, indices: &UInt32Array) -> T {
     let taken = take_array(values, indices);
     taken.as_any().downcast_ref::<T>().cloned().expect("take keeps the type")
-}
-
-/// A column of the batch by its index, shared.
-pub fn column(batch: &Batch, index: usize) -> ArrayRef {
-    Arc::clone(batch.rows.column(index))
 }

@@ -11,6 +11,7 @@ use super::all_but;
 use crate::batch::{Batch, OwnTime};
 use crate::context::Context;
 use crate::error::{RecordError, RecordErrorKind, RowFault, TaskError};
+use crate::expr::Expr;
 use crate::ids::Port;
 use crate::operator::Operator;
 use crate::plan::SourcePlan;
@@ -30,27 +31,12 @@ impl Source {
     pub fn new(plan: SourcePlan) -> Source {
         Source { plan }
     }
-
-    fn times(&self, batch: &Batch) -> Result<(Int64Array, Vec<RowFault>), String> {
-        let Some(expr) = &self.plan.event_time else {
-            let times = batch.meta.event_time.clone();
-            let faults = implausible(&times, Vec::new());
-            return Ok((times, faults));
-        };
-        let (values, mut faults) = expr.evaluate(&batch.rows);
-        for fault in &mut faults {
-            fault.error.kind = RecordErrorKind::EventTime;
-        }
-        let times = epoch_ms(&values)?;
-        let faults = implausible(&times, faults);
-        Ok((times, faults))
-    }
 }
 
 impl Operator for Source {
     fn process(&mut self, _port: Port, mut batch: Batch, cx: &mut Context<'_>) -> Result<(), TaskError> {
-        let (times, faults) =
-            self.times(&batch).map_err(|message| TaskError::Kernel { step: cx.step().to_owned(), message })?;
+        let (times, faults) = event_times(self.plan.event_time.as_ref(), &batch)
+            .map_err(|message| TaskError::Kernel { step: cx.step().to_owned(), message })?;
         cx.reject(&batch, &faults)?;
         batch.meta.event_time = times;
         if !faults.is_empty() {
@@ -64,6 +50,26 @@ impl Operator for Source {
         cx.emit(batch);
         Ok(())
     }
+}
+
+/// The event time of each row of `batch`, in milliseconds: the values of `event_time`, or the records' timestamps. Rows
+/// whose time is missing, negative or implausible are named, in row order; their entries mean nothing.
+///
+/// # Errors
+/// If the expression's values are not times at all: the pipeline's mistake, never a row's.
+pub fn event_times(event_time: Option<&Expr>, batch: &Batch) -> Result<(Int64Array, Vec<RowFault>), String> {
+    let (times, mut faults) = match event_time {
+        None => (batch.meta.event_time.clone(), Vec::new()),
+        Some(expr) => {
+            let (values, faults) = expr.evaluate(&batch.rows);
+            (epoch_ms(&values)?, faults)
+        }
+    };
+    for fault in &mut faults {
+        fault.error.kind = RecordErrorKind::EventTime;
+    }
+    let faults = implausible(&times, faults);
+    Ok((times, faults))
 }
 
 /// Times or numbers as milliseconds since the epoch. Parts of a millisecond are cut off downwards.
