@@ -23,7 +23,9 @@ pub fn sql_name(data_type: &DataType) -> String {
         | DataType::Decimal128(precision, scale)
         | DataType::Decimal256(precision, scale) => format!("decimal({precision},{scale})"),
         DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => "string".into(),
-        DataType::Binary | DataType::LargeBinary | DataType::BinaryView | DataType::FixedSizeBinary(_) => "bytes".into(),
+        DataType::Binary | DataType::LargeBinary | DataType::BinaryView | DataType::FixedSizeBinary(_) => {
+            "bytes".into()
+        }
         DataType::Date32 | DataType::Date64 => "date".into(),
         DataType::Time32(unit) | DataType::Time64(unit) => format!("time({})", unit_name(unit)),
         DataType::Timestamp(unit, _) => format!("timestamp({})", unit_name(unit)),

@@ -1,5 +1,14 @@
 //! Aggregates as dense columns: one slot per group, updated for a whole batch at a time.
 
+mod avg;
+mod count;
+mod dense;
+mod extremes;
+mod first_last;
+mod resolve;
+mod sum;
+mod values;
+
 use std::fmt;
 use std::sync::Arc;
 
@@ -130,11 +139,11 @@ pub enum Distinct {
 ///
 /// # Errors
 /// An unknown name (with the nearest known one as help), or types that it does not take. Spans are left to the caller.
-pub fn resolve(_call: CallSite<'_>) -> Result<AggregateFunction, ExprError> {
-    todo!()
+pub fn resolve(call: CallSite<'_>) -> Result<AggregateFunction, ExprError> {
+    resolve::resolve(call)
 }
 
-/// The names of all aggregate functions, sorted.
+/// The names of all aggregate functions, aliases included, sorted.
 pub fn names() -> Vec<&'static str> {
-    todo!()
+    resolve::names()
 }

@@ -1,0 +1,61 @@
+//! `count(*)` and `count(x)`: how many rows, or how many whose arguments are not null.
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, Int64Array};
+use arrow::datatypes::{DataType, Field, Int64Type};
+
+use super::dense::{Dense, Finished, Fold, Picked, numbers};
+use super::resolve::Call;
+use super::{AggregateFunction, RowOrder};
+use crate::error::TaskError;
+use crate::expr::ExprError;
+
+/// `count` of any arguments, or of none.
+pub(super) fn count(call: &Call<'_>) -> Result<AggregateFunction, ExprError> {
+    Ok(call.function(call.arg_types.to_vec(), DataType::Int64, || Dense::boxed(Count)))
+}
+
+struct Count;
+
+impl Fold for Count {
+    type State = i64;
+    type Columns = ();
+
+    fn name(&self) -> &str {
+        "count"
+    }
+
+    fn empty(&self) -> i64 {
+        0
+    }
+
+    fn columns(&self, _args: &[ArrayRef]) -> Result<(), TaskError> {
+        Ok(())
+    }
+
+    #[inline]
+    fn add(&self, state: &mut i64, (): &(), _row: usize, _order: &RowOrder<'_>) {
+        *state += 1;
+    }
+
+    fn merge(&self, into: &mut i64, from: &i64) {
+        *into += from;
+    }
+
+    fn finish(&self, states: Picked<'_, i64>) -> Result<Finished, TaskError> {
+        Ok((Arc::new(Int64Array::from_iter_values(states.iter().copied())), Vec::new()))
+    }
+
+    fn fields(&self) -> Vec<Field> {
+        vec![Field::new("count", DataType::Int64, false)]
+    }
+
+    fn save(&self, states: Picked<'_, i64>) -> Result<Vec<ArrayRef>, TaskError> {
+        Ok(vec![self.finish(states)?.0])
+    }
+
+    fn load(&self, columns: &[ArrayRef]) -> Result<Vec<i64>, TaskError> {
+        Ok(numbers::<Int64Type>("count", &columns[0])?.values().to_vec())
+    }
+}
