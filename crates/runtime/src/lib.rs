@@ -1,1 +1,9 @@
-//! x
+//! Touches the world for the engine: logs, the state store, the driver that feeds a worker, signals.
+//!
+//! - [`log`]: topics with partitions and transactions; two siblings behind one trait, in memory and in a folder.
+//! - [`store`]: committed pages of state, a disposable cache of the changelog; in memory and in sled.
+//!
+//! It never decides what a window means: results are the engine's.
+
+pub mod log;
+pub mod store;

@@ -1,0 +1,226 @@
+//! Topics with partitions, read in order and written in transactions: the few verbs that every log serves.
+//!
+//! Two siblings serve them: [`memory::MemoryLog`] for tests and simulation, [`embedded::EmbeddedLog`] over a folder.
+//! A log never shows a record, an offset or a changelog frame of a transaction that has not committed.
+
+pub mod embedded;
+mod error;
+pub mod memory;
+mod records;
+
+use std::collections::BTreeMap;
+
+use millstream_engine::ids::{Offset, PartitionId};
+use millstream_engine::time::Millis;
+
+pub use error::LogError;
+pub use records::{Header, Headers, NewRecord, RecordView, Records};
+
+/// A partition of a topic by name.
+pub type TopicPartition = (String, PartitionId);
+
+/// What a topic is made with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TopicSettings {
+    /// How many partitions; at least 1.
+    pub partitions: u32,
+    /// Whose records they are.
+    pub kind: TopicKind,
+    /// When old records may go.
+    pub retention: Retention,
+}
+
+impl TopicSettings {
+    /// A user's topic that keeps everything.
+    pub fn user(partitions: u32) -> TopicSettings {
+        TopicSettings { partitions, kind: TopicKind::User, retention: Retention::default() }
+    }
+
+    /// A topic of the pipeline's own (changelog, repartition), trimmed by the pipeline alone.
+    pub fn internal(partitions: u32) -> TopicSettings {
+        TopicSettings { partitions, kind: TopicKind::Internal, retention: Retention::default() }
+    }
+}
+
+/// Whose records a topic holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TopicKind {
+    /// Sources and sinks.
+    User,
+    /// Changelogs and repartitions: hidden from listings unless asked for.
+    Internal,
+}
+
+/// When old records may go; whole segments go, and never the newest. The default keeps everything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Retention {
+    /// Segments whose newest timestamp is older than this may go.
+    pub age_ms: Option<u64>,
+    /// The oldest segments of a partition may go while it is larger than this.
+    pub bytes: Option<u64>,
+}
+
+/// A topic of a log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TopicInfo {
+    /// Its name.
+    pub name: String,
+    /// What it was made with.
+    pub settings: TopicSettings,
+}
+
+/// The committed records that a partition has now: offsets in `earliest..end`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Extent {
+    /// The offset of the oldest record that is left; `end` when there is none.
+    pub earliest: Offset,
+    /// The offset that the next record will have.
+    pub end: Offset,
+}
+
+/// How much one read may bring. A read brings at least one record where there is one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ReadLimit {
+    /// At most so many records.
+    pub records: usize,
+    /// About so many bytes of keys, values and headers.
+    pub bytes: usize,
+}
+
+impl Default for ReadLimit {
+    fn default() -> ReadLimit {
+        ReadLimit { records: 8192, bytes: 4 << 20 }
+    }
+}
+
+/// How far a group has processed a partition.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct CommittedOffset {
+    /// The offset of the next record to process.
+    pub offset: Offset,
+    /// What the group wrote beside it.
+    pub metadata: String,
+}
+
+/// What a transaction's commit made true.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Committed {
+    /// For every partition that the transaction wrote to: the offset behind its last record of the transaction.
+    pub positions: BTreeMap<TopicPartition, Offset>,
+}
+
+/// Topics, committed reads, and one open transaction per handle.
+///
+/// Names and partitions that do not exist are errors, never made in silence.
+pub trait Log: Send {
+    /// All topics, internal ones too, by name.
+    ///
+    /// # Errors
+    /// If the log cannot be read.
+    fn topics(&self) -> Result<Vec<TopicInfo>, LogError>;
+
+    /// How many partitions a topic has; `None` if there is no such topic.
+    ///
+    /// # Errors
+    /// If the log cannot be read.
+    fn partitions(&self, topic: &str) -> Result<Option<u32>, LogError>;
+
+    /// Makes a topic, at once and durably (not part of the transaction).
+    ///
+    /// # Errors
+    /// If there is one of that name, or if the name or the settings are not allowed.
+    fn create_topic(&mut self, name: &str, settings: TopicSettings) -> Result<(), LogError>;
+
+    /// Which offsets a partition has now, committed records only.
+    ///
+    /// # Errors
+    /// If there is no such partition, or if the log cannot be read.
+    fn extent(&self, topic: &str, partition: PartitionId) -> Result<Extent, LogError>;
+
+    /// The least offset whose record has a timestamp of `time` or later; the end if there is none.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    fn offset_at(&mut self, topic: &str, partition: PartitionId, time: Millis) -> Result<Offset, LogError>;
+
+    /// Appends committed records from offset `from` on to `into`, in order and without gaps, and says the offset to go
+    /// on at. Nothing is read at the end. The limit counts the records of this call alone.
+    ///
+    /// # Errors
+    /// [`LogError::OffsetOutOfRange`] if `from` is before the earliest record (trimmed meanwhile) or behind the end;
+    /// [`LogError::Corrupt`] if what was committed cannot be read back as it was written.
+    fn read(
+        &mut self,
+        topic: &str,
+        partition: PartitionId,
+        from: Offset,
+        limit: ReadLimit,
+        into: &mut Records,
+    ) -> Result<Offset, LogError>;
+
+    /// How far a group has come, for every partition that it has ever committed.
+    ///
+    /// # Errors
+    /// If the log cannot be read.
+    fn committed(&self, group: &str) -> Result<BTreeMap<TopicPartition, CommittedOffset>, LogError>;
+
+    /// Adds a record to the open transaction of this handle (and opens it if there is none). It gets its offset at the
+    /// commit; records of one partition keep their order.
+    ///
+    /// # Errors
+    /// If there is no such partition.
+    fn append(&mut self, topic: &str, partition: PartitionId, record: NewRecord<'_>) -> Result<(), LogError>;
+
+    /// Makes the open transaction's records and a group's new offsets visible and durable, all or nothing. After any
+    /// error the transaction is gone; after [`LogError::OutcomeUnknown`] the log must be opened again to learn whether it
+    /// committed.
+    ///
+    /// # Errors
+    /// If the log cannot be written: then nothing is visible, save for `OutcomeUnknown`.
+    fn commit(
+        &mut self,
+        group: &str,
+        offsets: &BTreeMap<TopicPartition, CommittedOffset>,
+    ) -> Result<Committed, LogError>;
+
+    /// Drops the open transaction; nobody has seen any of it.
+    fn abort(&mut self);
+
+    /// Bytes of keys, values and headers in the open transaction.
+    fn open_bytes(&self) -> usize;
+
+    /// Appends records to one partition at once, outside the transaction, all or none (their offsets in `records` are
+    /// ignored), and says the offset behind the last.
+    ///
+    /// # Errors
+    /// As [`commit`](Self::commit).
+    fn produce(&mut self, topic: &str, partition: PartitionId, records: &Records) -> Result<Offset, LogError>;
+
+    /// Gives up the records before offset `before` (held at the end), at once. Some may stay readable for a while.
+    ///
+    /// # Errors
+    /// If there is no such partition, or if the log cannot be written.
+    fn trim(&mut self, topic: &str, partition: PartitionId, before: Offset) -> Result<(), LogError>;
+}
+
+/// Whether a topic may have this name: letters, digits, `.`, `_`, `-`, at most 249 bytes, and not `.` or `..`.
+pub fn is_topic_name(name: &str) -> bool {
+    (1..=249).contains(&name.len())
+        && name != "."
+        && name != ".."
+        && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'))
+}
+
+/// Refuses names and settings that no log allows.
+fn check_topic(name: &str, settings: &TopicSettings) -> Result<(), LogError> {
+    if !is_topic_name(name) {
+        return Err(LogError::TopicName { topic: name.to_owned() });
+    }
+    if !(1..=MAX_PARTITIONS).contains(&settings.partitions) {
+        return Err(LogError::PartitionCount { topic: name.to_owned(), partitions: settings.partitions });
+    }
+    Ok(())
+}
+
+/// More than this is taken for a slip of the pen.
+const MAX_PARTITIONS: u32 = 10_000;

@@ -1,0 +1,1 @@
+//! Stores of tasks in a sled database: one folder per process, one tree per task.
