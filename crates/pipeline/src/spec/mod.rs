@@ -1,0 +1,29 @@
+//! A pipeline as it is written: the types behind the YAML. Their doc comments are the reference for operators.
+//!
+//! Types only say what can be written; whether it makes sense is checked elsewhere.
+
+pub mod duration;
+pub mod entries;
+pub mod format;
+pub mod names;
+pub mod on_error;
+pub mod pipeline;
+pub mod sink;
+pub mod source;
+pub mod start;
+pub mod steps;
+pub mod text;
+pub mod types;
+
+pub use duration::Duration;
+pub use entries::Entries;
+pub use format::{CsvOptions, Format, FormatOptions, FormatWord, JsonOptions, RawOptions};
+pub use names::{Name, Names};
+pub use on_error::{DeadLetter, FailAbove, OnError, OnErrorWord};
+pub use pipeline::{Pipeline, Stream};
+pub use sink::{Key, KeyColumns, Sink};
+pub use source::{Source, Watermark};
+pub use start::Start;
+pub use steps::Step;
+pub use text::{Expression, Sql, Text};
+pub use types::ColumnType;

@@ -1,0 +1,82 @@
+//! A sink: a stream written to a topic.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::entries::Entries;
+use super::format::Format;
+use super::names::{Name, Names};
+use super::text::Text;
+use crate::yaml::spanned::Spanned;
+
+/// A stream written to a topic. The linear form has one, under `sink:`; a graph has a list of them, under `sinks:`, and
+/// each says what it writes by `from:`.
+///
+/// ```yaml
+/// sink: {topic: ohlc-1m, format: json, key: symbol}
+/// ```
+/// ```yaml
+/// sinks:
+///   - {from: candles, topic: ohlc-1m, format: json, key: symbol}
+///   - {from: alerts, topic: alerts, format: json}
+/// ```
+///
+/// All columns of the stream are written, system columns excepted. The record's timestamp is the row's event time (of a
+/// window: the greatest event time that went into it).
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Sink {
+    /// The source or stream to write. Required under `sinks:`; the linear form writes what the last step gives.
+    pub from: Option<Name>,
+    /// The topic to write.
+    pub topic: Name,
+    /// How messages are written. `json` by default.
+    pub format: Option<Format>,
+    /// The key of each record. By default the key of the last step that has one (`window`, `aggregate`, `key_by`), else
+    /// the bytes of the key that the row was read with.
+    pub key: Option<Key>,
+    /// Columns by which the partition is chosen, where these are to be others than the key's.
+    pub partition_by: Option<Names>,
+    /// Properties of the Kafka producer that override those of the configuration.
+    #[serde(default)]
+    pub kafka: Entries<Text>,
+}
+
+/// The key of each record of a sink.
+///
+/// ```yaml
+/// key: symbol                                              # its plain text: AAPL
+/// key: [user_id, region]                                   # a JSON object: {"user_id":7,"region":"eu"}
+/// key: {columns: [user_id, transaction_id], join: "_"}     # text: 7_t-12
+/// key: {columns: symbol, windowed: true}                   # as Kafka Streams writes the key of a window
+/// key: none                                                # no key
+/// ```
+///
+/// A column whose name is `none` is written as the list `[none]`.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(rename = "$shape")]
+#[schemars(rename = "Key", untagged)]
+pub enum Key {
+    /// A column, written as its plain text; or the word `none`.
+    #[serde(rename = "scalar")]
+    Word(Name),
+    /// Columns, written as a JSON object.
+    #[serde(rename = "list")]
+    Columns(Vec<Name>),
+    /// Columns, and how they are written.
+    #[serde(rename = "map")]
+    Options(KeyColumns),
+}
+
+/// Columns of a key, and how they are written.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct KeyColumns {
+    /// The columns: one, written as its plain text, or a list of them, written as a JSON object.
+    pub columns: Names,
+    /// Write the columns' plain texts with this between them instead of a JSON object.
+    pub join: Option<Spanned<String>>,
+    /// Append the window as Kafka Streams does: the key's bytes, then the window's start (for sessions its end and
+    /// start), each as eight bytes, big-endian. The stream must come from a window.
+    pub windowed: Option<Spanned<bool>>,
+}
