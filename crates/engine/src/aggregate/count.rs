@@ -7,13 +7,17 @@ use arrow::datatypes::{DataType, Field, Int64Type};
 
 use super::dense::{Dense, Finished, Fold, Picked, numbers};
 use super::resolve::Call;
-use super::{AggregateFunction, RowOrder};
+use super::{AggregateFunction, Distinct, RowOrder, distinct};
 use crate::error::TaskError;
 use crate::expr::ExprError;
 
 /// `count` of any arguments, or of none.
 pub(super) fn count(call: &Call<'_>) -> Result<AggregateFunction, ExprError> {
-    Ok(call.function(call.arg_types.to_vec(), DataType::Int64, || Dense::boxed(Count)))
+    let function = call.function(call.arg_types.to_vec(), DataType::Int64, || Dense::boxed(Count));
+    match call.distinct {
+        Distinct::All => Ok(function),
+        Distinct::Once => distinct::count(call, function),
+    }
 }
 
 struct Count;

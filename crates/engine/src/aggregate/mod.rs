@@ -1,12 +1,23 @@
 //! Aggregates as dense columns: one slot per group, updated for a whole batch at a time.
 
+mod accumulator;
+mod approx_distinct;
 mod avg;
+mod collect;
 mod count;
 mod dense;
+mod distinct;
 mod extremes;
 mod first_last;
+mod logic;
+mod pool;
+mod quantile;
+mod regression;
 mod resolve;
+mod sketch;
+mod statistics;
 mod sum;
+mod topk;
 mod values;
 
 use std::fmt;

@@ -1,12 +1,16 @@
 //! From a call as written to its aggregate: names, aliases, numbers and types of arguments.
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use arrow::datatypes::DataType;
 use datafusion_common::ScalarValue;
 
 use super::{Aggregate, AggregateFunction, CallSite, Distinct};
-use super::{avg, count, extremes, first_last, sum};
+use super::{
+    accumulator, approx_distinct, avg, collect, count, distinct, extremes, first_last, logic, quantile, regression,
+    sketch, statistics, sum, topk,
+};
 use crate::expr::{ExprError, ExprErrorKind};
 use crate::types::sql_name;
 
@@ -28,29 +32,69 @@ struct Entry {
 enum OnDistinct {
     /// Nothing: its value is the same.
     Same,
+    /// The function of the values that differ.
+    Wrapped,
+    /// It knows itself.
+    Own,
     /// It is not to be had.
     Refused,
 }
 
+use OnDistinct::{Own, Refused, Same, Wrapped};
+
 const ANY: usize = usize::MAX;
 
-const fn entry(name: &'static str, args: (usize, usize), distinct: OnDistinct, resolve: Resolve) -> Entry {
-    Entry { name, aliases: &[], args, distinct, resolve }
-}
-
-const fn alias(aliases: &'static [&'static str], entry: Entry) -> Entry {
-    Entry { aliases, ..entry }
+const fn entry(
+    name: &'static str,
+    aliases: &'static [&'static str],
+    args: (usize, usize),
+    distinct: OnDistinct,
+    resolve: Resolve,
+) -> Entry {
+    Entry { name, aliases, args, distinct, resolve }
 }
 
 /// All functions, sorted by name.
 const FUNCTIONS: &[Entry] = &[
-    alias(&["mean"], entry("avg", (1, 1), OnDistinct::Refused, avg::avg)),
-    entry("count", (0, ANY), OnDistinct::Refused, count::count),
-    alias(&["first_value"], entry("first", (1, 1), OnDistinct::Same, first_last::first)),
-    alias(&["last_value"], entry("last", (1, 1), OnDistinct::Same, first_last::last)),
-    entry("max", (1, 1), OnDistinct::Same, extremes::max),
-    entry("min", (1, 1), OnDistinct::Same, extremes::min),
-    entry("sum", (1, 1), OnDistinct::Refused, sum::sum),
+    entry("approx_distinct", &["approx_count_distinct"], (1, 1), Same, approx_distinct::approx_distinct),
+    entry("approx_median", &[], (1, 1), Wrapped, sketch::approx_median),
+    entry("approx_percentile", &["approx_percentile_cont", "percentile"], (2, 2), Wrapped, sketch::approx_percentile),
+    entry("approx_percentile_cont_with_weight", &[], (3, 4), Refused, accumulator::bridged),
+    entry("avg", &["mean"], (1, 1), Wrapped, avg::avg),
+    entry("bit_and", &[], (1, 1), Same, logic::bit_and),
+    entry("bit_or", &[], (1, 1), Same, logic::bit_or),
+    entry("bit_xor", &[], (1, 1), Wrapped, logic::bit_xor),
+    entry("bool_and", &["every"], (1, 1), Same, logic::bool_and),
+    entry("bool_or", &["any", "some"], (1, 1), Same, logic::bool_or),
+    entry("collect_list", &["array_agg"], (1, 1), Own, collect::collect_list),
+    entry("collect_set", &[], (1, 1), Same, collect::collect_set),
+    entry("corr", &[], (2, 2), Refused, regression::of_pairs),
+    entry("count", &[], (0, ANY), Own, count::count),
+    entry("covar_pop", &[], (2, 2), Refused, regression::of_pairs),
+    entry("covar_samp", &["covar"], (2, 2), Refused, regression::of_pairs),
+    entry("first", &["any_value", "first_value"], (1, 1), Same, first_last::first),
+    entry("last", &["last_value"], (1, 1), Same, first_last::last),
+    entry("max", &[], (1, 1), Same, extremes::max),
+    entry("median", &[], (1, 1), Wrapped, quantile::median),
+    entry("min", &[], (1, 1), Same, extremes::min),
+    entry("nth_value", &[], (2, 2), Refused, collect::nth_value),
+    entry("percentile_cont", &["quantile_cont"], (2, 2), Wrapped, quantile::percentile_cont),
+    entry("regr_avgx", &[], (2, 2), Refused, regression::of_pairs),
+    entry("regr_avgy", &[], (2, 2), Refused, regression::of_pairs),
+    entry("regr_count", &[], (2, 2), Refused, regression::regr_count),
+    entry("regr_intercept", &[], (2, 2), Refused, regression::of_pairs),
+    entry("regr_r2", &[], (2, 2), Refused, regression::of_pairs),
+    entry("regr_slope", &[], (2, 2), Refused, regression::of_pairs),
+    entry("regr_sxx", &[], (2, 2), Refused, regression::of_pairs),
+    entry("regr_sxy", &[], (2, 2), Refused, regression::of_pairs),
+    entry("regr_syy", &[], (2, 2), Refused, regression::of_pairs),
+    entry("stddev_pop", &[], (1, 1), Wrapped, statistics::stddev_pop),
+    entry("stddev_samp", &["stddev"], (1, 1), Wrapped, statistics::stddev_samp),
+    entry("string_agg", &[], (2, 2), Own, collect::string_agg),
+    entry("sum", &[], (1, 1), Wrapped, sum::sum),
+    entry("topk", &[], (2, 2), Wrapped, topk::topk),
+    entry("var_pop", &["var_population"], (1, 1), Wrapped, statistics::var_pop),
+    entry("var_samp", &["var", "var_sample", "variance"], (1, 1), Wrapped, statistics::var_samp),
 ];
 
 /// Finds the aggregate for a call; see [`super::resolve`].
@@ -60,17 +104,19 @@ pub(super) fn resolve(site: CallSite<'_>) -> Result<AggregateFunction, ExprError
     else {
         return Err(unknown(&name));
     };
-    let call = Call { name: entry.name, arg_types: site.arg_types, literals: site.literals };
+    let call = Call { name: entry.name, distinct: site.distinct, arg_types: site.arg_types, literals: site.literals };
     call.check_number_of_args(entry.args)?;
-    if site.distinct == Distinct::Once && entry.distinct == OnDistinct::Refused {
-        return Err(ExprError {
+    let function = (entry.resolve)(&call)?;
+    match (site.distinct, entry.distinct) {
+        (Distinct::All, _) | (Distinct::Once, Same | Own) => Ok(function),
+        (Distinct::Once, Wrapped) => distinct::wrap(&call, function),
+        (Distinct::Once, Refused) => Err(ExprError {
             kind: ExprErrorKind::Unsupported,
             message: format!("{} does not take distinct", entry.name),
             span: None,
-            help: None,
-        });
+            help: Some("Leave out distinct.".into()),
+        }),
     }
-    (entry.resolve)(&call)
 }
 
 /// The names of all functions, aliases included, sorted.
@@ -101,6 +147,8 @@ fn unknown(name: &str) -> ExprError {
 pub(super) struct Call<'a> {
     /// The function's own name, never an alias.
     pub(super) name: &'static str,
+    /// Whether it says `distinct`.
+    pub(super) distinct: Distinct,
     /// The types of the arguments.
     pub(super) arg_types: &'a [DataType],
     /// The arguments that are literals.
@@ -130,7 +178,60 @@ impl Call<'_> {
         return_type: DataType,
         make: impl Fn() -> Box<dyn Aggregate> + Send + Sync + 'static,
     ) -> AggregateFunction {
-        AggregateFunction { name: self.name.to_string(), arg_types, return_type, make: Arc::new(make) }
+        self.named(self.name.to_string(), arg_types, return_type, make)
+    }
+
+    /// The function under a name that says more: its literals.
+    pub(super) fn named(
+        &self,
+        name: String,
+        arg_types: Vec<DataType>,
+        return_type: DataType,
+        make: impl Fn() -> Box<dyn Aggregate> + Send + Sync + 'static,
+    ) -> AggregateFunction {
+        AggregateFunction { name, arg_types, return_type, make: Arc::new(make) }
+    }
+
+    /// Argument `index` as a number from 0 to 1 that stands in the text.
+    pub(super) fn literal_fraction(&self, index: usize) -> Result<f64, ExprError> {
+        match self.literal(index, &DataType::Float64) {
+            Some(ScalarValue::Float64(Some(fraction))) if (0.0..=1.0).contains(&fraction) => Ok(fraction),
+            _ => Err(self.refuse_literal(index, "a number from 0 to 1")),
+        }
+    }
+
+    /// Argument `index` as an integer that stands in the text.
+    pub(super) fn literal_int(&self, index: usize, range: RangeInclusive<i64>) -> Result<i64, ExprError> {
+        match self.literal(index, &DataType::Int64) {
+            Some(ScalarValue::Int64(Some(value))) if range.contains(&value) && self.is_integer(index) => Ok(value),
+            _ => {
+                let wanted = format!("an integer from {} to {}", range.start(), range.end());
+                Err(self.refuse_literal(index, &wanted))
+            }
+        }
+    }
+
+    /// Argument `index` as a string that stands in the text.
+    pub(super) fn literal_string(&self, index: usize) -> Result<String, ExprError> {
+        match self.literal(index, &DataType::Utf8) {
+            Some(ScalarValue::Utf8(Some(text))) if plain(&self.arg_types[index]) == DataType::Utf8 => Ok(text),
+            _ => Err(self.refuse_literal(index, "a string")),
+        }
+    }
+
+    fn literal(&self, index: usize, data_type: &DataType) -> Option<ScalarValue> {
+        self.literals.get(index)?.as_ref()?.cast_to(data_type).ok()
+    }
+
+    fn is_integer(&self, index: usize) -> bool {
+        self.arg_types[index].is_integer()
+    }
+
+    fn refuse_literal(&self, index: usize, wanted: &str) -> ExprError {
+        let which = if index == 1 { "second" } else { "last" };
+        let mut error = self.type_error(format!("the {which} argument of {} must be {wanted}", self.name));
+        error.help = Some("Write it as a literal, not as an expression over columns.".into());
+        error
     }
 
     /// Argument `index` as a number, and the type to cast it to.

@@ -3,8 +3,10 @@
 use std::cmp::Ordering;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, ArrowPrimitiveType, BinaryArray, BooleanArray, PrimitiveArray, StringArray};
-use arrow::datatypes::{ArrowNativeTypeOp, DataType};
+use arrow::array::{
+    ArrayRef, ArrowPrimitiveType, BinaryArray, BooleanArray, Float32Array, Float64Array, PrimitiveArray, StringArray,
+};
+use arrow::datatypes::{ArrowNativeTypeOp, DataType, Float32Type, Float64Type};
 use arrow::row::{RowConverter, Rows, SortField};
 
 use super::dense::{argument, kernel, numbers, typed};
@@ -112,6 +114,19 @@ pub(super) fn compare_numbers<N: ArrowNativeTypeOp>(a: N, b: N) -> Ordering {
         (false, false) => a.compare(b),
         (a, b) => a.cmp(&b),
     }
+}
+
+/// The column with all zeros made 0.0 and all NaN made one, where it is of floats: for functions that ask what is equal.
+pub(super) fn with_equal_floats(column: &ArrayRef) -> ArrayRef {
+    if let Some(doubles) = column.as_any().downcast_ref::<Float64Array>() {
+        let equal = |value: f64| if value.is_nan() { f64::NAN } else { value + 0.0 };
+        return Arc::new(doubles.unary::<_, Float64Type>(equal));
+    }
+    if let Some(floats) = column.as_any().downcast_ref::<Float32Array>() {
+        let equal = |value: f32| if value.is_nan() { f32::NAN } else { value + 0.0 };
+        return Arc::new(floats.unary::<_, Float32Type>(equal));
+    }
+    Arc::clone(column)
 }
 
 /// Booleans: false before true.

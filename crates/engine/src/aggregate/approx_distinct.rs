@@ -1,0 +1,223 @@
+//! `approx_distinct(x)`: how many values differ, exact for up to some hundreds and within about 1 % above, in at most
+//! 16 KB a group, whatever the order of rows. -0.0 equals 0.0 and all NaN are alike.
+//!
+//! A HyperLogLog (Ertl's estimator, 2^14 registers) that begins as the sorted set of hashes. The hash is part of the
+//! saved state: it may never change.
+
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, BinaryArray, Int64Array, UInt64Array};
+use arrow::datatypes::{DataType, Field, UInt64Type};
+use arrow::row::Rows;
+use twox_hash::XxHash3_64;
+
+use super::dense::{Dense, Finished, Fold, Picked, argument, kernel, numbers, typed};
+use super::pool::{list_array, list_type, read_lists};
+use super::resolve::Call;
+use super::values::{Any, Kind, with_equal_floats};
+use super::{AggregateFunction, RowOrder};
+use crate::error::TaskError;
+use crate::expr::ExprError;
+
+/// `approx_distinct(x)`.
+pub(super) fn approx_distinct(call: &Call<'_>) -> Result<AggregateFunction, ExprError> {
+    let data_type = call.plain_type(0)?;
+    if Any::new(data_type.clone()).is_none() {
+        return Err(call.refuse(0, "a value that can be compared"));
+    }
+    Ok(call.function(vec![data_type.clone()], DataType::Int64, move || {
+        let any = Any::new(data_type.clone()).expect("the type was tried when the call was resolved");
+        Dense::boxed(ApproxDistinct { any })
+    }))
+}
+
+/// Bits of the hash that choose a register.
+const INDEX_BITS: u32 = 14;
+const REGISTERS: usize = 1 << INDEX_BITS;
+/// The other bits of the hash.
+const RANK_BITS: u32 = 64 - INDEX_BITS;
+/// Hashes that are kept as they are before registers take their place.
+const MAX_EXACT: usize = 512;
+
+struct ApproxDistinct {
+    any: Any,
+}
+
+/// What is known of the values: a function of the set of their hashes, whatever their order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Seen {
+    /// All hashes, sorted.
+    Exact(Vec<u64>),
+    /// The greatest rank for each register.
+    Registers(Box<[u8]>),
+}
+
+impl Seen {
+    fn add(&mut self, hash: u64) {
+        match self {
+            Seen::Exact(hashes) => {
+                let Err(index) = hashes.binary_search(&hash) else { return };
+                hashes.insert(index, hash);
+                if hashes.len() > MAX_EXACT {
+                    let mut registers = vec![0; REGISTERS].into_boxed_slice();
+                    hashes.iter().for_each(|&hash| raise(&mut registers, hash));
+                    *self = Seen::Registers(registers);
+                }
+            }
+            Seen::Registers(registers) => raise(registers, hash),
+        }
+    }
+
+    fn merge(&mut self, from: &Seen) {
+        match from {
+            Seen::Exact(hashes) => hashes.iter().for_each(|&hash| self.add(hash)),
+            Seen::Registers(theirs) => {
+                let mut registers = theirs.clone();
+                match self {
+                    Seen::Exact(hashes) => hashes.iter().for_each(|&hash| raise(&mut registers, hash)),
+                    Seen::Registers(ours) => {
+                        registers.iter_mut().zip(ours.iter()).for_each(|(new, &old)| *new = old.max(*new));
+                    }
+                }
+                *self = Seen::Registers(registers);
+            }
+        }
+    }
+
+    fn estimate(&self) -> i64 {
+        match self {
+            Seen::Exact(hashes) => hashes.len() as i64,
+            Seen::Registers(registers) => estimate(registers),
+        }
+    }
+}
+
+/// Notes a hash in its register: the rank is the number of trailing zeros of what is left of it, and one.
+#[inline]
+fn raise(registers: &mut [u8], hash: u64) {
+    let index = (hash & (REGISTERS as u64 - 1)) as usize;
+    let rank = (hash >> INDEX_BITS | 1 << RANK_BITS).trailing_zeros() as u8 + 1;
+    registers[index] = registers[index].max(rank);
+}
+
+/// Ertl's improved estimator ("New cardinality estimation algorithms for HyperLogLog sketches", arXiv:1702.01284).
+fn estimate(registers: &[u8]) -> i64 {
+    let mut histogram = [0u32; RANK_BITS as usize + 2];
+    for &register in registers {
+        histogram[usize::from(register).min(RANK_BITS as usize + 1)] += 1;
+    }
+    let m = REGISTERS as f64;
+    let mut z = m * tau((m - f64::from(histogram[RANK_BITS as usize + 1])) / m);
+    for &count in histogram[1..=RANK_BITS as usize].iter().rev() {
+        z = 0.5 * (z + f64::from(count));
+    }
+    z += m * sigma(f64::from(histogram[0]) / m);
+    (0.5 / std::f64::consts::LN_2 * m * m / z).round() as i64
+}
+
+fn sigma(mut x: f64) -> f64 {
+    if x == 1.0 {
+        return f64::INFINITY;
+    }
+    let (mut y, mut z) = (1.0, x);
+    loop {
+        x *= x;
+        let before = z;
+        z += x * y;
+        y += y;
+        if z == before {
+            return z;
+        }
+    }
+}
+
+fn tau(mut x: f64) -> f64 {
+    if x == 0.0 || x == 1.0 {
+        return 0.0;
+    }
+    let (mut y, mut z) = (1.0, 1.0 - x);
+    loop {
+        x = x.sqrt();
+        let before = z;
+        y *= 0.5;
+        z -= (1.0 - x).powi(2) * y;
+        if z == before {
+            return z / 3.0;
+        }
+    }
+}
+
+impl Fold for ApproxDistinct {
+    type State = Seen;
+    type Columns = Rows;
+
+    fn name(&self) -> &str {
+        "approx_distinct"
+    }
+
+    fn empty(&self) -> Seen {
+        Seen::Exact(Vec::new())
+    }
+
+    fn columns(&self, args: &[ArrayRef]) -> Result<Rows, TaskError> {
+        let values = argument(self.name(), args, 0, self.any.data_type())?;
+        self.any.encode(self.name(), &with_equal_floats(&values))
+    }
+
+    #[inline]
+    fn add(&self, state: &mut Seen, rows: &Rows, row: usize, _order: &RowOrder<'_>) {
+        state.add(XxHash3_64::oneshot(Any::get(rows, row)));
+    }
+
+    fn merge(&self, into: &mut Seen, from: &Seen) {
+        into.merge(from);
+    }
+
+    fn finish(&self, states: Picked<'_, Seen>) -> Result<Finished, TaskError> {
+        Ok((Arc::new(Int64Array::from_iter_values(states.iter().map(Seen::estimate))), Vec::new()))
+    }
+
+    fn fields(&self) -> Vec<Field> {
+        vec![Field::new("hashes", list_type(&DataType::UInt64), false), Field::new("registers", DataType::Binary, true)]
+    }
+
+    fn save(&self, states: Picked<'_, Seen>) -> Result<Vec<ArrayRef>, TaskError> {
+        let hashes = |state| match state {
+            &Seen::Exact(ref hashes) => hashes.as_slice(),
+            Seen::Registers(_) => &[],
+        };
+        let registers = |state| match state {
+            &Seen::Exact(_) => None,
+            Seen::Registers(registers) => Some(&registers[..]),
+        };
+        let all = UInt64Array::from_iter_values(states.iter().flat_map(hashes).copied());
+        let lists = list_array(states.iter().map(|state| hashes(state).len()), Arc::new(all), None);
+        Ok(vec![lists, Arc::new(states.iter().map(registers).collect::<BinaryArray>())])
+    }
+
+    fn load(&self, columns: &[ArrayRef]) -> Result<Vec<Seen>, TaskError> {
+        let (hashes, lengths) = read_lists(self.name(), &columns[0])?;
+        let hashes = numbers::<UInt64Type>(self.name(), &hashes)?;
+        let registers = typed::<BinaryArray>(self.name(), &columns[1])?;
+        let mut next = hashes.values().iter().copied();
+        let load = |(row, length)| {
+            let hashes = next.by_ref().take(length).collect();
+            if registers.is_null(row) {
+                return Ok(Seen::Exact(hashes));
+            }
+            let registers = registers.value(row);
+            if registers.len() != REGISTERS {
+                return Err(kernel(self.name(), format!("{} registers in the state", registers.len())));
+            }
+            Ok(Seen::Registers(registers.into()))
+        };
+        lengths.into_iter().enumerate().map(load).collect()
+    }
+
+    fn heap_bytes(&self, state: &Seen) -> usize {
+        match state {
+            Seen::Exact(hashes) => hashes.capacity() * size_of::<u64>(),
+            Seen::Registers(registers) => registers.len(),
+        }
+    }
+}
