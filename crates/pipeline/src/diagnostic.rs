@@ -1,0 +1,318 @@
+//! What is wrong with a pipeline: code, place, reason and a way out; for people as text, for tools as JSON.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use annotate_snippets::{AnnotationKind, Group, Level, Patch, Renderer, Snippet};
+use serde::{Serialize, Serializer};
+
+pub use crate::codes::Code;
+use crate::yaml::source_map::SourceFile;
+use crate::yaml::span::Span;
+
+/// How grave a diagnostic is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Severity {
+    /// The pipeline cannot run.
+    Error,
+    /// The pipeline runs, but perhaps not as meant.
+    Warning,
+}
+
+/// One thing that is wrong.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Diagnostic {
+    /// What kind of mistake it is.
+    pub code: Code,
+    /// How grave it is.
+    pub severity: Severity,
+    /// Where it is.
+    pub span: Span,
+    /// What is wrong, in lower case, without a final stop.
+    pub message: String,
+    /// What stands at the marked spot, in a few words.
+    pub label: Option<String>,
+    /// Other places that have to do with it.
+    pub labels: Vec<Label>,
+    /// What to do, as full sentences.
+    pub help: Option<String>,
+    /// A text that would be right.
+    pub suggestion: Option<Suggestion>,
+}
+
+/// Another place that has to do with a diagnostic.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Label {
+    /// Where it is.
+    pub span: Span,
+    /// What is there, in a few words.
+    pub text: String,
+}
+
+/// A text that would be right instead of what stands at a place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Suggestion {
+    /// What to replace.
+    pub span: Span,
+    /// By what.
+    pub replacement: String,
+}
+
+impl Diagnostic {
+    /// An error.
+    pub fn error(code: Code, span: Span, message: impl Into<String>) -> Diagnostic {
+        Diagnostic::new(Severity::Error, code, span, message.into())
+    }
+
+    /// A warning.
+    pub fn warning(code: Code, span: Span, message: impl Into<String>) -> Diagnostic {
+        Diagnostic::new(Severity::Warning, code, span, message.into())
+    }
+
+    fn new(severity: Severity, code: Code, span: Span, message: String) -> Diagnostic {
+        Diagnostic { code, severity, span, message, label: None, labels: Vec::new(), help: None, suggestion: None }
+    }
+
+    /// Says in a few words what stands at the marked spot.
+    pub fn label(mut self, text: impl Into<String>) -> Diagnostic {
+        self.label = Some(text.into());
+        self
+    }
+
+    /// Marks another place.
+    pub fn also(mut self, span: Span, text: impl Into<String>) -> Diagnostic {
+        self.labels.push(Label { span, text: text.into() });
+        self
+    }
+
+    /// Says what to do, as full sentences.
+    pub fn help(mut self, text: impl Into<String>) -> Diagnostic {
+        self.help = Some(text.into());
+        self
+    }
+
+    /// Offers a text instead of what stands at `span`.
+    pub fn suggest(mut self, span: Span, replacement: impl Into<String>) -> Diagnostic {
+        self.suggestion = Some(Suggestion { span, replacement: replacement.into() });
+        self
+    }
+
+    /// Offers the nearest of the names that would be right instead of the marked one, if one is near.
+    pub fn did_you_mean<'a>(self, wrong: &str, candidates: impl IntoIterator<Item = &'a str>) -> Diagnostic {
+        match crate::suggest::nearest(wrong, candidates) {
+            Some(meant) => {
+                let span = self.span;
+                self.suggest(span, meant)
+            }
+            None => self,
+        }
+    }
+}
+
+/// All that is wrong with a file.
+#[derive(Debug, Clone)]
+pub struct Diagnostics {
+    file: Arc<SourceFile>,
+    list: Vec<Diagnostic>,
+}
+
+/// Whether text is coloured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Style {
+    /// Letters only.
+    Plain,
+    /// With ANSI colours.
+    Colored,
+}
+
+impl Diagnostics {
+    /// Nothing wrong yet.
+    pub fn new(file: Arc<SourceFile>) -> Diagnostics {
+        Diagnostics { file, list: Vec::new() }
+    }
+
+    /// Adds one.
+    pub fn push(&mut self, diagnostic: Diagnostic) {
+        self.list.push(diagnostic);
+    }
+
+    /// Adds all of another list about the same file.
+    pub fn extend(&mut self, others: impl IntoIterator<Item = Diagnostic>) {
+        self.list.extend(others);
+    }
+
+    /// The file that they are about.
+    pub fn file(&self) -> &Arc<SourceFile> {
+        &self.file
+    }
+
+    /// Whether the pipeline cannot run.
+    pub fn has_errors(&self) -> bool {
+        self.list.iter().any(|diagnostic| diagnostic.severity == Severity::Error)
+    }
+
+    /// Whether nothing is wrong at all.
+    pub fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
+    /// Number of diagnostics.
+    pub fn len(&self) -> usize {
+        self.list.len()
+    }
+
+    /// In the order of the file; of one place the gravest first, then by code. The same mistake at the same place
+    /// stands once.
+    pub fn sort(&mut self) {
+        self.list.sort_by(|a, b| {
+            let key = |d: &Diagnostic| (d.span.start, d.severity, d.code, d.span.end);
+            key(a).cmp(&key(b)).then_with(|| a.message.cmp(&b.message))
+        });
+        self.list.dedup();
+    }
+
+    /// The diagnostics, in the order of [`sort`](Self::sort) if that was called last.
+    pub fn iter(&self) -> std::slice::Iter<'_, Diagnostic> {
+        self.list.iter()
+    }
+
+    /// All as text for people, each followed by an empty line.
+    pub fn render(&self, style: Style) -> String {
+        self.list.iter().map(|diagnostic| self.render_one(diagnostic, style) + "\n\n").collect()
+    }
+
+    /// One as text for people: code, message, `file:line:column`, the line with the spot marked, and a way out.
+    pub fn render_one(&self, diagnostic: &Diagnostic, style: Style) -> String {
+        let level = match diagnostic.severity {
+            Severity::Error => Level::ERROR,
+            Severity::Warning => Level::WARNING,
+        };
+        let id = diagnostic.code.id();
+        let (text, offset) = excerpt(self.file.text(), diagnostic);
+        let shift = |span: Span| within(text, offset, span);
+        let main = AnnotationKind::Primary.span(shift(diagnostic.span)).label(diagnostic.label.as_deref());
+        let (line_start, _) = self.file.line_column(offset);
+        let snippet = Snippet::source(text).path(self.file.name()).line_start(line_start).annotation(main).annotations(
+            diagnostic
+                .labels
+                .iter()
+                .map(|label| AnnotationKind::Context.span(shift(label.span)).label(label.text.as_str())),
+        );
+        let mut group = Group::with_title(level.primary_title(diagnostic.message.as_str()).id(id)).element(snippet);
+        if let Some(help) = &diagnostic.help {
+            group = group.element(Level::HELP.message(help.as_str()));
+        }
+        let mut report = vec![group];
+        if let Some(Suggestion { span, replacement }) = &diagnostic.suggestion {
+            let patch = Snippet::source(text)
+                .path(self.file.name())
+                .line_start(line_start)
+                .patch(Patch::new(shift(*span), replacement.as_str()));
+            let title = format!("did you mean `{replacement}`?");
+            report.push(Group::with_title(Level::HELP.secondary_title(title)).element(patch));
+        }
+        let renderer = match style {
+            Style::Plain => Renderer::plain(),
+            Style::Colored => Renderer::styled(),
+        };
+        renderer.render(&report)
+    }
+}
+
+impl<'a> IntoIterator for &'a Diagnostics {
+    type Item = &'a Diagnostic;
+    type IntoIter = std::slice::Iter<'a, Diagnostic>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.list.iter()
+    }
+}
+
+/// The lines that a diagnostic is about, and where in the text they begin: so that a long file is not gone through for
+/// each of its mistakes.
+fn excerpt<'a>(text: &'a str, diagnostic: &Diagnostic) -> (&'a str, usize) {
+    let spans = || {
+        let labels = diagnostic.labels.iter().map(|label| label.span);
+        let suggestion = diagnostic.suggestion.iter().map(|suggestion| suggestion.span);
+        std::iter::once(diagnostic.span).chain(labels).chain(suggestion)
+    };
+    let first = spans().map(|span| span.start).min().unwrap_or(0).min(text.len());
+    let last = spans().map(|span| span.end).max().unwrap_or(0).clamp(first, text.len());
+    let bytes = text.as_bytes();
+    let start = bytes[..first].iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1);
+    let end = bytes[last..].iter().position(|&byte| byte == b'\n').map_or(text.len(), |at| last + at);
+    (&text[start..end], start)
+}
+
+/// A place relative to an excerpt. Of one that spans many lines, only the first line is marked.
+fn within(text: &str, offset: usize, span: Span) -> Range<usize> {
+    let start = span.start.saturating_sub(offset).min(text.len());
+    let end = span.end.saturating_sub(offset).clamp(start, text.len());
+    let line_end = text[start..end].find('\n').map_or(end, |at| start + at);
+    let marked = text[start..line_end].trim_end();
+    start..start + marked.len()
+}
+
+#[derive(Serialize)]
+struct Place<'a> {
+    file: &'a str,
+    line: usize,
+    column: usize,
+    end_line: usize,
+    end_column: usize,
+    start: usize,
+    end: usize,
+}
+
+#[derive(Serialize)]
+struct JsonLabel<'a> {
+    #[serde(flatten)]
+    place: Place<'a>,
+    text: &'a str,
+}
+
+#[derive(Serialize)]
+struct JsonDiagnostic<'a> {
+    code: &'a str,
+    name: &'a str,
+    severity: Severity,
+    message: &'a str,
+    #[serde(flatten)]
+    place: Place<'a>,
+    label: Option<&'a str>,
+    labels: Vec<JsonLabel<'a>>,
+    help: Option<&'a str>,
+    suggestion: Option<JsonLabel<'a>>,
+}
+
+/// A list of objects; places have bytes (from 0) and lines and columns (from 1, in characters).
+impl Serialize for Diagnostics {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let place = |span: Span| {
+            let (end_line, end_column) = self.file.line_column(span.end);
+            let Span { start, end, line, column } = span;
+            Place { file: self.file.name(), line, column, end_line, end_column, start, end }
+        };
+        serializer.collect_seq(self.list.iter().map(|diagnostic| {
+            JsonDiagnostic {
+                code: diagnostic.code.id(),
+                name: diagnostic.code.name(),
+                severity: diagnostic.severity,
+                message: &diagnostic.message,
+                place: place(diagnostic.span),
+                label: diagnostic.label.as_deref(),
+                labels: diagnostic
+                    .labels
+                    .iter()
+                    .map(|label| JsonLabel { place: place(label.span), text: &label.text })
+                    .collect(),
+                help: diagnostic.help.as_deref(),
+                suggestion: diagnostic
+                    .suggestion
+                    .as_ref()
+                    .map(|suggestion| JsonLabel { place: place(suggestion.span), text: &suggestion.replacement }),
+            }
+        }))
+    }
+}
