@@ -1,9 +1,11 @@
 //! Touches the world for the engine: logs, the state store, the driver that feeds a worker, signals.
 //!
 //! - [`log`]: topics with partitions and transactions; two siblings behind one trait, in memory and in a folder.
+//! - [`crash`]: where tests may stop both.
 //! - [`store`]: committed pages of state, a disposable cache of the changelog; in memory and in sled.
 //!
 //! It never decides what a window means: results are the engine's.
 
+pub mod crash;
 pub mod log;
 pub mod store;

@@ -183,7 +183,6 @@ impl Records {
     }
 
     /// Takes away the records from number `len` on.
-    #[allow(dead_code)]
     pub(crate) fn truncate(&mut self, len: usize) {
         if let Some(entry) = self.entries.get(len) {
             self.headers.truncate(entry.headers);

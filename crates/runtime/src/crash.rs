@@ -1,0 +1,88 @@
+//! Named crash points in the paths that must survive a crash, for the tests that stop at each of them.
+//!
+//! They are points of the `fail` crate and compile to nothing without the feature `crash-points`. The action `return` stops
+//! the log or store there with an error and without tidying up, as a crash would; `return(kill)` ends the process at once,
+//! without unwinding, as `kill -9` would.
+
+use crate::log::LogError;
+use crate::store::StoreError;
+
+/// Every crash point, in the order in which a run comes by them.
+pub const CRASH_POINTS: &[&str] = &[
+    "log.open.before_create",
+    "log.open.created",
+    "log.topic.before_rename",
+    "log.topic.after_rename",
+    "log.data.before",
+    "log.data.rolled",
+    "log.data.torn",
+    "log.data.written",
+    "log.data.synced",
+    "log.commit.torn",
+    "log.commit.written",
+    "log.commit.synced",
+    "log.trim.before_delete",
+    "log.trim.after_delete",
+    "log.compact.before",
+    "log.compact.torn",
+    "log.compact.written",
+    "log.compact.renamed",
+    "log.compact.done",
+    "store.apply.before",
+    "store.apply.after",
+    "store.flush.before",
+    "store.flush.after",
+];
+
+/// Switches that take a guard away, for tests that must then fail: write the commit record before the data is synced;
+/// write offsets in a commit record of their own.
+pub const CONTROLS: &[&str] = &["log.control.commit_before_data", "log.control.offsets_apart"];
+
+/// A crash point was hit.
+#[derive(Debug)]
+pub(crate) struct Stopped {
+    point: &'static str,
+}
+
+impl From<Stopped> for LogError {
+    fn from(stopped: Stopped) -> LogError {
+        LogError::CrashPoint { point: stopped.point }
+    }
+}
+
+impl From<Stopped> for StoreError {
+    fn from(stopped: Stopped) -> StoreError {
+        StoreError::CrashPoint { point: stopped.point }
+    }
+}
+
+/// What a crash point does when it is switched on.
+#[cfg_attr(not(feature = "crash-points"), allow(dead_code))]
+pub(crate) fn stop(point: &'static str, action: Option<String>) -> Stopped {
+    if action.as_deref() == Some("kill") {
+        std::process::abort();
+    }
+    Stopped { point }
+}
+
+/// Whether a control (one of [`CONTROLS`]) is switched on.
+pub(crate) fn control(name: &'static str) -> bool {
+    debug_assert!(CONTROLS.contains(&name));
+    fail::fail_point!(name, |_| true);
+    false
+}
+
+/// Returns an error from the function around it when the point is switched on; before that, it does what stands behind
+/// the name.
+macro_rules! crash_point {
+    ($point:literal) => {
+        fail::fail_point!($point, |action| Err($crate::crash::stop($point, action).into()))
+    };
+    ($point:literal, $first:expr) => {
+        fail::fail_point!($point, |action| {
+            $first;
+            Err($crate::crash::stop($point, action).into())
+        })
+    };
+}
+pub(crate) use crash_point;
