@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::diagnostic::Diagnostics;
 use arrow::datatypes::{DataType, Field, Fields, SchemaRef, TimeUnit};
 use millstream_engine::context::OnError;
 use millstream_engine::ids::{ExchangeId, NodeId, SinkId};
@@ -32,6 +33,8 @@ pub struct Topology {
     pub on_error: OnErrorDef,
     /// A fingerprint of all stores' shapes and of how rows reach them. Equal fingerprints: the state fits.
     pub fingerprint: u64,
+    /// What is hardly meant, though the pipeline can run.
+    pub warnings: Diagnostics,
 }
 
 /// A topic that is read.
@@ -354,6 +357,6 @@ pub fn is_hidden(name: &str) -> bool {
 /// `map<string, bytes>`: of headers with one name the last counts.
 fn headers_type() -> DataType {
     let entries =
-        Fields::from(vec![Field::new("keys", DataType::Utf8, false), Field::new("values", DataType::Binary, true)]);
+        Fields::from(vec![Field::new("key", DataType::Utf8, false), Field::new("value", DataType::Binary, true)]);
     DataType::Map(Arc::new(Field::new("entries", DataType::Struct(entries), false)), false)
 }

@@ -117,4 +117,25 @@ codes! { "Windows, aggregates and keys":
         "a window needs event time",
         "",
         "window: {tumbling: 1m}";
+
+    GROUP_OF_CHANGES = "MS0724" "group-of-changes",
+        "results that change cannot be grouped again",
+        "What `emit: changes` writes depends on when commits fall, and so would everything made of it. Let the first \
+         step say `emit: final`.",
+        "- aggregate: {id: a, by: x}\n- window: {id: b, by: x, tumbling: 1m}";
+
+    KEY_LOST = "MS0725" "key-lost",
+        "a key column is gone",
+        "The key of a sink is that of the last step that has one. Keep its columns, or write another `key`.",
+        "- key_by: user\n- drop: user";
+
+    KEY_MIXED = "MS0726" "key-mixed",
+        "merged streams have different keys",
+        "Say which key is to be written.",
+        "- merge: [by_user, by_region]";
+
+    INTERNAL = "MS0799" "internal",
+        "a mistake of Millstream",
+        "Please report it, with the pipeline.",
+        "";
 }

@@ -1,0 +1,76 @@
+//! What a sink's format can write: csv no nested columns, raw exactly one column of text or bytes.
+
+use crate::codes;
+use arrow::datatypes::DataType;
+use millstream_engine::types::sql_name;
+
+use super::{Findings, csv_dialect};
+use crate::lower::columns::Columns;
+use crate::spec::format::{Format, FormatOptions};
+use crate::yaml::span::Span;
+
+/// A sink's format with the columns by name.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Written {
+    /// All columns, as JSON.
+    Json,
+    /// All columns, as csv.
+    Csv(crate::topology::CsvFormat),
+    /// This column's bytes.
+    Raw(String),
+}
+
+/// Checks that the format can write the columns.
+pub(crate) fn check(format: Option<&Format>, at: Span, columns: &Columns, findings: &mut Findings) -> Option<Written> {
+    let Some(format) = format else { return Some(Written::Json) };
+    match format.options() {
+        FormatOptions::Json(_) => Some(Written::Json),
+        FormatOptions::Csv(options) => {
+            for column in &columns.visible {
+                if let Some(data_type) = column.data_type.as_ref().filter(|data_type| data_type.is_nested()) {
+                    findings
+                        .error(
+                            codes::CSV_NESTED,
+                            at,
+                            format!("csv cannot write `{}`, a {}", column.name, sql_name(data_type)),
+                        )
+                        .help("Write `json`, or make columns of its parts by `map` and `drop` it.");
+                }
+            }
+            Some(Written::Csv(csv_dialect::check(&options, findings)))
+        }
+        FormatOptions::Raw(_) => raw(format.span(), columns, findings),
+    }
+}
+
+fn raw(at: Span, columns: &Columns, findings: &mut Findings) -> Option<Written> {
+    let [column] = columns.visible.as_slice() else {
+        let names = columns.names().collect::<Vec<_>>().join("`, `");
+        findings
+            .error(
+                codes::RAW_COLUMNS,
+                at,
+                format!("raw writes one column, but there are {}: `{names}`", columns.visible.len()),
+            )
+            .help("Choose the one to be written: `- select: [value]`.");
+        return None;
+    };
+    match column.data_type.as_ref()? {
+        DataType::Utf8
+        | DataType::LargeUtf8
+        | DataType::Utf8View
+        | DataType::Binary
+        | DataType::LargeBinary
+        | DataType::BinaryView => Some(Written::Raw(column.name.clone())),
+        other => {
+            findings
+                .error(
+                    codes::RAW_COLUMNS,
+                    at,
+                    format!("raw writes text or bytes, but `{}` is a {}", column.name, sql_name(other)),
+                )
+                .help(format!("Cast it: `- cast: {{{}: string}}`.", column.name));
+            None
+        }
+    }
+}
