@@ -143,6 +143,11 @@ impl Cells {
         }
     }
 
+    /// Whether this is a column of bytes.
+    pub fn is_binary(&self) -> bool {
+        matches!(self.values, Values::Binary(_) | Values::LargeBinary(_) | Values::BinaryView(_))
+    }
+
     /// Appends the plain text of row `row`: strings and bytes as they are, numbers and nested values as in JSON, times
     /// in ISO 8601. Nothing for null. Every value has a text: NaN, Infinity and years of more than four digits too.
     pub fn write_text(&self, row: usize, out: &mut Vec<u8>) {

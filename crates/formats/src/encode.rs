@@ -5,8 +5,14 @@ use std::ops::Range;
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use millstream_engine::error::RowFault;
+use millstream_engine::text::Cells;
+use millstream_engine::types::sql_name;
 
+use crate::csv::CsvEncoder;
 use crate::error::FormatError;
+use crate::json::JsonEncoder;
+use crate::raw::RawEncoder;
+use crate::system::SystemColumn;
 
 /// The format of a sink's payloads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,22 +74,48 @@ impl Encoded {
 
 /// Encodes the rows of one sink.
 #[derive(Debug)]
-pub struct Encoder {}
+pub struct Encoder {
+    payloads: Payloads,
+}
+
+#[derive(Debug)]
+enum Payloads {
+    Json(JsonEncoder),
+    Csv(CsvEncoder),
+    Raw(RawEncoder),
+}
 
 impl Encoder {
     /// An encoder for rows of `columns`. System columns are not written.
     ///
     /// # Errors
     /// If the format cannot write one of the columns.
-    pub fn new(_format: EncodeFormat, _columns: &SchemaRef) -> Result<Encoder, FormatError> {
-        Ok(Encoder {})
+    pub fn new(format: EncodeFormat, columns: &SchemaRef) -> Result<Encoder, FormatError> {
+        let fields = columns.fields().iter().cloned().enumerate();
+        let fields = fields.filter(|(_, field)| SystemColumn::named(field.name()).is_none()).collect::<Vec<_>>();
+        for (_, field) in &fields {
+            if !Cells::supports(field.data_type()) {
+                let message = format!("{} cannot be written", sql_name(field.data_type()));
+                return Err(FormatError::Column { column: field.name().clone(), message });
+            }
+        }
+        let payloads = match format {
+            EncodeFormat::Json => Payloads::Json(JsonEncoder::new(&fields)),
+            EncodeFormat::Csv { delimiter } => Payloads::Csv(CsvEncoder::new(&fields, delimiter)?),
+            EncodeFormat::Raw => Payloads::Raw(RawEncoder::new(&fields)?),
+        };
+        Ok(Encoder { payloads })
     }
 
-    /// Writes one payload for each row of `rows` into `out`, which is cleared first. Returns the rows that could not be
-    /// written, in order.
+    /// Writes one payload for each row of `rows`, which have the encoder's columns, into `out`, which is cleared first.
+    /// Returns the rows that could not be written, in order; their payloads are empty.
     pub fn encode(&mut self, rows: &RecordBatch, out: &mut Encoded) -> Vec<RowFault> {
         out.clear();
-        out.ends.resize(rows.num_rows(), 0);
-        Vec::new()
+        out.ends.reserve(rows.num_rows());
+        match &self.payloads {
+            Payloads::Json(json) => json.encode(rows, out),
+            Payloads::Csv(csv) => csv.encode(rows, out),
+            Payloads::Raw(raw) => raw.encode(rows, out),
+        }
     }
 }

@@ -1,11 +1,21 @@
 //! Bytes to columns and back: JSON, CSV and raw values, and the frames of internal topics. Never fetches a schema.
 
+mod column;
+mod csv;
 pub mod decode;
 pub mod encode;
 pub mod error;
+mod fault;
+pub mod json;
+mod members;
 pub mod message;
+mod number;
+pub mod raw;
+pub mod system;
+mod temporal;
 
 pub use decode::{CsvFormat, DecodeFormat, Decoded, Decoder};
 pub use encode::{EncodeFormat, Encoded, Encoder};
 pub use error::FormatError;
 pub use message::{Headers, Message};
+pub use system::SystemColumn;

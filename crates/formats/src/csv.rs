@@ -1,0 +1,254 @@
+//! CSV: one record of RFC 4180 a message, without a header. An empty field is null; an empty text is written `""`.
+//!
+//! Records are split here and not by a CSV library, because those are lenient by design: they take an unterminated quote
+//! for a field and a second record for the next one, and cannot tell an empty field from an empty text.
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::{DataType, FieldRef};
+use millstream_engine::error::RowFault;
+use millstream_engine::text::Cells;
+use millstream_engine::types::sql_name;
+
+use crate::column::{Column, Values};
+use crate::decode::CsvFormat;
+use crate::encode::Encoded;
+use crate::error::FormatError;
+use crate::fault::{Fallible, Fault, excerpt};
+use crate::json::push_base64;
+use crate::members::Members;
+use crate::{number, temporal};
+
+/// Appends CSV records to columns.
+#[derive(Debug)]
+pub(crate) struct CsvDecoder {
+    members: Members,
+    delimiter: u8,
+    /// For each field of a record the column that it fills.
+    places: Vec<Option<usize>>,
+    /// A field's text where it has doubled quotes.
+    scratch: String,
+}
+
+/// One field of a record.
+enum Field<'a> {
+    Plain(&'a str),
+    Quoted(&'a str),
+}
+
+impl CsvDecoder {
+    pub(crate) fn new(format: &CsvFormat, fields: &[FieldRef]) -> Result<CsvDecoder, FormatError> {
+        for field in fields {
+            check_flat(field.name(), field.data_type())?;
+            if !format.fields.contains(field.name()) {
+                return Err(FormatError::Column {
+                    column: field.name().clone(),
+                    message: "is not among the fields of the record".to_owned(),
+                });
+            }
+        }
+        let members = Members::new(fields)?;
+        let places = format.fields.iter().map(|name| members.find(name, 0)).collect();
+        Ok(CsvDecoder { members, delimiter: format.delimiter, places, scratch: String::new() })
+    }
+
+    pub(crate) fn members(&mut self) -> &mut Members {
+        &mut self.members
+    }
+
+    /// Appends one row, or nothing and says what is wrong with the message.
+    pub(crate) fn push(&mut self, payload: &[u8]) -> Fallible<()> {
+        let rows = self.members.rows;
+        let pushed = self.push_record(payload);
+        if pushed.is_err() {
+            self.members.truncate(rows);
+        }
+        pushed
+    }
+
+    fn push_record(&mut self, payload: &[u8]) -> Fallible<()> {
+        let text = std::str::from_utf8(payload)
+            .map_err(|error| Fault::syntax(format!("not UTF-8 from byte {}", error.valid_up_to())))?;
+        let text = text.strip_suffix('\n').map_or(text, |text| text.strip_suffix('\r').unwrap_or(text));
+        let mut rest = Some(text);
+        let mut count = 0;
+        while let Some(from) = rest {
+            let (field, after) = split(from, text.len() - from.len(), self.delimiter, &mut self.scratch)?;
+            if let Some(Some(place)) = self.places.get(count) {
+                let column = &mut self.members.columns[*place];
+                read_field(&field, column).map_err(|fault| fault.in_member(column.field.name()))?;
+            }
+            count += 1;
+            rest = after;
+        }
+        if count != self.places.len() {
+            return Err(Fault::syntax(format!("expected {} fields, found {count}", self.places.len())));
+        }
+        self.members.end_row()
+    }
+}
+
+/// The first field of `from` and what follows its delimiter; `None` behind the last field.
+fn split<'s, 'a: 's>(
+    from: &'a str,
+    at: usize,
+    delimiter: u8,
+    scratch: &'s mut String,
+) -> Fallible<(Field<'s>, Option<&'a str>)> {
+    let delimiter = char::from(delimiter);
+    let Some(quoted) = from.strip_prefix('"') else {
+        let end = from.find(delimiter).unwrap_or(from.len());
+        if let Some(line) = from[..end].find(['\n', '\r']) {
+            return Err(Fault::syntax(format!("more than one record: a line ends at byte {}", at + line)));
+        }
+        return Ok((Field::Plain(&from[..end]), from.get(end + 1..)));
+    };
+    let (mut text, mut rest) = until_quote(quoted, at)?;
+    if rest.starts_with('"') {
+        scratch.clear();
+        scratch.push_str(text);
+        while let Some(after) = rest.strip_prefix('"') {
+            scratch.push('"');
+            (text, rest) = until_quote(after, at)?;
+            scratch.push_str(text);
+        }
+        text = &*scratch;
+    }
+    match rest.strip_prefix(delimiter) {
+        Some(after) => Ok((Field::Quoted(text), Some(after))),
+        None if rest.is_empty() => Ok((Field::Quoted(text), None)),
+        None => Err(Fault::syntax(format!("something follows the quoted field that begins at byte {at}"))),
+    }
+}
+
+/// What stands before the next quote, and what behind it.
+fn until_quote(text: &str, field_at: usize) -> Fallible<(&str, &str)> {
+    text.split_once('"')
+        .ok_or_else(|| Fault::syntax(format!("the quoted field that begins at byte {field_at} does not end")))
+}
+
+fn read_field(field: &Field<'_>, column: &mut Column) -> Fallible<()> {
+    let text = match field {
+        Field::Plain("") => return column.push_missing("nothing"),
+        Field::Quoted("") if !matches!(column.values, Values::Utf8(_) | Values::Binary(_)) => {
+            return column.push_missing("nothing");
+        }
+        Field::Plain(text) | Field::Quoted(text) => *text,
+    };
+    let read = match &mut column.values {
+        Values::Boolean(values) => push(values, boolean(text)),
+        Values::Int32(values) => push(values, number::integer(text).and_then(|value| i32::try_from(value).ok())),
+        Values::Int64(values) => push(values, number::integer(text)),
+        Values::Float32(values) => push(values, number::float(text).filter(|_| number::is_number(text))),
+        Values::Float64(values) => push(values, number::double(text).filter(|_| number::is_number(text))),
+        Values::Decimal(values, precision, scale) => push(values, number::decimal(text, *precision, *scale)),
+        Values::Date(values) => push(values, temporal::date(text)),
+        Values::Timestamp(values, unit) => {
+            let millis = || number::integer(text).and_then(|millis| temporal::from_millis(millis, *unit));
+            push(values, temporal::timestamp(text, *unit).or_else(millis))
+        }
+        Values::Utf8(values) => {
+            values.push(text.as_bytes());
+            true
+        }
+        Values::Binary(values) => push_base64(values, text),
+        Values::Struct(_) | Values::List(_, _) | Values::Map(_, _, _) => false,
+    };
+    if !read {
+        return Err(column.mismatch(&format!("\"{}\"", excerpt(text))));
+    }
+    column.appended();
+    Ok(())
+}
+
+fn push<T>(values: &mut Vec<T>, value: Option<T>) -> bool {
+    let read = value.is_some();
+    values.extend(value);
+    read
+}
+
+fn boolean(text: &str) -> Option<bool> {
+    if text.eq_ignore_ascii_case("true") {
+        Some(true)
+    } else if text.eq_ignore_ascii_case("false") {
+        Some(false)
+    } else {
+        None
+    }
+}
+
+fn check_flat(name: &str, data_type: &DataType) -> Result<(), FormatError> {
+    if data_type.is_nested() {
+        let message = format!("{} has no place in a CSV record", sql_name(data_type));
+        return Err(FormatError::Column { column: name.to_owned(), message });
+    }
+    Ok(())
+}
+
+/// Writes rows as CSV records without line ends.
+#[derive(Debug)]
+pub(crate) struct CsvEncoder {
+    delimiter: u8,
+    /// The columns that are written.
+    columns: Vec<usize>,
+}
+
+impl CsvEncoder {
+    pub(crate) fn new(fields: &[(usize, FieldRef)], delimiter: u8) -> Result<CsvEncoder, FormatError> {
+        for (_, field) in fields {
+            check_flat(field.name(), field.data_type())?;
+        }
+        Ok(CsvEncoder { delimiter, columns: fields.iter().map(|(index, _)| *index).collect() })
+    }
+
+    pub(crate) fn encode(&self, rows: &RecordBatch, out: &mut Encoded) -> Vec<RowFault> {
+        let cells = self.columns.iter().map(|&index| Cells::new(rows.column(index))).collect::<Vec<_>>();
+        for row in 0..rows.num_rows() {
+            for (index, cells) in cells.iter().enumerate() {
+                if index > 0 {
+                    out.bytes.push(self.delimiter);
+                }
+                self.write_field(cells, row, &mut out.bytes);
+            }
+            out.ends.push(out.bytes.len());
+        }
+        Vec::new()
+    }
+
+    fn write_field(&self, cells: &Cells, row: usize, out: &mut Vec<u8>) {
+        if cells.is_null(row) {
+            return;
+        }
+        let start = out.len();
+        if cells.is_binary() {
+            // Base64 in quotes, as in JSON: it holds nothing that CSV would have to escape.
+            let _never = cells.write_json(row, out);
+            return;
+        }
+        cells.write_text(row, out);
+        let special = |&byte: &u8| byte == self.delimiter || matches!(byte, b'"' | b'\n' | b'\r');
+        if out.len() == start {
+            out.extend_from_slice(b"\"\"");
+        } else if out[start..].iter().any(special) {
+            quote(start, out);
+        }
+    }
+}
+
+/// Puts the end of `out` from `start` on into quotes, in place.
+fn quote(start: usize, out: &mut Vec<u8>) {
+    let quotes = out[start..].iter().filter(|&&byte| byte == b'"').count();
+    let mut from = out.len();
+    let mut to = from + quotes + 2;
+    out.resize(to, b'"');
+    to -= 1;
+    while from > start {
+        from -= 1;
+        to -= 1;
+        out[to] = out[from];
+        if out[from] == b'"' {
+            to -= 1;
+            out[to] = b'"';
+        }
+    }
+    out[start] = b'"';
+}
