@@ -1,1 +1,231 @@
-//! To come.
+//! How far event time has come for one operator: W_i for each of its inputs, and W, the least of them.
+//!
+//! Lateness of a row is measured by W_i of its own input, closing of windows by W (see ARCHITECTURE.md, "Time").
+
+use arrow::array::BooleanArray;
+
+use crate::batch::Batch;
+use crate::error::TaskError;
+use crate::ids::InputId;
+use crate::time::Watermark;
+
+/// The clock of an operator. It is part of the operator's committed state: a restart never turns it back.
+#[derive(Debug, Clone)]
+pub struct Clock {
+    inputs: Vec<Input>,
+    w: Watermark,
+}
+
+#[derive(Debug, Clone)]
+struct Input {
+    id: InputId,
+    /// The name under which state remembers the input.
+    label: String,
+    w: Watermark,
+    idle: bool,
+}
+
+impl Clock {
+    /// The clock of an operator that batches of these inputs reach, each with the name that state knows it by. No input
+    /// has spoken yet.
+    pub fn new(inputs: Vec<(InputId, String)>) -> Clock {
+        let inputs = inputs.into_iter().map(|(id, label)| Input { id, label, w: Watermark::UNKNOWN, idle: false });
+        Clock { inputs: inputs.collect(), w: Watermark::UNKNOWN }
+    }
+
+    /// W as of the last [`refresh`](Self::refresh). It never falls.
+    pub fn w(&self) -> Watermark {
+        self.w
+    }
+
+    /// W_i of an input.
+    pub fn input_watermark(&self, input: InputId) -> Watermark {
+        self.inputs.iter().find(|known| known.id == input).map_or(Watermark::UNKNOWN, |known| known.w)
+    }
+
+    /// The least W_i of the other inputs that are not idle; [`Watermark::END`] where there is none.
+    pub fn least_of_others(&self, input: InputId) -> Watermark {
+        let others = self.inputs.iter().filter(|other| !other.idle && other.id != input);
+        others.map(|other| other.w).min().unwrap_or(Watermark::END)
+    }
+
+    /// The input has spoken: it is no longer idle, and if it was, W_i is no less than the W that went on without it.
+    pub fn speaks(&mut self, input: InputId) {
+        let w = self.w;
+        let known = self.input_mut(input);
+        if std::mem::take(&mut known.idle) {
+            known.w = known.w.max(w);
+        }
+    }
+
+    /// W_i reaches `watermark`, if it is not there already.
+    pub fn advance(&mut self, input: InputId, watermark: Watermark) {
+        if watermark.is_known() {
+            self.speaks(input);
+            let known = self.input_mut(input);
+            known.w = known.w.max(watermark);
+        }
+    }
+
+    /// The input has been silent for long: it leaves the minimum until it speaks.
+    pub fn on_idle(&mut self, input: InputId) {
+        self.input_mut(input).idle = true;
+    }
+
+    /// Whether every input is idle.
+    pub fn all_idle(&self) -> bool {
+        self.inputs.iter().all(|input| input.idle)
+    }
+
+    /// Computes W anew: the least W_i of the inputs that are not idle, never less than before. If every input is idle W
+    /// stands.
+    pub fn refresh(&mut self) -> Watermark {
+        if let Some(least) = self.inputs.iter().filter(|input| !input.idle).map(|input| input.w).min() {
+            self.w = self.w.max(least);
+        }
+        self.w
+    }
+
+    /// Time has come at least to `watermark` on every input, because a user asked for an end.
+    pub fn close_at(&mut self, watermark: Watermark) {
+        for input in &mut self.inputs {
+            input.w = input.w.max(watermark);
+        }
+        self.w = self.w.max(watermark);
+    }
+
+    /// Walks over the rows of a batch in order and writes W_i as it stands for each row's lateness check into
+    /// `watermarks` (cleared first): what the batch says before the row, then the row's own time if `keyed` is true for
+    /// it. Then applies what the batch says after its last row. W is not computed anew.
+    pub fn walk(&mut self, batch: &Batch, keyed: Option<&BooleanArray>, watermarks: &mut Vec<i64>) {
+        watermarks.clear();
+        let clock = &batch.meta.clock;
+        if batch.is_empty() {
+            self.advance(batch.meta.input, clock.after);
+            return;
+        }
+        self.speaks(batch.meta.input);
+        let input = self.input_mut(batch.meta.input);
+        let mut w = input.w;
+        for (row, &time) in batch.meta.event_time.values().iter().enumerate() {
+            w = w.max(clock.before(row));
+            if keyed.is_none_or(|keyed| keyed.value(row)) {
+                w = w.max(clock.own(time));
+            }
+            watermarks.push(w.0);
+        }
+        input.w = w.max(clock.after);
+    }
+
+    /// The clock as bytes, for the operator's scalars. Idleness is not kept: it is of the wall clock.
+    pub fn save(&self) -> Vec<u8> {
+        let mut bytes = self.w.0.to_le_bytes().to_vec();
+        bytes.extend((self.inputs.len() as u32).to_le_bytes());
+        for input in &self.inputs {
+            bytes.extend(input.w.0.to_le_bytes());
+            bytes.extend((input.label.len() as u32).to_le_bytes());
+            bytes.extend(input.label.as_bytes());
+        }
+        bytes
+    }
+
+    /// Takes over what [`save`](Self::save) wrote, input by input by their names; returns how many bytes that was.
+    /// Inputs that are not named there have not spoken.
+    ///
+    /// # Errors
+    /// If the bytes do not hold a clock.
+    pub fn load(&mut self, bytes: &[u8]) -> Result<usize, TaskError> {
+        self.try_load(bytes).ok_or_else(|| TaskError::State {
+            step: "clock".to_owned(),
+            message: "the stored clock cannot be read".to_owned(),
+        })
+    }
+
+    fn try_load(&mut self, bytes: &[u8]) -> Option<usize> {
+        let mut rest = bytes;
+        let w = Watermark(i64::from_le_bytes(take(&mut rest, 8)?.try_into().ok()?));
+        let count = u32::from_le_bytes(take(&mut rest, 4)?.try_into().ok()?);
+        for _ in 0..count {
+            let w = Watermark(i64::from_le_bytes(take(&mut rest, 8)?.try_into().ok()?));
+            let length = u32::from_le_bytes(take(&mut rest, 4)?.try_into().ok()?);
+            let label = take(&mut rest, length as usize)?;
+            if let Some(input) = self.inputs.iter_mut().find(|input| input.label.as_bytes() == label) {
+                input.w = w;
+            }
+        }
+        self.w = w;
+        Some(bytes.len() - rest.len())
+    }
+
+    fn input_mut(&mut self, input: InputId) -> &mut Input {
+        let known = self.inputs.iter().position(|known| known.id == input);
+        assert!(known.is_some(), "input {input} does not reach this operator");
+        &mut self.inputs[known.unwrap_or_default()]
+    }
+}
+
+fn take<'a>(bytes: &mut &'a [u8], count: usize) -> Option<&'a [u8]> {
+    let (taken, rest) = bytes.split_at_checked(count)?;
+    *bytes = rest;
+    Some(taken)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const A: InputId = InputId(0);
+    const B: InputId = InputId(1);
+
+    fn clock() -> Clock {
+        Clock::new(vec![(A, "a".to_owned()), (B, "b".to_owned())])
+    }
+
+    #[test]
+    fn an_input_that_has_not_spoken_holds_time_back() {
+        let mut clock = clock();
+        clock.advance(A, Watermark(10));
+        assert_eq!(clock.refresh(), Watermark::UNKNOWN);
+        clock.advance(B, Watermark(5));
+        assert_eq!(clock.refresh(), Watermark(5));
+    }
+
+    #[test]
+    fn an_idle_input_leaves_the_minimum_and_comes_back_late() {
+        let mut clock = clock();
+        clock.advance(A, Watermark(10));
+        clock.on_idle(B);
+        assert_eq!(clock.refresh(), Watermark(10));
+        clock.advance(B, Watermark(3));
+        assert_eq!(clock.input_watermark(B), Watermark(10));
+        assert_eq!(clock.refresh(), Watermark(10));
+    }
+
+    #[test]
+    fn time_stands_when_all_are_idle_and_never_falls() {
+        let mut clock = clock();
+        clock.advance(A, Watermark(10));
+        clock.advance(B, Watermark(7));
+        clock.refresh();
+        clock.on_idle(A);
+        clock.on_idle(B);
+        assert!(clock.all_idle());
+        assert_eq!(clock.refresh(), Watermark(7));
+    }
+
+    #[test]
+    fn a_saved_clock_comes_back_by_name() {
+        let mut saved = clock();
+        saved.advance(A, Watermark(10));
+        saved.advance(B, Watermark(-7));
+        saved.refresh();
+        let bytes = saved.save();
+        let mut loaded = Clock::new(vec![(A, "b".to_owned()), (B, "a".to_owned())]);
+        assert_eq!(loaded.load(&bytes).unwrap(), bytes.len());
+        assert_eq!(loaded.w(), Watermark(-7));
+        assert_eq!(loaded.input_watermark(B), Watermark(10));
+        for cut in 0..bytes.len() {
+            assert!(clock().load(&bytes[..cut]).is_err(), "cut at {cut}");
+        }
+    }
+}
