@@ -4,6 +4,13 @@
 //! group key hashes into one bucket. What stands in a page is the operator's business; outside it is an opaque
 //! `RecordBatch`.
 
+pub mod aggregates;
+mod buckets;
+mod frames;
+pub mod kept;
+pub mod keys;
+pub mod table;
+
 use arrow::array::RecordBatch;
 
 use crate::error::TaskError;
