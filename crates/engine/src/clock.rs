@@ -4,7 +4,7 @@
 
 use arrow::array::BooleanArray;
 
-use crate::batch::Batch;
+use crate::batch::{Batch, OwnTime};
 use crate::error::TaskError;
 use crate::ids::InputId;
 use crate::time::Watermark;
@@ -107,6 +107,14 @@ impl Clock {
         self.speaks(batch.meta.input);
         let input = self.input_mut(batch.meta.input);
         let mut w = input.w;
+        if let (OwnTime::Less(span), None, None) = (clock.own, &clock.before, keyed) {
+            watermarks.extend(batch.meta.event_time.values().iter().map(|time| {
+                w = w.max(Watermark(time.saturating_sub(span.0)));
+                w.0
+            }));
+            input.w = w.max(clock.after);
+            return;
+        }
         for (row, &time) in batch.meta.event_time.values().iter().enumerate() {
             w = w.max(clock.before(row));
             if keyed.is_none_or(|keyed| keyed.value(row)) {
@@ -115,6 +123,12 @@ impl Clock {
             watermarks.push(w.0);
         }
         input.w = w.max(clock.after);
+    }
+
+    /// What W would be if W_i of `input` stood at `watermark`: for what is emitted in the midst of a batch. To be called
+    /// between [`walk`](Self::walk) and [`refresh`](Self::refresh).
+    pub fn w_with(&self, input: InputId, watermark: Watermark) -> Watermark {
+        self.w.max(watermark.min(self.least_of_others(input)))
     }
 
     /// The clock as bytes, for the operator's scalars. Idleness is not kept: it is of the wall clock.

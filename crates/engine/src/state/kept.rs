@@ -54,7 +54,7 @@ impl StateHandle for Kept {
 
     fn scalars(&self) -> Vec<u8> {
         let mut bytes = vec![FORMAT];
-        self.clock.save(&mut bytes);
+        bytes.extend(self.clock.save());
         bytes.extend(self.table.next_serial().to_le_bytes());
         for number in &self.numbers {
             bytes.extend(number.to_le_bytes());
@@ -64,8 +64,8 @@ impl StateHandle for Kept {
 
     fn load_scalars(&mut self, scalars: &[u8]) -> Result<(), TaskError> {
         self.restored = true;
-        let rest = scalars.split_first().filter(|(format, _)| **format == FORMAT);
-        let rest = rest.and_then(|(_, rest)| self.clock.load(rest)).and_then(|rest| rest.split_first_chunk::<8>());
+        let clock = scalars.strip_prefix(&[FORMAT]).unwrap_or_default();
+        let rest = clock.get(self.clock.load(clock)?..).and_then(|rest| rest.split_first_chunk::<8>());
         let numbers = rest.map(|(next, rest)| (u64::from_le_bytes(*next), rest.as_chunks::<8>()));
         match numbers {
             Some((next, (numbers, []))) if numbers.len() == self.numbers.len() => {
