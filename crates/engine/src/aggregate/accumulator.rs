@@ -275,3 +275,92 @@ impl Aggregate for Accumulators {
         self.states.capacity() * size_of::<State>() + parts
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use arrow::array::Float64Array;
+
+    use super::super::Distinct;
+    use super::super::testing::{self, Merging, Random, check, present_doubles, value_of};
+    use super::*;
+
+    fn bridge_to(
+        function: Arc<AggregateUDF>,
+        arg_types: &[DataType],
+        literals: &[Option<ScalarValue>],
+    ) -> AggregateFunction {
+        let call = Call { name: "bridged", distinct: Distinct::All, arg_types, literals };
+        bridge(&call, function).unwrap()
+    }
+
+    #[test]
+    fn a_sum_agrees_with_a_naive_one() {
+        let function = bridge_to(datafusion_functions_aggregate::sum::sum_udaf(), &[DataType::Float64], &[None]);
+        check(
+            &function,
+            Merging::Approximate,
+            |random| vec![testing::doubles(random)],
+            |rows, group| {
+                let values = present_doubles(&rows.args[0], group);
+                ScalarValue::Float64(values.into_iter().reduce(|sum, value| sum + value))
+            },
+        );
+    }
+
+    #[test]
+    fn a_list_keeps_the_order_of_rows() {
+        let function =
+            bridge_to(datafusion_functions_aggregate::array_agg::array_agg_udaf(), &[DataType::Utf8], &[None]);
+        check(
+            &function,
+            Merging::Exact,
+            |random| vec![testing::strings(random)],
+            |rows, group| {
+                let values = testing::present(&rows.args[0], group);
+                if values.is_empty() {
+                    return ScalarValue::try_new_null(&function.return_type).unwrap();
+                }
+                ScalarValue::List(ScalarValue::new_list_nullable(&values, &DataType::Utf8))
+            },
+        );
+    }
+
+    #[test]
+    fn a_weighted_percentile_is_stable_over_cuts_and_restarts() {
+        let types = [DataType::Float64, DataType::Float64, DataType::Float64];
+        let literals = [None, None, Some(ScalarValue::from(0.5))];
+        let name = "approx_percentile_cont_with_weight";
+        let site = super::super::CallSite { name, distinct: Distinct::All, arg_types: &types, literals: &literals };
+        let function = super::super::resolve(site).unwrap();
+        let make = |random: &mut Random| {
+            let one = |random: &mut Random| random.below(1000) as f64;
+            let values = testing::some(random, one).into_iter().collect::<Float64Array>();
+            let weights = testing::some(random, |random| 1.0 + random.below(3) as f64);
+            let weights = weights.into_iter().collect::<Float64Array>();
+            vec![Arc::new(values) as ArrayRef, Arc::new(weights), Arc::new(Float64Array::from(vec![0.5; 60]))]
+        };
+        check(&function, Merging::Approximate, make, |rows, group| {
+            let mut one = testing::start(&function, 1);
+            for &row in group {
+                one.update(&rows.args, &[row as u32], &[0], rows.order()).unwrap();
+            }
+            ScalarValue::try_from_array(&one.evaluate(&[0]).unwrap().0, 0).unwrap()
+        });
+        let column = |values: Vec<f64>| Arc::new(Float64Array::from(values)) as ArrayRef;
+        let heavy = value_of(&function, vec![column(vec![1.0, 5.0]), column(vec![1.0, 99.0]), column(vec![0.5; 2])]);
+        let ScalarValue::Float64(Some(median)) = heavy else { panic!("{heavy:?}") };
+        assert!(median > 4.0, "{median}");
+    }
+
+    #[test]
+    fn every_function_of_datafusion_is_known() {
+        let names = super::super::names();
+        for function in datafusion_functions_aggregate::all_default_aggregate_functions() {
+            // grouping has no state: it belongs to GROUPING SETS, which no step has.
+            if function.name() != "grouping" {
+                assert!(names.contains(&function.name()), "{}", function.name());
+            }
+        }
+    }
+}

@@ -221,3 +221,88 @@ impl Fold for ApproxDistinct {
         }
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::collections::HashSet;
+
+    use datafusion_common::ScalarValue;
+
+    use super::super::testing::{self, Merging, Random, call, check, present, value_of};
+    use super::*;
+
+    #[test]
+    fn few_values_are_counted_exactly() {
+        let function = call("approx_count_distinct", &[DataType::Utf8]).unwrap();
+        check(
+            &function,
+            Merging::Exact,
+            |random| vec![testing::strings(random)],
+            |rows, group| {
+                let values = present(&rows.args[0], group).into_iter().collect::<HashSet<_>>();
+                ScalarValue::Int64(Some(values.len() as i64))
+            },
+        );
+    }
+
+    #[test]
+    fn many_values_are_counted_within_two_percent() {
+        let function = call("approx_distinct", &[DataType::Int64]).unwrap();
+        for distinct in [500, 600, 5_000, 50_000, 200_000] {
+            let values = (0..distinct).chain(0..distinct / 2).collect::<Int64Array>();
+            let ScalarValue::Int64(Some(found)) = value_of(&function, vec![Arc::new(values)]) else {
+                panic!("no value")
+            };
+            let off = found as f64 / distinct as f64 - 1.0;
+            assert!(off.abs() < 0.02, "{found} for {distinct}");
+        }
+    }
+
+    #[test]
+    fn order_and_merging_change_nothing() {
+        for seed in 0..20 {
+            let mut random = Random(seed);
+            let mut hashes = (0..random.below(3 * MAX_EXACT)).map(|_| random.next()).collect::<Vec<_>>();
+            let fold = |hashes: &[u64]| {
+                let mut seen = Seen::Exact(Vec::new());
+                hashes.iter().for_each(|&hash| seen.add(hash));
+                seen
+            };
+            let whole = fold(&hashes);
+            let (left, right) = hashes.split_at(random.below(hashes.len() + 1));
+            let (mut one, mut other) = (fold(left), fold(right));
+            one.merge(&fold(right));
+            other.merge(&fold(left));
+            assert_eq!(one, whole, "seed {seed}");
+            assert_eq!(other, whole, "seed {seed}");
+            hashes.reverse();
+            assert_eq!(fold(&hashes), whole, "seed {seed}");
+        }
+    }
+
+    #[test]
+    fn both_forms_of_state_come_back() {
+        let function = call("approx_distinct", &[DataType::Int64]).unwrap();
+        let rows = testing::Rows::plain(vec![Arc::new((0..2_000).collect::<Int64Array>())]);
+        let mut aggregate = testing::start(&function, 3);
+        let all = (0..2_000).collect::<Vec<u32>>();
+        let slots = all.iter().map(|&row| u32::from(row >= 40)).collect::<Vec<_>>();
+        aggregate.update(&rows.args, &all, &slots, rows.order()).unwrap();
+        let state = aggregate.save(&[0, 1, 2]).unwrap();
+        let mut twin = testing::start(&function, 3);
+        twin.load(&[2, 1, 0], &state).unwrap();
+        assert_eq!(twin.save(&[2, 1, 0]).unwrap(), state);
+        assert_eq!(&twin.evaluate(&[2, 1, 0]).unwrap().0, &aggregate.evaluate(&[0, 1, 2]).unwrap().0);
+    }
+
+    #[test]
+    fn the_hash_never_changes() {
+        assert_eq!(XxHash3_64::oneshot(b"millstream"), XxHash3_64::oneshot_with_seed(0, b"millstream"));
+        let any = Any::new(DataType::Int64).unwrap();
+        let column = Arc::new(Int64Array::from(vec![42])) as ArrayRef;
+        let rows = any.encode("", &column).unwrap();
+        assert_eq!(Any::get(&rows, 0), [1, 0x80, 0, 0, 0, 0, 0, 0, 42], "the form that is hashed");
+        assert_eq!(XxHash3_64::oneshot(b""), 0x2d06_8005_38d3_94c2, "the value of the specification");
+    }
+}

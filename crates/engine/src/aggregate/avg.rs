@@ -11,6 +11,7 @@ use arrow::datatypes::{
 use super::dense::{Dense, Finished, Fold, Picked, argument, numbers};
 use super::resolve::{Call, Numeric};
 use super::sum::{MAX_DIGITS, decimal_out_of_range, fit_decimal, save_wide, wide_decimal};
+use super::values::canonical;
 use super::{AggregateFunction, RowOrder};
 use crate::error::TaskError;
 use crate::expr::ExprError;
@@ -136,7 +137,7 @@ impl Fold for FloatAvg {
     fn finish(&self, states: Picked<'_, Mean<f64>>) -> Result<Finished, TaskError> {
         let means = states
             .iter()
-            .map(|state| (state.count > 0).then(|| state.sum / state.count as f64))
+            .map(|state| (state.count > 0).then(|| canonical(state.sum / state.count as f64)))
             .collect::<Float64Array>();
         Ok((Arc::new(means), Vec::new()))
     }
@@ -146,7 +147,7 @@ impl Fold for FloatAvg {
     }
 
     fn save(&self, states: Picked<'_, Mean<f64>>) -> Result<Vec<ArrayRef>, TaskError> {
-        let sums = Float64Array::from_iter_values(states.iter().map(|state| state.sum));
+        let sums = Float64Array::from_iter_values(states.iter().map(|state| canonical(state.sum)));
         Ok(vec![Arc::new(sums), save_counts(states)])
     }
 
@@ -249,4 +250,84 @@ fn save_counts<S>(states: Picked<'_, Mean<S>>) -> ArrayRef {
 fn load<S>(name: &str, sums: impl Iterator<Item = S>, counts: &ArrayRef) -> Result<Vec<Mean<S>>, TaskError> {
     let counts = numbers::<Int64Type>(name, counts)?;
     Ok(sums.zip(counts.values()).map(|(sum, &count)| Mean { sum, count }).collect())
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use datafusion_common::ScalarValue;
+
+    use super::super::testing::{self, Merging, Random, Rows, call, check, present_doubles, value_of};
+    use super::*;
+
+    #[test]
+    fn integers_are_summed_exactly() {
+        let function = call("mean", &[DataType::Int64]).unwrap();
+        assert_eq!((function.name.as_str(), &function.return_type), ("avg", &DataType::Float64));
+        let make = |random: &mut Random| vec![testing::numbers::<Int64Type>(random, |random| random.next() as i64)];
+        check(&function, Merging::Exact, make, |rows, group| {
+            let values = numbers::<Int64Type>("", &rows.args[0]).unwrap();
+            let present =
+                group.iter().filter_map(|&row| values.iter().nth(row).unwrap()).map(i128::from).collect::<Vec<_>>();
+            let mean = || present.iter().sum::<i128>() as f64 / present.len() as f64;
+            ScalarValue::Float64((!present.is_empty()).then(mean))
+        });
+        let huge = Int64Array::from(vec![i64::MAX; 4]);
+        assert_eq!(value_of(&function, vec![Arc::new(huge)]), ScalarValue::Float64(Some(i64::MAX as f64)));
+    }
+
+    #[test]
+    fn doubles_add_in_row_order() {
+        let function = call("avg", &[DataType::Float64]).unwrap();
+        let make = |random: &mut Random| vec![testing::doubles(random)];
+        check(&function, Merging::Approximate, make, |rows, group| {
+            let values = present_doubles(&rows.args[0], group);
+            let count = values.len() as f64;
+            ScalarValue::Float64(values.into_iter().reduce(|sum, value| sum + value).map(|sum| sum / count))
+        });
+    }
+
+    #[test]
+    fn decimals_round_half_away_from_zero() {
+        let function = call("avg", &[DataType::Decimal128(4, 1)]).unwrap();
+        assert_eq!(function.return_type, DataType::Decimal128(8, 5));
+        let mean = |values: Vec<i128>| {
+            let values = Decimal128Array::from(values).with_data_type(DataType::Decimal128(4, 1));
+            match value_of(&function, vec![Arc::new(values)]) {
+                ScalarValue::Decimal128(mean, 8, 5) => mean,
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!(mean(vec![]), None);
+        assert_eq!(mean(vec![10, 10, 11]), Some(103_333));
+        assert_eq!(mean(vec![10, 11, 11]), Some(106_667));
+        assert_eq!(mean(vec![-10, -11, -11]), Some(-106_667));
+        let thirty_two = |last| (0..31).map(|_| 0).chain([last]).collect();
+        assert_eq!(mean(thirty_two(1)), Some(313), "0.003125 is 0.00313");
+        assert_eq!(mean(thirty_two(-1)), Some(-313));
+    }
+
+    #[test]
+    fn decimals_of_all_digits_have_an_average() {
+        let function = call("avg", &[DataType::Decimal128(38, 0)]).unwrap();
+        assert_eq!(function.return_type, DataType::Decimal128(38, 0));
+        let nines = 10i128.pow(38) - 1;
+        let values = Decimal128Array::from(vec![nines; 3]).with_data_type(DataType::Decimal128(38, 0));
+        assert_eq!(value_of(&function, vec![Arc::new(values)]), ScalarValue::Decimal128(Some(nines), 38, 0));
+        let make = |random: &mut Random| {
+            let one = |random: &mut Random| i128::from(random.next() as i64);
+            let values = testing::some(random, one).into_iter().collect::<Decimal128Array>();
+            vec![Arc::new(values.with_data_type(DataType::Decimal128(38, 0))) as ArrayRef]
+        };
+        check(&function, Merging::Exact, make, |rows: &Rows, group| {
+            let values = numbers::<Decimal128Type>("", &rows.args[0]).unwrap();
+            let present = group.iter().filter_map(|&row| values.iter().nth(row).unwrap()).collect::<Vec<_>>();
+            let count = present.len() as i128;
+            let mean = || {
+                let sum = present.iter().sum::<i128>();
+                (2 * sum.abs() + count) / (2 * count) * sum.signum()
+            };
+            ScalarValue::Decimal128((count > 0).then(mean), 38, 0)
+        });
+    }
 }

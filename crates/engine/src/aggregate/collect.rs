@@ -10,7 +10,7 @@ use arrow::row::Rows;
 
 use super::dense::{Dense, Finished, Fold, Picked, argument, kernel, typed};
 use super::first_last::Place;
-use super::pool::{Inserted, Pool, Set, list_array, list_type, read_lists, save_pools};
+use super::pool::{Inserted, Pool, Set, list_array, list_type, read_lists};
 use super::resolve::Call;
 use super::values::{Any, Kind, with_equal_floats};
 use super::{AggregateFunction, Distinct, RowOrder};
@@ -20,7 +20,11 @@ use crate::expr::ExprError;
 /// `collect_list(x)`: all values, nulls too. With `distinct` it is [`collect_set`].
 pub(super) fn collect_list(call: &Call<'_>) -> Result<AggregateFunction, ExprError> {
     let item = call.plain_type(0)?;
-    build(call, call.name.into(), call.distinct, Output::Array, list_type(&item))
+    let name = match call.distinct {
+        Distinct::All => call.name.to_string(),
+        Distinct::Once => format!("{}(distinct)", call.name),
+    };
+    build(call, name, call.distinct, Output::Array, list_type(&item))
 }
 
 /// `collect_set(x)`: each value once, null too, in order of first appearance.
@@ -35,7 +39,8 @@ pub(super) fn string_agg(call: &Call<'_>) -> Result<AggregateFunction, ExprError
         return Err(call.refuse(0, "a string"));
     }
     let separator = call.literal_string(1)?;
-    let name = format!("{}({separator:?})", call.name);
+    let distinct = if call.distinct == Distinct::Once { "distinct, " } else { "" };
+    let name = format!("{}({distinct}{separator:?})", call.name);
     build(call, name, call.distinct, Output::Joined(separator), DataType::Utf8)
 }
 
@@ -95,35 +100,56 @@ struct Gathered {
 
 #[derive(Debug, Clone)]
 enum Values {
+    /// Each row's.
     All(Pool),
-    Once(Set),
+    /// Each different one, at the first of its places.
+    Once {
+        set: Set,
+        /// For each value, the number of the row that gave it its place: decides between values of one place.
+        arrivals: Vec<u64>,
+        /// The number of the next row.
+        next: u64,
+    },
 }
 
 impl Gathered {
     fn add(&mut self, value: &[u8], place: Place) {
         match &mut self.values {
-            Values::All(pool) => pool.push(value),
-            Values::Once(set) => {
-                if let Inserted::Known(index) = set.insert(value) {
-                    self.places[index] = self.places[index].min(place);
-                    return;
+            Values::All(pool) => {
+                pool.push(value);
+                self.places.push(place);
+            }
+            Values::Once { set, arrivals, next } => {
+                match set.insert(value) {
+                    Inserted::New => {
+                        self.places.push(place);
+                        arrivals.push(*next);
+                    }
+                    Inserted::Known(index) if place < self.places[index] => {
+                        self.places[index] = place;
+                        arrivals[index] = *next;
+                    }
+                    Inserted::Known(_) => {}
                 }
+                *next += 1;
             }
         }
-        self.places.push(place);
     }
 
     fn pool(&self) -> &Pool {
         match &self.values {
             Values::All(pool) => pool,
-            Values::Once(set) => set.values(),
+            Values::Once { set, .. } => set.values(),
         }
     }
 
     /// Indices of the values, by place; those of one place stay in the order in which they came.
     fn in_order(&self) -> Vec<usize> {
         let mut order = (0..self.places.len()).collect::<Vec<_>>();
-        order.sort_by_key(|&index| self.places[index]);
+        match &self.values {
+            Values::All(_) => order.sort_by_key(|&index| self.places[index]),
+            Values::Once { arrivals, .. } => order.sort_by_key(|&index| (self.places[index], arrivals[index])),
+        }
         order
     }
 
@@ -178,7 +204,7 @@ impl Fold for Collect {
     fn empty(&self) -> Gathered {
         let values = match self.distinct {
             Distinct::All => Values::All(Pool::default()),
-            Distinct::Once => Values::Once(Set::default()),
+            Distinct::Once => Values::Once { set: Set::default(), arrivals: Vec::new(), next: 0 },
         };
         Gathered { values, places: Vec::new() }
     }
@@ -202,8 +228,8 @@ impl Fold for Collect {
     }
 
     fn merge(&self, into: &mut Gathered, from: &Gathered) {
-        for (value, &place) in from.pool().iter().zip(&from.places) {
-            into.add(value, place);
+        for index in from.in_order() {
+            into.add(from.pool().get(index), from.places[index]);
         }
     }
 
@@ -229,10 +255,16 @@ impl Fold for Collect {
     }
 
     fn save(&self, states: Picked<'_, Gathered>) -> Result<Vec<ArrayRef>, TaskError> {
-        let values = save_pools(self.name(), &self.any, states.iter().map(Gathered::pool))?;
-        let places = Place::save(states.iter().flat_map(|state| state.places.iter().copied()));
-        let lengths = states.iter().map(|state| state.places.len());
-        let places = places.into_iter().map(|column| list_array(lengths.clone(), column, None));
+        // In order, so that what comes back gives values of one place the same numbers in turn.
+        let orders = states.iter().map(Gathered::in_order).collect::<Vec<_>>();
+        let rows =
+            || states.iter().zip(&orders).flat_map(|(state, order)| order.iter().map(move |&index| (state, index)));
+        let lengths = || orders.iter().map(Vec::len);
+        let values = self.any.decode(self.name(), rows().map(|(state, index)| state.pool().get(index)))?;
+        let values = list_array(lengths(), values, None);
+        let places = rows().map(|(state, index)| state.places[index]).collect::<Vec<_>>();
+        let places = Place::save(places.into_iter());
+        let places = places.into_iter().map(|column| list_array(lengths(), column, None));
         Ok(std::iter::once(values).chain(places).collect())
     }
 
@@ -261,8 +293,113 @@ impl Fold for Collect {
     fn heap_bytes(&self, state: &Gathered) -> usize {
         let values = match &state.values {
             Values::All(pool) => pool.heap_bytes(),
-            Values::Once(set) => set.heap_bytes(),
+            Values::Once { set, arrivals, .. } => set.heap_bytes() + arrivals.capacity() * size_of::<u64>(),
         };
         values + state.places.capacity() * size_of::<Place>()
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow::array::StringArray;
+    use datafusion_common::ScalarValue;
+
+    use super::super::testing::{self, Merging, Random, Rows, call, call_with, check, value_of};
+    use super::*;
+
+    /// All values of a group in order, nulls too.
+    fn ordered(rows: &Rows, group: &[usize]) -> Vec<ScalarValue> {
+        rows.in_order(group).into_iter().map(|row| ScalarValue::try_from_array(&rows.args[0], row).unwrap()).collect()
+    }
+
+    fn list(values: &[ScalarValue], data_type: &DataType) -> ScalarValue {
+        if values.is_empty() {
+            return ScalarValue::try_new_null(&list_type(data_type)).unwrap();
+        }
+        ScalarValue::List(ScalarValue::new_list_nullable(values, data_type))
+    }
+
+    fn first_of_each(values: Vec<ScalarValue>) -> Vec<ScalarValue> {
+        let mut once = Vec::new();
+        for value in values {
+            if !once.contains(&value) {
+                once.push(value);
+            }
+        }
+        once
+    }
+
+    fn text(value: &ScalarValue) -> Option<String> {
+        match value {
+            ScalarValue::Utf8(text) => text.clone(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn lists_keep_all_values_in_order() {
+        let function = call("array_agg", &[DataType::Utf8]).unwrap();
+        assert_eq!(function.name, "collect_list");
+        check(
+            &function,
+            Merging::Exact,
+            |random| vec![testing::strings(random)],
+            |rows, group| list(&ordered(rows, group), &DataType::Utf8),
+        );
+        let function = call("collect_list", &[DataType::Float64]).unwrap();
+        check(
+            &function,
+            Merging::Exact,
+            |random| vec![testing::doubles(random)],
+            |rows, group| list(&ordered(rows, group), &DataType::Float64),
+        );
+    }
+
+    #[test]
+    fn sets_keep_each_value_where_it_first_stands() {
+        for name in ["collect_set", "collect_list"] {
+            let function = call_with(name, Distinct::Once, DataType::Utf8, &[]).unwrap();
+            check(
+                &function,
+                Merging::Exact,
+                |random| vec![testing::strings(random)],
+                |rows, group| list(&first_of_each(ordered(rows, group)), &DataType::Utf8),
+            );
+        }
+    }
+
+    #[test]
+    fn strings_are_joined_in_order() {
+        for distinct in [Distinct::All, Distinct::Once] {
+            let function = call_with("string_agg", distinct, DataType::Utf8, &["; ".into()]).unwrap();
+            let make = |random: &mut Random| {
+                vec![testing::strings(random), Arc::new(StringArray::from(vec!["; "; 60])) as ArrayRef]
+            };
+            check(&function, Merging::Exact, make, |rows, group| {
+                let values = ordered(rows, group).into_iter().filter(|value| !value.is_null()).collect::<Vec<_>>();
+                let values = if distinct == Distinct::Once { first_of_each(values) } else { values };
+                let parts = values.iter().map(|value| text(value).unwrap()).collect::<Vec<_>>();
+                ScalarValue::Utf8((!parts.is_empty()).then(|| parts.join("; ")))
+            });
+        }
+    }
+
+    #[test]
+    fn the_nth_counts_from_either_end() {
+        let nth = |n: i64, values: Vec<Option<&str>>| {
+            let function = call_with("nth_value", Distinct::All, DataType::Utf8, &[n.into()]).unwrap();
+            text(&value_of(&function, vec![Arc::new(StringArray::from(values))]))
+        };
+        let values = vec![None, Some("a"), Some("b"), None, Some("c")];
+        assert_eq!(nth(1, values.clone()).as_deref(), Some("a"));
+        assert_eq!(nth(3, values.clone()).as_deref(), Some("c"));
+        assert_eq!(nth(4, values.clone()), None);
+        assert_eq!(nth(-1, values.clone()).as_deref(), Some("c"));
+        assert_eq!(nth(-3, values.clone()).as_deref(), Some("a"));
+        assert_eq!(nth(-4, values), None);
+        assert!(call_with("nth_value", Distinct::All, DataType::Utf8, &[0i64.into()]).is_err());
     }
 }

@@ -63,3 +63,30 @@ impl Fold for Count {
         Ok(numbers::<Int64Type>("count", &columns[0])?.values().to_vec())
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use arrow::array::Array;
+    use datafusion_common::ScalarValue;
+
+    use super::super::testing::{self, Merging, Random, Rows, call, check, value};
+    use super::*;
+
+    #[test]
+    fn counts_rows() {
+        let function = call("COUNT", &[]).unwrap();
+        check(&function, Merging::Exact, |_| vec![], |_, rows| ScalarValue::Int64(Some(rows.len() as i64)));
+        assert_eq!(value(&function, &Rows::plain(vec![])), Ok(ScalarValue::Int64(Some(0))));
+    }
+
+    #[test]
+    fn counts_rows_without_nulls() {
+        let function = call("count", &[DataType::Float64, DataType::Utf8]).unwrap();
+        let make = |random: &mut Random| vec![testing::doubles(random), testing::strings(random)];
+        check(&function, Merging::Exact, make, |rows, group| {
+            let whole = group.iter().filter(|&&row| rows.args.iter().all(|arg| arg.is_valid(row)));
+            ScalarValue::Int64(Some(whole.count() as i64))
+        });
+    }
+}

@@ -184,3 +184,77 @@ fn one_column(mut args: Vec<ArrayRef>) -> Result<ArrayRef, TaskError> {
     let rows = StructArray::try_new(fields(&types), args, None).map_err(|error| kernel("distinct", error))?;
     Ok(Arc::new(rows))
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::collections::HashSet;
+
+    use arrow::array::Float64Array;
+    use datafusion_common::ScalarValue;
+
+    use super::super::testing::{self, Merging, Random, call_with, check, present, value_of};
+    use super::super::{CallSite, resolve};
+    use super::*;
+
+    fn once(name: &str, data_type: DataType) -> AggregateFunction {
+        call_with(name, super::super::Distinct::Once, data_type, &[]).unwrap()
+    }
+
+    #[test]
+    fn counts_values_that_differ() {
+        let function = once("count", DataType::Utf8);
+        assert_eq!(function.name, "count(distinct)");
+        check(
+            &function,
+            Merging::Exact,
+            |random| vec![testing::strings(random)],
+            |rows, group| {
+                let values = present(&rows.args[0], group).into_iter().collect::<HashSet<_>>();
+                ScalarValue::Int64(Some(values.len() as i64))
+            },
+        );
+    }
+
+    #[test]
+    fn counts_rows_that_differ() {
+        let arg_types = [DataType::Utf8, DataType::Boolean];
+        let distinct = super::super::Distinct::Once;
+        let site = CallSite { name: "count", distinct, arg_types: &arg_types, literals: &[None, None] };
+        let function = resolve(site).unwrap();
+        let make = |random: &mut Random| vec![testing::strings(random), testing::booleans(random)];
+        check(&function, Merging::Exact, make, |rows, group| {
+            let whole = group.iter().filter(|&&row| rows.args.iter().all(|arg| arg.is_valid(row)));
+            let values = whole.map(|&row| rows.args.iter().flat_map(|arg| present(arg, &[row])).collect::<Vec<_>>());
+            ScalarValue::Int64(Some(values.collect::<HashSet<_>>().len() as i64))
+        });
+    }
+
+    #[test]
+    fn zeros_are_equal_and_nan_is_one_value() {
+        let function = once("count", DataType::Float64);
+        let values = Float64Array::from(vec![0.0, -0.0, f64::NAN, -f64::NAN, 1.0, f64::INFINITY]);
+        assert_eq!(value_of(&function, vec![Arc::new(values)]), ScalarValue::Int64(Some(4)));
+    }
+
+    #[test]
+    fn sums_each_value_once() {
+        let function = once("sum", DataType::Int64);
+        assert_eq!((function.name.as_str(), &function.return_type), ("sum(distinct)", &DataType::Int64));
+        let make = |random: &mut Random| {
+            vec![testing::numbers::<arrow::datatypes::Int64Type>(random, |random| random.below(9) as i64)]
+        };
+        check(&function, Merging::Exact, make, |rows, group| {
+            let values = present(&rows.args[0], group).into_iter().collect::<HashSet<_>>();
+            let sum = values.iter().map(|value| value.to_string().parse::<i64>().unwrap()).reduce(|a, b| a + b);
+            ScalarValue::Int64(sum)
+        });
+    }
+
+    #[test]
+    fn an_overflow_of_distinct_values_is_reported() {
+        let function = once("sum", DataType::Int64);
+        let rows = testing::Rows::plain(vec![Arc::new(Int64Array::from(vec![i64::MAX, i64::MAX, 1]))]);
+        assert!(testing::value(&function, &rows).unwrap_err().contains("9223372036854775808"));
+    }
+}

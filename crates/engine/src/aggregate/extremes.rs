@@ -138,3 +138,102 @@ impl<K: Kind, E: End> Fold for Extreme<K, E> {
         K::heap_bytes(&state.value)
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow::array::{BinaryArray, Float64Array, TimestampMillisecondArray};
+    use arrow::datatypes::{DataType, Date32Type, Int32Type, TimeUnit};
+    use datafusion_common::ScalarValue;
+
+    use super::super::testing::{self, Merging, Random, call, check, present, value_of};
+    use super::super::values::compare_numbers;
+    use super::*;
+
+    fn agree(
+        data_type: DataType,
+        make: fn(&mut Random) -> ArrayRef,
+        order: fn(&ScalarValue, &ScalarValue) -> Ordering,
+    ) {
+        for (name, end) in [("min", Ordering::Less), ("max", Ordering::Greater)] {
+            let function = call(name, std::slice::from_ref(&data_type)).unwrap();
+            assert_eq!(function.return_type, data_type);
+            check(
+                &function,
+                Merging::Exact,
+                |random| vec![make(random)],
+                |rows, group| {
+                    let best =
+                        |best: ScalarValue, value: ScalarValue| if order(&value, &best) == end { value } else { best };
+                    let none = ScalarValue::try_new_null(&data_type).unwrap();
+                    present(&rows.args[0], group).into_iter().reduce(best).unwrap_or(none)
+                },
+            );
+        }
+    }
+
+    fn natural(a: &ScalarValue, b: &ScalarValue) -> Ordering {
+        a.partial_cmp(b).unwrap()
+    }
+
+    #[test]
+    fn all_kinds_agree_with_a_naive_search() {
+        agree(DataType::Int32, |random| testing::numbers::<Int32Type>(random, |random| random.next() as i32), natural);
+        agree(
+            DataType::Date32,
+            |random| testing::numbers::<Date32Type>(random, |random| random.below(9) as i32),
+            natural,
+        );
+        agree(DataType::Utf8, testing::strings, natural);
+        agree(DataType::Boolean, testing::booleans, natural);
+        let bytes = |random: &mut Random| {
+            let values = testing::some(random, |random| random.next().to_le_bytes()[..random.below(4)].to_vec());
+            Arc::new(values.iter().map(Option::as_deref).collect::<BinaryArray>()) as ArrayRef
+        };
+        agree(DataType::Binary, bytes, natural);
+        agree(DataType::Timestamp(TimeUnit::Millisecond, Some("UTC".into())), times, natural);
+        fn doubles(a: &ScalarValue, b: &ScalarValue) -> Ordering {
+            match (a, b) {
+                (ScalarValue::Float64(Some(a)), ScalarValue::Float64(Some(b))) => compare_numbers(*a, *b),
+                other => panic!("{other:?}"),
+            }
+        }
+        agree(DataType::Float64, testing::doubles, doubles);
+    }
+
+    fn times(random: &mut Random) -> ArrayRef {
+        let values = testing::some(random, |random| random.below(5) as i64 - 2);
+        Arc::new(values.into_iter().collect::<TimestampMillisecondArray>().with_timezone("UTC"))
+    }
+
+    #[test]
+    fn nan_is_greater_than_all_and_zeros_have_signs() {
+        let extreme = |name: &str, values: &[f64]| {
+            let function = call(name, &[DataType::Float64]).unwrap();
+            match value_of(&function, vec![Arc::new(Float64Array::from(values.to_vec()))]) {
+                ScalarValue::Float64(Some(value)) => value,
+                other => panic!("{other:?}"),
+            }
+        };
+        for nan in [f64::NAN, -f64::NAN] {
+            assert!(extreme("max", &[f64::INFINITY, nan, 1.0]).is_nan());
+            assert_eq!(extreme("min", &[nan, 1.0, nan]), 1.0);
+            assert!(extreme("min", &[nan]).is_nan());
+        }
+        for zeros in [[0.0, -0.0], [-0.0, 0.0]] {
+            assert!(extreme("min", &zeros).is_sign_negative());
+            assert!(extreme("max", &zeros).is_sign_positive());
+        }
+        assert_eq!(extreme("min", &[f64::NEG_INFINITY, f64::MIN]), f64::NEG_INFINITY);
+    }
+
+    #[test]
+    fn other_layouts_of_strings_are_taken() {
+        let function = call("max", &[DataType::Utf8View]).unwrap();
+        assert_eq!(function.arg_types, [DataType::Utf8]);
+        let views = arrow::array::StringViewArray::from(vec!["a", "c", "b"]);
+        assert_eq!(value_of(&function, vec![Arc::new(views)]), ScalarValue::Utf8(Some("c".into())));
+    }
+}

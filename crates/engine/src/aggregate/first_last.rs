@@ -206,3 +206,73 @@ impl<K: Kind, W: Which> Fold for OneOf<K, W> {
         K::heap_bytes(&state.value)
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use arrow::array::{Int32Array, StringArray, StructArray};
+    use datafusion_common::ScalarValue;
+
+    use super::super::testing::{self, Merging, Random, Rows, call, check, start};
+    use super::*;
+    use crate::batch::RowOrigin;
+
+    fn structs(random: &mut Random) -> ArrayRef {
+        let words = testing::strings(random);
+        let lengths = words.as_any().downcast_ref::<StringArray>().unwrap();
+        let lengths = lengths.iter().map(|word| word.map(|word| word.len() as i32)).collect::<Int32Array>();
+        let fields = vec![Field::new("word", DataType::Utf8, true), Field::new("len", DataType::Int32, true)];
+        let nulls = lengths.nulls().cloned();
+        Arc::new(StructArray::new(fields.into(), vec![words, Arc::new(lengths)], nulls))
+    }
+
+    fn agree(data_type: DataType, make: fn(&mut Random) -> ArrayRef) {
+        for name in ["first", "last"] {
+            let function = call(name, std::slice::from_ref(&data_type)).unwrap();
+            check(
+                &function,
+                Merging::Exact,
+                |random| vec![make(random)],
+                |rows, group| {
+                    let ordered = rows.in_order(group);
+                    let mut present = ordered.iter().filter(|&&row| rows.args[0].is_valid(row));
+                    let row = if name == "first" { present.next() } else { present.next_back() };
+                    match row {
+                        Some(&row) => ScalarValue::try_from_array(&rows.args[0], row).unwrap(),
+                        None => ScalarValue::try_new_null(&data_type).unwrap(),
+                    }
+                },
+            );
+        }
+    }
+
+    #[test]
+    fn all_kinds_follow_event_time_then_origin_then_offset() {
+        agree(DataType::Float64, testing::doubles);
+        agree(DataType::Utf8, testing::strings);
+        agree(DataType::Boolean, testing::booleans);
+        agree(structs(&mut Random(0)).data_type().clone(), structs);
+    }
+
+    #[test]
+    fn ties_go_by_place_not_by_arrival() {
+        let rows = Rows {
+            args: vec![Arc::new(Int64Array::from(vec![1, 2, 3, 4]))],
+            event_time: Int64Array::from(vec![5, 5, 5, 5]),
+            origin: RowOrigin::Each(UInt64Array::from(vec![1, 0, 0, 1])),
+            offset: Int64Array::from(vec![0, 9, 8, 0]),
+        };
+        let of = |name, order: &[u32]| {
+            let mut aggregate = start(&call(name, &[DataType::Int64]).unwrap(), 1);
+            for &row in order {
+                aggregate.update(&rows.args, &[row], &[0], rows.order()).unwrap();
+            }
+            ScalarValue::try_from_array(&aggregate.evaluate(&[0]).unwrap().0, 0).unwrap()
+        };
+        assert_eq!(of("first", &[0, 1, 2, 3]), ScalarValue::Int64(Some(3)));
+        assert_eq!(of("first", &[3, 2, 1, 0]), ScalarValue::Int64(Some(3)));
+        assert_eq!(of("last", &[0, 1, 2, 3]), ScalarValue::Int64(Some(4)), "of one place, the later");
+        assert_eq!(of("last", &[3, 1, 2, 0]), ScalarValue::Int64(Some(1)), "of one place, the later");
+        assert_eq!(of("first", &[0, 3]), ScalarValue::Int64(Some(1)), "of one place, the earlier");
+    }
+}

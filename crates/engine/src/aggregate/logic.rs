@@ -192,3 +192,48 @@ where
         Ok(values.iter().map(|value| value.map(Word::bits)).collect())
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use datafusion_common::ScalarValue;
+
+    use super::super::testing::{self, Merging, Random, call, check, present};
+    use super::*;
+
+    #[test]
+    fn booleans_agree_with_a_naive_fold() {
+        for name in ["bool_and", "every", "bool_or", "any"] {
+            let function = call(name, &[DataType::Boolean]).unwrap();
+            let and = function.name == "bool_and";
+            check(
+                &function,
+                Merging::Exact,
+                |random| vec![testing::booleans(random)],
+                |rows, group| {
+                    let values = present(&rows.args[0], group);
+                    let yes = ScalarValue::Boolean(Some(true));
+                    let result = if and { values.iter().all(|v| *v == yes) } else { values.contains(&yes) };
+                    ScalarValue::Boolean((!values.is_empty()).then_some(result))
+                },
+            );
+        }
+    }
+
+    #[test]
+    fn bits_agree_with_a_naive_fold() {
+        let folds: [(&str, fn(i32, i32) -> i32); 3] =
+            [("bit_and", |a, b| a & b), ("bit_or", |a, b| a | b), ("bit_xor", |a, b| a ^ b)];
+        for (name, fold) in folds {
+            let function = call(name, &[DataType::Int32]).unwrap();
+            let make = |random: &mut Random| vec![testing::numbers::<Int32Type>(random, |random| random.next() as i32)];
+            check(&function, Merging::Exact, make, |rows, group| {
+                let values = numbers::<Int32Type>("", &rows.args[0]).unwrap();
+                let present = group.iter().filter_map(|&row| values.iter().nth(row).unwrap());
+                ScalarValue::Int32(present.reduce(fold))
+            });
+        }
+        let error = call("bit_and", &[DataType::Float64]).unwrap_err();
+        assert_eq!(error.message, "bit_and takes an integer, not double");
+    }
+}

@@ -17,6 +17,8 @@ mod resolve;
 mod sketch;
 mod statistics;
 mod sum;
+#[cfg(test)]
+mod testing;
 mod topk;
 mod values;
 

@@ -29,7 +29,7 @@ pub(super) fn percentile_cont(call: &Call<'_>) -> Result<AggregateFunction, Expr
 }
 
 fn build(call: &Call<'_>, name: String, fraction: f64) -> Result<AggregateFunction, ExprError> {
-    let (numeric, cast) = call.number(0)?;
+    let (numeric, _) = call.number(0)?;
     macro_rules! make {
         ($type:ty) => {{
             let mut arg_types = call.arg_types.to_vec();
@@ -39,7 +39,6 @@ fn build(call: &Call<'_>, name: String, fraction: f64) -> Result<AggregateFuncti
             })
         }};
     }
-    debug_assert!(cast.is_numeric());
     Ok(match numeric {
         Numeric::Int => make!(Int32Type),
         Numeric::BigInt => make!(Int64Type),
@@ -154,5 +153,78 @@ where
 
     fn heap_bytes(&self, state: &Vec<T::Native>) -> usize {
         state.capacity() * size_of::<T::Native>()
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use arrow::array::{Int64Array, UInt64Array};
+    use datafusion_common::ScalarValue;
+
+    use super::super::Distinct;
+    use super::super::testing::{self, Merging, call, call_with, check, present_doubles, value_of};
+    use super::*;
+
+    #[test]
+    fn medians_agree_with_a_sort() {
+        let function = call("median", &[DataType::Float64]).unwrap();
+        check(
+            &function,
+            Merging::Exact,
+            |random| vec![testing::doubles(random)],
+            |rows, group| {
+                let mut values = present_doubles(&rows.args[0], group);
+                values.sort_by(|a, b| compare_numbers(*a, *b));
+                let middle = values.len() / 2;
+                ScalarValue::Float64(match values.len() {
+                    0 => None,
+                    len if len % 2 == 1 || values[middle - 1] == values[middle] => {
+                        Some(values[if len % 2 == 1 { middle } else { middle - 1 }])
+                    }
+                    _ => Some(values[middle - 1] * 0.5 + values[middle] * 0.5),
+                })
+            },
+        );
+    }
+
+    #[test]
+    fn percentiles_are_interpolated() {
+        let at = |fraction: f64, values: Vec<i64>| {
+            let function = call_with("percentile_cont", Distinct::All, DataType::Int64, &[fraction.into()]).unwrap();
+            match value_of(&function, vec![Arc::new(Int64Array::from(values))]) {
+                ScalarValue::Float64(value) => value,
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!(at(0.25, vec![]), None);
+        assert_eq!(at(0.0, vec![5, 1, 3]), Some(1.0));
+        assert_eq!(at(1.0, vec![5, 1, 3]), Some(5.0));
+        assert_eq!(at(0.25, vec![4, 1, 2, 3]), Some(1.75));
+        assert_eq!(at(0.9, vec![10, 20]), Some(19.0));
+    }
+
+    #[test]
+    fn large_numbers_keep_their_middle() {
+        let of = |array: ArrayRef| value_of(&call("median", &[array.data_type().clone()]).unwrap(), vec![array]);
+        let big = Arc::new(Int64Array::from(vec![i64::MAX, i64::MAX - 2]));
+        assert_eq!(of(big), ScalarValue::Float64(Some((i64::MAX - 1) as f64)));
+        let signs = Arc::new(Int64Array::from(vec![i64::MAX, i64::MIN]));
+        assert_eq!(of(signs), ScalarValue::Float64(Some(-0.5)));
+        let unsigned = Arc::new(UInt64Array::from(vec![u64::MAX, u64::MAX]));
+        assert_eq!(of(unsigned), ScalarValue::Float64(Some(u64::MAX as f64)));
+        let doubles = Arc::new(Float64Array::from(vec![f64::MAX, f64::MAX]));
+        assert_eq!(of(doubles), ScalarValue::Float64(Some(f64::MAX)));
+        let infinite = Arc::new(Float64Array::from(vec![f64::INFINITY, f64::INFINITY]));
+        assert_eq!(of(infinite), ScalarValue::Float64(Some(f64::INFINITY)));
+    }
+
+    #[test]
+    fn a_fraction_must_be_a_literal_from_0_to_1() {
+        for literal in [ScalarValue::from(1.5), ScalarValue::from("half"), ScalarValue::Float64(None)] {
+            let error = call_with("percentile_cont", Distinct::All, DataType::Int64, &[literal]).unwrap_err();
+            assert_eq!(error.message, "the second argument of percentile_cont must be a number from 0 to 1");
+        }
+        assert!(call("percentile_cont", &[DataType::Int64, DataType::Float64]).is_err());
     }
 }

@@ -8,6 +8,7 @@ use arrow::datatypes::{DataType, Field, Float64Type, Int64Type};
 
 use super::dense::{Dense, Finished, Fold, Picked, argument, numbers};
 use super::resolve::Call;
+use super::values::canonical;
 use super::{AggregateFunction, RowOrder};
 use crate::error::TaskError;
 use crate::expr::ExprError;
@@ -143,7 +144,9 @@ impl Fold for OfPairs {
 
     fn finish(&self, states: Picked<'_, Pairs>) -> Result<Finished, TaskError> {
         let array: ArrayRef = match self.output {
-            Output::Double(value) => Arc::new(states.iter().map(value).collect::<Float64Array>()),
+            Output::Double(value) => {
+                Arc::new(states.iter().map(|pairs| value(pairs).map(canonical)).collect::<Float64Array>())
+            }
             Output::Count => Arc::new(Int64Array::from_iter_values(states.iter().map(|pairs| pairs.count))),
         };
         Ok((array, Vec::new()))
@@ -156,8 +159,12 @@ impl Fold for OfPairs {
 
     fn save(&self, states: Picked<'_, Pairs>) -> Result<Vec<ArrayRef>, TaskError> {
         let doubles =
-            [|p: &Pairs| p.mean_x, |p: &Pairs| p.mean_y, |p: &Pairs| p.xx, |p: &Pairs| p.yy, |p: &Pairs| p.xy]
-                .map(|part| Arc::new(Float64Array::from_iter_values(states.iter().map(part))) as ArrayRef);
+            [|p: &Pairs| p.mean_x, |p: &Pairs| p.mean_y, |p: &Pairs| p.xx, |p: &Pairs| p.yy, |p: &Pairs| p.xy].map(
+                |part| {
+                    Arc::new(Float64Array::from_iter_values(states.iter().map(|pairs| canonical(part(pairs)))))
+                        as ArrayRef
+                },
+            );
         let counts = Arc::new(Int64Array::from_iter_values(states.iter().map(|pairs| pairs.count))) as ArrayRef;
         Ok(std::iter::once(counts).chain(doubles).collect())
     }
@@ -177,5 +184,84 @@ impl Fold for OfPairs {
             xy: doubles[4].value(row),
         };
         Ok((0..counts.len()).map(pairs).collect())
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use datafusion_common::ScalarValue;
+
+    use super::super::testing::{self, Merging, Random, call, check, value_of};
+    use super::*;
+    use arrow::array::Array;
+
+    const NAMES: [&str; 12] = [
+        "corr",
+        "covar_pop",
+        "covar_samp",
+        "regr_avgx",
+        "regr_avgy",
+        "regr_count",
+        "regr_intercept",
+        "regr_r2",
+        "regr_slope",
+        "regr_sxx",
+        "regr_sxy",
+        "regr_syy",
+    ];
+
+    fn of(name: &str, y: &[f64], x: &[f64]) -> Option<f64> {
+        let function = call(name, &[DataType::Float64, DataType::Float64]).unwrap();
+        let arrays = [y, x].map(|values| Arc::new(Float64Array::from(values.to_vec())) as ArrayRef);
+        match value_of(&function, arrays.to_vec()) {
+            ScalarValue::Float64(value) => value,
+            ScalarValue::Int64(value) => value.map(|value| value as f64),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_line_is_found() {
+        let x = [1.0, 2.0, 3.0, 6.0];
+        let y = x.map(|x| 3.0 - 2.0 * x);
+        let expected = [-1.0, -7.0, -28.0 / 3.0, 3.0, -3.0, 4.0, 3.0, 1.0, -2.0, 14.0, -28.0, 56.0];
+        for (name, expected) in NAMES.into_iter().zip(expected) {
+            let found = of(name, &y, &x).unwrap();
+            assert!((found - expected).abs() < 1e-12, "{name}: {found}, not {expected}");
+        }
+    }
+
+    #[test]
+    fn no_value_where_there_is_none() {
+        for name in NAMES {
+            let expected = (name == "regr_count").then_some(0.0);
+            assert_eq!(of(name, &[], &[]), expected, "{name}");
+        }
+        assert_eq!(of("covar_samp", &[1.0], &[1.0]), None);
+        assert_eq!(of("covar_pop", &[1.0], &[1.0]), Some(0.0));
+        assert_eq!(of("corr", &[1.0, 2.0], &[1.0, 1.0]), None);
+        assert_eq!(of("regr_slope", &[1.0, 2.0], &[1.0, 1.0]), None);
+        assert_eq!(of("regr_r2", &[1.0, 1.0], &[1.0, 2.0]), Some(1.0));
+    }
+
+    #[test]
+    fn cuts_change_nothing() {
+        for name in NAMES {
+            let function = call(name, &[DataType::Float64, DataType::Float64]).unwrap();
+            let make = |random: &mut Random| vec![testing::doubles(random), testing::doubles(random)];
+            check(&function, Merging::Approximate, make, |rows, group| {
+                let columns = [0, 1].map(|index| numbers::<Float64Type>("", &rows.args[index]).unwrap());
+                let mut pairs = Pairs::default();
+                let fold = OfPairs { name: "corr", output: Output::Count };
+                for &row in group.iter().filter(|&&row| columns.iter().all(|column| column.is_valid(row))) {
+                    fold.add(&mut pairs, &columns, row, &rows.order());
+                }
+                match VALUES.iter().find(|(known, _)| *known == name) {
+                    Some((_, value)) => ScalarValue::Float64(value(&pairs)),
+                    None => ScalarValue::Int64(Some(pairs.count)),
+                }
+            });
+        }
     }
 }

@@ -293,3 +293,88 @@ fn plain(data_type: &DataType) -> DataType {
         other => other.clone(),
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::super::testing::{call, call_with};
+    use super::*;
+
+    #[test]
+    fn the_table_is_sorted_and_no_name_stands_twice() {
+        assert!(FUNCTIONS.is_sorted_by_key(|entry| entry.name));
+        let names = names();
+        assert!(names.windows(2).all(|pair| pair[0] < pair[1]), "{names:?}");
+    }
+
+    #[test]
+    fn names_ignore_case_and_aliases_lead_to_one_function() {
+        let pairs = [
+            ("MEAN", "avg"),
+            ("Any_Value", "first"),
+            ("last_value", "last"),
+            ("stddev", "stddev_samp"),
+            ("variance", "var_samp"),
+            ("median", "median"),
+        ];
+        for (written, name) in pairs {
+            assert_eq!(call(written, &[DataType::Int64]).unwrap().name, name);
+        }
+    }
+
+    #[test]
+    fn an_unknown_name_is_told_its_neighbour() {
+        let error = call("sun", &[DataType::Int64]).unwrap_err();
+        assert_eq!(error.kind, ExprErrorKind::UnknownFunction);
+        assert_eq!(error.message, "there is no aggregate function sun");
+        assert_eq!(error.help.as_deref(), Some("Did you mean sum?"));
+        let error = call("aprox_distinct", &[DataType::Int64]).unwrap_err();
+        assert_eq!(error.help.as_deref(), Some("Did you mean approx_distinct?"));
+        assert_eq!(call("frobnicate", &[]).unwrap_err().help, None);
+    }
+
+    #[test]
+    fn types_that_do_not_fit_are_named_in_sql() {
+        let message = |name: &str, types: &[DataType]| {
+            let error = call(name, types).unwrap_err();
+            assert_eq!(error.kind, ExprErrorKind::Type, "{name}");
+            error.message
+        };
+        let list = super::super::pool::list_type(&DataType::Int32);
+        assert_eq!(message("sum", &[DataType::Utf8]), "sum takes a number, not string");
+        assert_eq!(message("avg", &[DataType::Boolean]), "avg takes a number, not boolean");
+        assert_eq!(message("median", &[DataType::Date32]), "median takes a number, not date");
+        assert_eq!(message("bool_and", &[DataType::Int64]), "bool_and takes a boolean, not bigint");
+        assert_eq!(
+            message("max", &[list]),
+            "max takes a number, string, bytes, boolean, date or timestamp, not array<int>"
+        );
+        assert_eq!(message("sum", &[]), "sum takes one argument, not 0");
+        assert_eq!(message("corr", &[DataType::Int64]), "corr takes 2 arguments, not 1");
+        assert_eq!(message("string_agg", &[DataType::Int64, DataType::Utf8]), "string_agg takes a string, not bigint");
+    }
+
+    #[test]
+    fn distinct_is_taken_or_refused() {
+        let once = |name: &str| call_with(name, Distinct::Once, DataType::Int64, &[]);
+        assert_eq!(once("count").unwrap().name, "count(distinct)");
+        assert_eq!(once("avg").unwrap().name, "avg(distinct)");
+        assert_eq!(once("max").unwrap().name, "max");
+        let quarter = [ScalarValue::from(0.25)];
+        let percentile = call_with("percentile_cont", Distinct::Once, DataType::Int64, &quarter).unwrap();
+        assert_eq!(percentile.name, "percentile_cont(distinct, 0.25)");
+        let types = [DataType::Int64, DataType::Int64];
+        let site = CallSite { name: "corr", distinct: Distinct::Once, arg_types: &types, literals: &[None, None] };
+        assert_eq!(resolve(site).unwrap_err().kind, ExprErrorKind::Unsupported);
+    }
+
+    #[test]
+    fn nulls_alone_are_taken() {
+        for name in ["count", "sum", "avg", "bool_and", "stddev"] {
+            let function = call(name, &[DataType::Null]).unwrap();
+            let nulls = arrow::array::new_null_array(&function.arg_types[0], 3);
+            let value = super::super::testing::value_of(&function, vec![nulls]);
+            assert_eq!(value.is_null(), name != "count", "{name}");
+        }
+    }
+}

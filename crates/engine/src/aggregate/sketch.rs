@@ -37,15 +37,15 @@ fn build(call: &Call<'_>, name: String, fraction: f64) -> Result<AggregateFuncti
     Ok(call.named(name, arg_types, DataType::Float64, move || Dense::boxed(Sketch::new(fraction))))
 }
 
-/// The place of a bin among all, in the order of the values in it.
+/// The place of a bin among all, in the order of the values in it: 0 for zero, and for a negative number that of its size
+/// with the sign turned.
 type Key = i32;
 
-/// Keys are spread symmetrically around that of zero: bins of small positive numbers have negative indices of their own.
 const ZERO: Key = 0;
+/// Added to the index of a bin, which is negative for sizes below one, to make its key positive: |index| < 2^16.
+const SHIFT: Key = 1 << 20;
 const INFINITY: Key = 1 << 24;
 const NAN: Key = INFINITY + 1;
-/// Added to the index of a bin of positive numbers to make its key: greater than any index is low.
-const SHIFT: Key = 1 << 20;
 
 struct Sketch {
     fraction: f64,
@@ -184,8 +184,49 @@ impl Fold for Sketch {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
+    use datafusion_common::ScalarValue;
+
+    use super::super::Distinct;
+    use super::super::testing::{self, Merging, Random, call_with, check, present_doubles, value_of};
+    use super::super::values::compare_numbers;
     use super::*;
+
+    #[test]
+    fn answers_are_within_one_percent_in_any_order() {
+        for fraction in [0.0, 0.5, 0.95, 1.0] {
+            let function = call_with("percentile", Distinct::All, DataType::Float64, &[fraction.into()]).unwrap();
+            assert_eq!(function.name, format!("approx_percentile({fraction})"));
+            let sketch = Sketch::new(fraction);
+            let make = |random: &mut Random| {
+                let fractions = Arc::new(Float64Array::from(vec![fraction; 60])) as ArrayRef;
+                vec![testing::doubles(random), fractions]
+            };
+            check(&function, Merging::Exact, make, |rows, group| {
+                let mut values = present_doubles(&rows.args[0], group);
+                values.sort_by(|a, b| compare_numbers(*a, *b));
+                let rank = (fraction * values.len().saturating_sub(1) as f64) as usize;
+                ScalarValue::Float64(values.get(rank).map(|&value| {
+                    let found = sketch.value(sketch.key(value));
+                    let near =
+                        found == value || (found.is_nan() && value.is_nan()) || (found / value - 1.0).abs() < 0.0101;
+                    assert!(near, "{found} for {value}");
+                    found
+                }))
+            });
+        }
+    }
+
+    #[test]
+    fn a_large_group_takes_little_memory() {
+        let function = call_with("percentile", Distinct::All, DataType::Float64, &[0.99.into()]).unwrap();
+        let values = (1..=100_000).map(f64::from).collect::<Vec<_>>();
+        let ScalarValue::Float64(Some(found)) = value_of(&function, vec![Arc::new(Float64Array::from(values))]) else {
+            panic!("no value")
+        };
+        assert!((found / 99_000.0 - 1.0).abs() < 0.011, "{found}");
+    }
 
     #[test]
     fn keys_follow_the_order_of_values() {

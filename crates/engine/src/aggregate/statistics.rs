@@ -7,6 +7,7 @@ use arrow::datatypes::{DataType, Field, Float64Type, Int64Type};
 
 use super::dense::{Dense, Finished, Fold, Picked, argument, numbers};
 use super::resolve::Call;
+use super::values::canonical;
 use super::{AggregateFunction, RowOrder};
 use crate::error::TaskError;
 use crate::expr::ExprError;
@@ -95,7 +96,10 @@ impl Fold for Spread {
     }
 
     fn finish(&self, states: Picked<'_, Moments>) -> Result<Finished, TaskError> {
-        Ok((Arc::new(states.iter().map(self.value).collect::<Float64Array>()), Vec::new()))
+        Ok((
+            Arc::new(states.iter().map(|state| (self.value)(state).map(canonical)).collect::<Float64Array>()),
+            Vec::new(),
+        ))
     }
 
     fn fields(&self) -> Vec<Field> {
@@ -109,8 +113,8 @@ impl Fold for Spread {
     fn save(&self, states: Picked<'_, Moments>) -> Result<Vec<ArrayRef>, TaskError> {
         Ok(vec![
             Arc::new(Int64Array::from_iter_values(states.iter().map(|state| state.count))),
-            Arc::new(Float64Array::from_iter_values(states.iter().map(|state| state.mean))),
-            Arc::new(Float64Array::from_iter_values(states.iter().map(|state| state.squares))),
+            Arc::new(Float64Array::from_iter_values(states.iter().map(|state| canonical(state.mean)))),
+            Arc::new(Float64Array::from_iter_values(states.iter().map(|state| canonical(state.squares)))),
         ])
     }
 
@@ -120,5 +124,74 @@ impl Fold for Spread {
         let squares = numbers::<Float64Type>(self.name, &columns[2])?;
         let state = |row| Moments { count: counts.value(row), mean: means.value(row), squares: squares.value(row) };
         Ok((0..counts.len()).map(state).collect())
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use datafusion_common::ScalarValue;
+
+    use super::super::testing::{self, Merging, Random, call, check, present_doubles, value_of};
+    use super::*;
+
+    fn welford(values: &[f64]) -> (f64, f64) {
+        let (mut count, mut mean, mut squares) = (0.0, 0.0, 0.0);
+        for value in values {
+            count += 1.0;
+            let before = value - mean;
+            mean += before / count;
+            squares += before * (value - mean);
+        }
+        (count, squares)
+    }
+
+    #[test]
+    fn all_forms_agree_with_welford_in_row_order() {
+        let forms: [(&str, f64, fn(f64) -> f64); 6] = [
+            ("variance", 1.0, |v| v),
+            ("var_samp", 1.0, |v| v),
+            ("var_pop", 0.0, |v| v),
+            ("stddev", 1.0, f64::sqrt),
+            ("stddev_samp", 1.0, f64::sqrt),
+            ("stddev_pop", 0.0, f64::sqrt),
+        ];
+        for (name, less, value) in forms {
+            let function = call(name, &[DataType::Float64]).unwrap();
+            let make = |random: &mut Random| vec![testing::doubles(random)];
+            check(&function, Merging::Approximate, make, |rows, group| {
+                let (count, squares) = welford(&present_doubles(&rows.args[0], group));
+                ScalarValue::Float64((count > less).then(|| value(squares / (count - less))))
+            });
+        }
+    }
+
+    #[test]
+    fn known_values() {
+        let of = |name: &str, values: Vec<i64>| {
+            let function = call(name, &[DataType::Int64]).unwrap();
+            value_of(&function, vec![Arc::new(Int64Array::from(values))])
+        };
+        let values = vec![2, 4, 4, 4, 5, 5, 7, 9];
+        assert_eq!(of("stddev_pop", values.clone()), ScalarValue::Float64(Some(2.0)));
+        assert_eq!(of("var_pop", values), ScalarValue::Float64(Some(4.0)));
+        assert_eq!(of("var_samp", vec![1, 3]), ScalarValue::Float64(Some(2.0)));
+        assert_eq!(of("var_samp", vec![7]), ScalarValue::Float64(None));
+        assert_eq!(of("var_pop", vec![7]), ScalarValue::Float64(Some(0.0)));
+    }
+
+    #[test]
+    fn merging_comes_near_the_whole() {
+        let function = call("variance", &[DataType::Float64]).unwrap();
+        let values = (0..100).map(|i| f64::from(i * i)).collect::<Vec<_>>();
+        let rows = testing::Rows::plain(vec![Arc::new(Float64Array::from(values))]);
+        let mut parts = testing::start(&function, 3);
+        let all = (0..100).collect::<Vec<u32>>();
+        let slots = all.iter().map(|row| row / 34).collect::<Vec<_>>();
+        parts.update(&rows.args, &all, &slots, rows.order()).unwrap();
+        parts.merge(&[0, 0], &[1, 2]).unwrap();
+        let merged = numbers::<Float64Type>("", &parts.evaluate(&[0]).unwrap().0).unwrap().value(0);
+        let ScalarValue::Float64(Some(whole)) = testing::value(&function, &rows).unwrap() else { panic!("no value") };
+        assert!((merged / whole - 1.0).abs() < 1e-12, "{merged} {whole}");
     }
 }

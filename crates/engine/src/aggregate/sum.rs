@@ -13,6 +13,7 @@ use arrow::datatypes::{
 
 use super::dense::{Dense, Finished, Fold, Picked, argument, numbers};
 use super::resolve::{Call, Numeric};
+use super::values::canonical;
 use super::{AggregateFunction, RowOrder};
 use crate::error::{RecordError, RecordErrorKind, TaskError};
 use crate::expr::ExprError;
@@ -149,7 +150,7 @@ impl Fold for FloatSum {
     }
 
     fn finish(&self, states: Picked<'_, Doubles>) -> Result<Finished, TaskError> {
-        let sums = states.iter().map(|state| state.any.then_some(state.sum)).collect::<Float64Array>();
+        let sums = states.iter().map(|state| state.any.then(|| canonical(state.sum))).collect::<Float64Array>();
         Ok((Arc::new(sums), Vec::new()))
     }
 
@@ -266,5 +267,107 @@ fn out_of_range(what: &str, value: i128, data_type: &str) -> RecordError {
     RecordError {
         kind: RecordErrorKind::Overflow,
         message: format!("{what} out of range: {value} does not fit {data_type}"),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use arrow::array::{Int32Array, UInt64Array};
+    use datafusion_common::ScalarValue;
+
+    use super::super::testing::{self, Merging, Random, Rows, call, check, present, present_doubles, start, value};
+    use super::*;
+
+    fn naive_int(rows: &Rows, group: &[usize]) -> ScalarValue {
+        let values = present(&rows.args[0], group);
+        let sum = values.iter().map(|value| value.to_string().parse::<i128>().unwrap()).sum::<i128>();
+        ScalarValue::Int64(if values.is_empty() { None } else { i64::try_from(sum).ok() })
+    }
+
+    fn bigints(values: &[i64]) -> Rows {
+        Rows::plain(vec![Arc::new(Int64Array::from(values.to_vec()))])
+    }
+
+    #[test]
+    fn integers_agree_with_a_naive_sum() {
+        let small = call("sum", &[DataType::Int32]).unwrap();
+        let make = |random: &mut Random| vec![testing::numbers::<Int32Type>(random, |random| random.next() as i32)];
+        check(&small, Merging::Exact, make, naive_int);
+        let big = call("sum", &[DataType::Int64]).unwrap();
+        let make = |random: &mut Random| vec![testing::numbers::<Int64Type>(random, |random| random.next() as i64)];
+        check(&big, Merging::Exact, make, naive_int);
+        let unsigned = call("sum", &[DataType::UInt64]).unwrap();
+        let make = |random: &mut Random| vec![testing::numbers::<UInt64Type>(random, |random| random.next() >> 4)];
+        check(&unsigned, Merging::Exact, make, naive_int);
+    }
+
+    #[test]
+    fn small_types_are_cast() {
+        let function = call("sum", &[DataType::Int8]).unwrap();
+        assert_eq!(function.arg_types, [DataType::Int32]);
+        assert_eq!(function.return_type, DataType::Int64);
+        let rows = Rows::plain(vec![Arc::new(Int32Array::from(vec![i32::MAX, i32::MAX]))]);
+        assert_eq!(value(&function, &rows), Ok(ScalarValue::Int64(Some(2 * i64::from(i32::MAX)))));
+    }
+
+    #[test]
+    fn a_sum_exists_if_the_final_one_fits() {
+        let function = call("sum", &[DataType::Int64]).unwrap();
+        assert_eq!(value(&function, &bigints(&[i64::MAX, 1, -1])), Ok(ScalarValue::Int64(Some(i64::MAX))));
+        assert_eq!(value(&function, &bigints(&[i64::MIN, -1, 1])), Ok(ScalarValue::Int64(Some(i64::MIN))));
+        let above = "integer sum out of range: 9223372036854775808 does not fit bigint";
+        for order in [[i64::MAX, 1, 0], [1, i64::MAX, 0], [0, 1, i64::MAX]] {
+            assert_eq!(value(&function, &bigints(&order)), Err(above.into()));
+        }
+        let below = "integer sum out of range: -9223372036854775809 does not fit bigint";
+        assert_eq!(value(&function, &bigints(&[i64::MIN, -1])), Err(below.into()));
+        let unsigned = call("sum", &[DataType::UInt64]).unwrap();
+        let rows = Rows::plain(vec![Arc::new(UInt64Array::from(vec![u64::MAX]))]);
+        let above = "integer sum out of range: 18446744073709551615 does not fit bigint";
+        assert_eq!(value(&unsigned, &rows), Err(above.into()));
+    }
+
+    #[test]
+    fn an_overflow_names_its_slot_and_spares_the_others() {
+        let function = call("sum", &[DataType::Int64]).unwrap();
+        let rows = bigints(&[1, i64::MAX, 1]);
+        let mut sums = start(&function, 3);
+        sums.update(&rows.args, &[0, 1, 2], &[0, 2, 2], rows.order()).unwrap();
+        let (values, errors) = sums.evaluate(&[2, 1, 0]).unwrap();
+        assert_eq!(errors.len(), 1);
+        assert_eq!((errors[0].0, errors[0].1.kind), (0, RecordErrorKind::Overflow));
+        assert_eq!(numbers::<Int64Type>("", &values).unwrap(), Int64Array::from(vec![None, None, Some(1)]));
+    }
+
+    #[test]
+    fn doubles_add_in_row_order() {
+        let function = call("sum", &[DataType::Float32]).unwrap();
+        assert_eq!(function.arg_types, [DataType::Float64]);
+        let make = |random: &mut Random| vec![testing::doubles(random)];
+        check(&function, Merging::Approximate, make, |rows, group| {
+            ScalarValue::Float64(present_doubles(&rows.args[0], group).into_iter().reduce(|sum, value| sum + value))
+        });
+    }
+
+    #[test]
+    fn decimals_are_exact() {
+        let function = call("sum", &[DataType::Decimal128(38, 2)]).unwrap();
+        assert_eq!(function.return_type, DataType::Decimal128(38, 2));
+        let nines = 10i128.pow(38) - 1;
+        let make = |random: &mut Random| {
+            let one = |random: &mut Random| nines / [1, 10, 1000][random.below(3)] * [1, -1][random.below(2)];
+            let values = testing::some(random, one).into_iter().collect::<Decimal128Array>();
+            vec![Arc::new(values.with_data_type(DataType::Decimal128(38, 2))) as ArrayRef]
+        };
+        check(&function, Merging::Exact, make, |rows, group| {
+            let values = numbers::<Decimal128Type>("", &rows.args[0]).unwrap();
+            let present = group.iter().filter(|&&row| arrow::array::Array::is_valid(&values, row));
+            let sum = present.map(|&row| i256::from_i128(values.value(row))).reduce(|a, b| a.checked_add(b).unwrap());
+            ScalarValue::Decimal128(sum.and_then(|sum| fit_decimal(sum, 38)), 38, 2)
+        });
+        let two = Decimal128Array::from(vec![nines, 1]).with_data_type(DataType::Decimal128(38, 2));
+        let error = value(&function, &Rows::plain(vec![Arc::new(two)])).unwrap_err();
+        assert_eq!(error, "decimal sum out of range: it does not fit decimal(38,2)");
     }
 }

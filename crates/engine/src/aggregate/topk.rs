@@ -123,3 +123,77 @@ impl<K: Kind> TopK<K> {
         Ok(list_array(states.iter().map(Vec::len), values, nulls))
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow::array::Int64Array;
+    use arrow::datatypes::DataType;
+    use datafusion_common::ScalarValue;
+
+    use super::super::Distinct;
+    use super::super::testing::{self, Merging, call_with, check, present, present_doubles, value_of};
+    use super::super::values::compare_numbers;
+    use super::*;
+
+    fn list(values: &[ScalarValue], data_type: &DataType) -> ScalarValue {
+        if values.is_empty() {
+            return ScalarValue::try_new_null(&list_type(data_type)).unwrap();
+        }
+        ScalarValue::List(ScalarValue::new_list_nullable(values, data_type))
+    }
+
+    #[test]
+    fn the_greatest_come_first() {
+        let function = call_with("topk", Distinct::All, DataType::Utf8, &[4i64.into()]).unwrap();
+        assert_eq!(function.name, "topk(4)");
+        check(
+            &function,
+            Merging::Exact,
+            |random| vec![testing::strings(random)],
+            |rows, group| {
+                let mut values = present(&rows.args[0], group);
+                values.sort_by(|a, b| b.partial_cmp(a).unwrap());
+                values.truncate(4);
+                list(&values, &DataType::Utf8)
+            },
+        );
+        let function = call_with("topk", Distinct::All, DataType::Float64, &[7i64.into()]).unwrap();
+        check(
+            &function,
+            Merging::Exact,
+            |random| vec![testing::doubles(random)],
+            |rows, group| {
+                let mut values = present_doubles(&rows.args[0], group);
+                values.sort_by(|a, b| compare_numbers(*b, *a));
+                values.truncate(7);
+                list(&values.into_iter().map(ScalarValue::from).collect::<Vec<_>>(), &DataType::Float64)
+            },
+        );
+    }
+
+    #[test]
+    fn distinct_values_stand_once() {
+        let values = || vec![Arc::new(Int64Array::from(vec![3, 9, 9, 1, 3])) as ArrayRef];
+        let of = |distinct| {
+            let function = call_with("topk", distinct, DataType::Int64, &[3i64.into()]).unwrap();
+            value_of(&function, values())
+        };
+        let ints = |values: &[i64]| {
+            list(&values.iter().map(|&value| ScalarValue::from(value)).collect::<Vec<_>>(), &DataType::Int64)
+        };
+        assert_eq!(of(Distinct::All), ints(&[9, 9, 3]));
+        assert_eq!(of(Distinct::Once), ints(&[9, 3, 1]));
+    }
+
+    #[test]
+    fn n_is_a_literal_with_bounds() {
+        for n in [0i64, -1, MAX_N + 1] {
+            let error = call_with("topk", Distinct::All, DataType::Int64, &[n.into()]).unwrap_err();
+            assert_eq!(error.message, "the second argument of topk must be an integer from 1 to 10000");
+        }
+        assert!(call_with("topk", Distinct::All, DataType::Int64, &[2.5.into()]).is_err());
+    }
+}

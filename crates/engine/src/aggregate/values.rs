@@ -116,11 +116,16 @@ pub(super) fn compare_numbers<N: ArrowNativeTypeOp>(a: N, b: N) -> Ordering {
     }
 }
 
+/// The number, or the one NaN that computed columns and states hold: which bits a sum of NaN has is left to the machine.
+#[inline]
+pub(super) fn canonical(value: f64) -> f64 {
+    if value.is_nan() { f64::NAN } else { value }
+}
+
 /// The column with all zeros made 0.0 and all NaN made one, where it is of floats: for functions that ask what is equal.
 pub(super) fn with_equal_floats(column: &ArrayRef) -> ArrayRef {
     if let Some(doubles) = column.as_any().downcast_ref::<Float64Array>() {
-        let equal = |value: f64| if value.is_nan() { f64::NAN } else { value + 0.0 };
-        return Arc::new(doubles.unary::<_, Float64Type>(equal));
+        return Arc::new(doubles.unary::<_, Float64Type>(|value| canonical(value + 0.0)));
     }
     if let Some(floats) = column.as_any().downcast_ref::<Float32Array>() {
         let equal = |value: f32| if value.is_nan() { f32::NAN } else { value + 0.0 };
