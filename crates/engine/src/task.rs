@@ -1,1 +1,368 @@
-//! To come.
+//! A task: one subtopology over one partition, run as a single forward loop over its nodes.
+
+mod build;
+mod heads;
+
+use std::collections::BTreeMap;
+
+use arrow::array::UInt32Array;
+use arrow::compute;
+
+use crate::batch::Batch;
+use crate::context::{Context, Effect, Item, OnError};
+use crate::error::{Rejected, TaskError};
+use crate::expr::Expr;
+use crate::ids::{ExchangeId, InputId, NodeId, Offset, PartitionId, Port, TaskId};
+use crate::ledger::Ledger;
+use crate::operator::{Operator, Signal};
+use crate::operators::source;
+use crate::plan::Reading;
+use crate::state::StateHandle;
+use crate::time::{Millis, Watermark};
+
+pub use build::{ExchangeWiring, Wiring};
+use heads::Heads;
+
+/// One of a task's inputs, as the world outside names it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum InputKind {
+    /// The task's partition of a source topic, by the source's index in the topology.
+    Source(usize),
+    /// What one upstream task sends through a repartition.
+    Sender(ExchangeId, PartitionId),
+}
+
+/// How far a task has come on one of its inputs: what a commit stores and a restart begins with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub struct Position {
+    /// The next record to read.
+    pub offset: Offset,
+    /// How many rows of that record (a frame) have been processed already; 0 but behind a repartition.
+    pub rows: u32,
+}
+
+/// What was read from one input in one go.
+#[derive(Debug)]
+pub struct Chunk {
+    /// The rows, with record timestamps as event time where the input is a source.
+    pub batch: Batch,
+    /// Records that did not decode, in order of their offsets.
+    pub rejected: Vec<Rejected>,
+    /// Offsets of the messages without a payload, in order.
+    pub null_values: Vec<i64>,
+    /// The position behind everything that was read.
+    pub next: Position,
+    /// For a frame of a repartition, the position of its first row here: its rows are counted within the frame.
+    pub frame: Option<Position>,
+}
+
+/// A running subtopology over one partition.
+pub struct Task {
+    id: TaskId,
+    nodes: Vec<Node>,
+    inputs: Vec<Input>,
+    reading: Reading,
+    on_error: OnError,
+    heads: Heads,
+    /// Whether rows must remember their place in the pass, because a merge restores it.
+    keeps_positions: bool,
+    effects: Vec<Effect>,
+    inbox: Vec<Vec<(Port, Item)>>,
+    outbox: Vec<(usize, Item)>,
+    processed_rows: u64,
+}
+
+struct Node {
+    name: String,
+    operator: Box<dyn Operator>,
+    /// (output, node, port), in order of the nodes.
+    successors: Vec<(usize, NodeId, Port)>,
+    ledger: Ledger,
+}
+
+struct Input {
+    id: InputId,
+    kind: InputKind,
+    /// The node that the input's batches enter by.
+    node: NodeId,
+    position: Position,
+    /// W_i, where the input is a source that has brought rows.
+    watermark: Option<Watermark>,
+    /// The source's event time, for those who must know it before the source has run.
+    event_time: Option<Expr>,
+}
+
+impl Task {
+    /// Which task it is.
+    pub fn id(&self) -> TaskId {
+        self.id
+    }
+
+    /// The inputs, in the order in which ties of event time are read.
+    pub fn inputs(&self) -> impl Iterator<Item = (InputId, &InputKind)> {
+        self.inputs.iter().map(|input| (input.id, &input.kind))
+    }
+
+    /// How far the task has come on an input. Rows that wait for the heads of other inputs are not behind it.
+    pub fn position(&self, input: InputId) -> Position {
+        self.inputs[input.0 as usize].position
+    }
+
+    /// Sets where an input begins, after a restore.
+    pub fn start_at(&mut self, input: InputId, position: Position) {
+        self.inputs[input.0 as usize].position = position;
+    }
+
+    /// Whether the task waits for a head of this input before it can go on: it reads by event time and has no row of it.
+    pub fn wants(&self, input: InputId) -> bool {
+        match self.reading {
+            Reading::AsItComes => true,
+            Reading::ByEventTime => self.heads.is_empty(input),
+        }
+    }
+
+    /// Whether rows of this input have been read that wait for the heads of others.
+    pub fn waits(&self, input: InputId) -> bool {
+        !self.heads.is_empty(input)
+    }
+
+    /// Rows processed since the task was built.
+    pub fn processed_rows(&self) -> u64 {
+        self.processed_rows
+    }
+
+    /// Takes what was read from `input`. Where inputs are read as they come it is processed at once; where they are
+    /// read by event time it waits for [`advance`](Self::advance).
+    ///
+    /// # Errors
+    /// What stops the task; it must then be dropped and rebuilt.
+    pub fn push(&mut self, input: InputId, mut chunk: Chunk) -> Result<(), TaskError> {
+        chunk.batch.meta.input = input;
+        match self.reading {
+            Reading::AsItComes => {
+                self.count_null_values(input, chunk.null_values.len());
+                self.reject_records(input, chunk.rejected)?;
+                self.run(input, chunk.batch)?;
+                self.inputs[input.0 as usize].position = chunk.next;
+            }
+            Reading::ByEventTime => {
+                let times = self.event_times(input, &chunk.batch)?;
+                self.heads.push(input, chunk, times);
+            }
+        }
+        Ok(())
+    }
+
+    /// Processes rows that wait, in order of event time, as long as every input either has a row or `at_end` says that
+    /// there is none to wait for.
+    ///
+    /// # Errors
+    /// What stops the task.
+    pub fn advance(&mut self, at_end: &dyn Fn(InputId) -> bool) -> Result<(), TaskError> {
+        while let Some(run) = self.heads.next_run(at_end) {
+            self.count_null_values(run.input, run.null_values);
+            self.reject_records(run.input, run.rejected)?;
+            self.run(run.input, run.batch)?;
+            self.inputs[run.input.0 as usize].position = run.position;
+        }
+        Ok(())
+    }
+
+    /// Sends a signal in by the node of `input`, or, for [`Signal::Close`], by every source.
+    ///
+    /// # Errors
+    /// What stops the task.
+    pub fn signal(&mut self, signal: Signal) -> Result<(), TaskError> {
+        let mut entries: Vec<NodeId> = match signal {
+            Signal::Idle(input) => vec![self.inputs[input.0 as usize].node],
+            Signal::Close => self.inputs.iter().map(|input| input.node).collect(),
+        };
+        entries.dedup();
+        for node in entries {
+            self.inbox[node.0].push((Port(0), Item::Signal(signal)));
+        }
+        self.pass()
+    }
+
+    /// Lets operators emit what is emitted by commit.
+    ///
+    /// # Errors
+    /// What stops the task.
+    pub fn before_commit(&mut self, now: Millis) -> Result<(), TaskError> {
+        for index in 0..self.nodes.len() {
+            self.run_node(index)?;
+            let node = &mut self.nodes[index];
+            let mut cx = Context::new(&node.name, self.on_error, &mut node.ledger, &mut self.outbox, &mut self.effects);
+            node.operator.before_commit(now, &mut cx)?;
+            self.deliver(index);
+        }
+        Ok(())
+    }
+
+    /// What has left the task since the last call, in order.
+    pub fn take_effects(&mut self) -> Vec<Effect> {
+        std::mem::take(&mut self.effects)
+    }
+
+    /// The stateful nodes and their state.
+    pub fn states(&mut self) -> impl Iterator<Item = (NodeId, &mut dyn StateHandle)> {
+        self.nodes
+            .iter_mut()
+            .enumerate()
+            .filter_map(|(index, node)| node.operator.state().map(|state| (NodeId(index), state)))
+    }
+
+    /// State has been restored: what it holds is where the ledger begins.
+    pub fn restored(&mut self) {
+        for node in &mut self.nodes {
+            if let Some(state) = node.operator.state() {
+                node.ledger.restored = state.held_rows();
+                node.ledger.held = state.held_rows();
+            }
+        }
+    }
+
+    /// The ledger of each node by its name, in the order of the nodes.
+    pub fn ledgers(&mut self) -> Vec<(String, Ledger)> {
+        self.nodes
+            .iter_mut()
+            .map(|node| {
+                if let Some(state) = node.operator.state() {
+                    node.ledger.held = state.held_rows();
+                }
+                (node.name.clone(), node.ledger)
+            })
+            .collect()
+    }
+
+    /// The least W_i of the source partitions that have brought rows since the task was built; for people to look at.
+    pub fn source_watermark(&self) -> Option<Watermark> {
+        self.inputs.iter().filter_map(|input| input.watermark).min()
+    }
+
+    /// Rows that the sink at `node` has taken and that could not be written: they are errors, not passed.
+    pub fn count_unwritten(&mut self, node: NodeId, rows: u64) {
+        let ledger = &mut self.nodes[node.0].ledger;
+        let moved = rows.min(ledger.passed);
+        ledger.passed -= moved;
+        ledger.errors += moved;
+    }
+
+    fn count_null_values(&mut self, input: InputId, count: usize) {
+        let node = self.inputs[input.0 as usize].node;
+        let ledger = &mut self.nodes[node.0].ledger;
+        ledger.rows_in += count as u64;
+        ledger.null_value += count as u64;
+    }
+
+    fn reject_records(&mut self, input: InputId, rejected: Vec<Rejected>) -> Result<(), TaskError> {
+        let node = &mut self.nodes[self.inputs[input.0 as usize].node.0];
+        node.ledger.rows_in += rejected.len() as u64;
+        let mut cx = Context::new(&node.name, self.on_error, &mut node.ledger, &mut self.outbox, &mut self.effects);
+        for record in rejected {
+            cx.reject_record(record)?;
+        }
+        Ok(())
+    }
+
+    /// The event times that the rows of a chunk will have. Rows whose time is in error get the least time there is: they
+    /// are read, and refused, at once.
+    fn event_times(&self, input: InputId, batch: &Batch) -> Result<Vec<i64>, TaskError> {
+        let input = &self.inputs[input.0 as usize];
+        let (times, faults) = source::event_times(input.event_time.as_ref(), batch)
+            .map_err(|message| TaskError::Kernel { step: self.nodes[input.node.0].name.clone(), message })?;
+        let mut times = times.values().to_vec();
+        for fault in faults {
+            times[fault.row] = i64::MIN;
+        }
+        Ok(times)
+    }
+
+    fn run(&mut self, input: InputId, mut batch: Batch) -> Result<(), TaskError> {
+        if self.keeps_positions {
+            batch.meta.position = Some(UInt32Array::from_iter_values(0..batch.len() as u32));
+        }
+        self.processed_rows += batch.len() as u64;
+        let node = self.inputs[input.0 as usize].node;
+        self.inbox[node.0].push((Port(0), Item::Batch(batch)));
+        self.pass()
+    }
+
+    fn pass(&mut self) -> Result<(), TaskError> {
+        for index in 0..self.nodes.len() {
+            self.run_node(index)?;
+        }
+        Ok(())
+    }
+
+    fn run_node(&mut self, index: usize) -> Result<(), TaskError> {
+        if self.inbox[index].is_empty() {
+            return Ok(());
+        }
+        let mut items = std::mem::take(&mut self.inbox[index]);
+        let node = &mut self.nodes[index];
+        for (port, item) in items.drain(..) {
+            if let Item::Batch(batch) = &item {
+                node.ledger.rows_in += batch.len() as u64;
+            }
+            let mut cx = Context::new(&node.name, self.on_error, &mut node.ledger, &mut self.outbox, &mut self.effects);
+            match item {
+                Item::Batch(batch) => node.operator.process(port, batch, &mut cx)?,
+                Item::Signal(signal) => node.operator.on_signal(signal, &mut cx)?,
+            }
+        }
+        let mut cx = Context::new(&node.name, self.on_error, &mut node.ledger, &mut self.outbox, &mut self.effects);
+        node.operator.end_pass(&mut cx)?;
+        self.inbox[index] = items;
+        self.deliver(index);
+        Ok(())
+    }
+
+    /// Moves what node `index` emitted to the nodes behind it.
+    fn deliver(&mut self, index: usize) {
+        for (output, item) in self.outbox.drain(..) {
+            if let Item::Batch(batch) = &item {
+                note_watermark(&mut self.inputs, NodeId(index), batch);
+            }
+            let successors = &self.nodes[index].successors;
+            let mut targets = successors
+                .iter()
+                .filter(|(from, ..)| *from == output || matches!(item, Item::Signal(_)))
+                .map(|&(_, node, port)| (node, port))
+                .peekable();
+            while let Some((node, port)) = targets.next() {
+                if targets.peek().is_none() {
+                    self.inbox[node.0].push((port, item));
+                    break;
+                }
+                self.inbox[node.0].push((port, item.clone()));
+            }
+        }
+    }
+}
+
+/// Keeps W_i of a source for people to look at, from what its node emits.
+fn note_watermark(inputs: &mut [Input], node: NodeId, batch: &Batch) {
+    let Some(input) = inputs.iter_mut().find(|input| input.node == node) else { return };
+    let Some(greatest) = compute::max(&batch.meta.event_time) else { return };
+    let watermark = batch.meta.clock.own(greatest);
+    if matches!(input.kind, InputKind::Source(_)) && watermark.is_known() {
+        input.watermark = Some(input.watermark.unwrap_or(watermark).max(watermark));
+    }
+}
+
+/// The ledgers of several tasks, added up by node name, in the order of first appearance.
+pub fn add_up(ledgers: impl IntoIterator<Item = (String, Ledger)>) -> Vec<(String, Ledger)> {
+    let mut order = Vec::new();
+    let mut sums: BTreeMap<String, Ledger> = BTreeMap::new();
+    for (name, ledger) in ledgers {
+        match sums.get_mut(&name) {
+            Some(sum) => *sum += ledger,
+            None => {
+                order.push(name.clone());
+                sums.insert(name, ledger);
+            }
+        }
+    }
+    order.into_iter().map(|name| (name.clone(), sums[&name])).collect()
+}

@@ -1,6 +1,7 @@
 //! The stateless operators, one a file; none of them may remember anything from one pass to the next.
 
 pub mod branch;
+pub mod exchange;
 pub mod filter;
 pub mod merge;
 pub mod project;

@@ -1,0 +1,198 @@
+//! Repartition: rows leave for the tasks that own their keys, with the sender's watermark at each row.
+
+use arrow::array::{Array, ArrayRef, BinaryArray, BooleanArray, Int64Array, UInt32Array};
+use arrow::datatypes::SchemaRef;
+
+use crate::batch::{Batch, OwnTime, RowClock};
+use crate::clock::Clock;
+use crate::context::{Context, Effect, ExchangeOutput};
+use crate::error::TaskError;
+use crate::ids::{ExchangeId, InputId, PartitionId, Port};
+use crate::key::{self, KeyStyle};
+use crate::operator::{Operator, Signal};
+use crate::plan::ExchangePlan;
+use crate::state::{Delta, PageId, PageImage, StateHandle};
+use crate::time::{Millis, Watermark};
+
+/// The sending end. Its only state is its clock: how far each of its inputs has come, rows with a null key left out.
+pub struct Exchange {
+    exchange: ExchangeId,
+    keys: Vec<usize>,
+    style: KeyStyle,
+    schema: SchemaRef,
+    clock: Clock,
+    clock_changed: bool,
+    /// What each partition has been told: the watermark, and whether all inputs are idle.
+    told: Vec<Told>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Told {
+    watermark: Watermark,
+    idle: bool,
+}
+
+impl Exchange {
+    /// The sender of `plan` over rows of `schema`, to so many `partitions`. `inputs` are those whose batches reach it.
+    pub fn new(plan: ExchangePlan, schema: SchemaRef, partitions: u32, inputs: Vec<(InputId, String)>) -> Exchange {
+        let style = match plan.keys.as_slice() {
+            [_] => KeyStyle::Plain,
+            keys => KeyStyle::Object(keys.iter().map(|&key| schema.field(key).name().clone()).collect()),
+        };
+        let told = Told { watermark: Watermark::UNKNOWN, idle: false };
+        Exchange {
+            exchange: plan.exchange,
+            keys: plan.keys,
+            style,
+            schema,
+            clock: Clock::new(inputs),
+            clock_changed: false,
+            told: vec![told; partitions as usize],
+        }
+    }
+
+    /// Rows whose key columns are all there.
+    fn keyed_rows(&self, batch: &Batch) -> BooleanArray {
+        let keys: Vec<_> = self.keys.iter().map(|&key| batch.rows.column(key)).collect();
+        (0..batch.len()).map(|row| Some(keys.iter().all(|key| key.is_valid(row)))).collect()
+    }
+
+    /// W of this task at each row, the row included.
+    fn watermarks(&mut self, batch: &Batch, keyed: &BooleanArray) -> Vec<i64> {
+        let mut watermarks = Vec::with_capacity(batch.len());
+        let others = self.clock.least_of_others(batch.meta.input);
+        let floor = self.clock.w();
+        self.clock.walk(batch, Some(keyed), &mut watermarks);
+        for w in &mut watermarks {
+            *w = floor.max(others.min(Watermark(*w))).0;
+        }
+        self.clock.refresh();
+        watermarks
+    }
+
+    fn partitions(&self, batch: &Batch) -> BinaryArray {
+        let columns: Vec<ArrayRef> = self.keys.iter().map(|&key| batch.rows.column(key).clone()).collect();
+        key::render(&columns, &self.style)
+    }
+
+    fn send(&mut self, partition: usize, batch: Batch, cx: &mut Context<'_>) {
+        let told = Told { watermark: batch.meta.clock.after, idle: self.clock.all_idle() };
+        self.told[partition] = told;
+        cx.ledger().rows_out += batch.len() as u64;
+        cx.effect(Effect::Exchange(ExchangeOutput {
+            exchange: self.exchange,
+            partition: PartitionId(partition as u32),
+            batch,
+            idle: told.idle,
+        }));
+    }
+}
+
+impl Operator for Exchange {
+    fn process(&mut self, _port: Port, batch: Batch, cx: &mut Context<'_>) -> Result<(), TaskError> {
+        let keyed = self.keyed_rows(&batch);
+        let watermarks = self.watermarks(&batch, &keyed);
+        self.clock_changed = true;
+        cx.ledger().null_key += keyed.false_count() as u64;
+        cx.ledger().passed += keyed.true_count() as u64;
+        if keyed.true_count() == 0 {
+            return Ok(());
+        }
+        let mut rows_of = vec![Vec::new(); self.told.len()];
+        if self.keys.is_empty() {
+            rows_of[0] = (0..batch.len() as u32).collect();
+        } else {
+            let keys = self.partitions(&batch);
+            for row in (0..batch.len()).filter(|&row| keyed.value(row)) {
+                let partition = key::partition_for(keys.value(row), self.told.len() as u32);
+                rows_of[partition.0 as usize].push(row as u32);
+            }
+        }
+        for (partition, rows) in rows_of.into_iter().enumerate().filter(|(_, rows)| !rows.is_empty()) {
+            let before: Int64Array = rows.iter().map(|&row| watermarks[row as usize]).collect();
+            let mut part = batch.take(&UInt32Array::from(rows));
+            part.meta.clock = RowClock { before: Some(before), own: OwnTime::Silent, after: self.clock.w() };
+            self.send(partition, part, cx);
+        }
+        Ok(())
+    }
+
+    fn on_signal(&mut self, signal: Signal, _cx: &mut Context<'_>) -> Result<(), TaskError> {
+        if let Signal::Idle(input) = signal {
+            self.clock.on_idle(input);
+            self.clock.refresh();
+            self.clock_changed = true;
+        }
+        Ok(())
+    }
+
+    /// Every partition hears of a watermark that moved, also those that got no rows.
+    fn before_commit(&mut self, _now: Millis, cx: &mut Context<'_>) -> Result<(), TaskError> {
+        let now_true = Told { watermark: self.clock.w(), idle: self.clock.all_idle() };
+        for partition in 0..self.told.len() {
+            if self.told[partition] != now_true && (now_true.watermark.is_known() || now_true.idle) {
+                let batch = Batch::time_only(self.schema.clone(), InputId::default(), now_true.watermark);
+                self.send(partition, batch, cx);
+            }
+        }
+        Ok(())
+    }
+
+    fn state(&mut self) -> Option<&mut dyn StateHandle> {
+        Some(self)
+    }
+}
+
+impl StateHandle for Exchange {
+    fn take_delta(&mut self) -> Result<Delta, TaskError> {
+        let scalars = std::mem::take(&mut self.clock_changed).then(|| self.scalars());
+        Ok(Delta { scalars, ..Delta::default() })
+    }
+
+    fn apply(&mut self, delta: Delta) -> Result<(), TaskError> {
+        delta.scalars.map_or(Ok(()), |scalars| self.load_scalars(&scalars))
+    }
+
+    fn scalars(&self) -> Vec<u8> {
+        self.clock.save()
+    }
+
+    fn load_scalars(&mut self, scalars: &[u8]) -> Result<(), TaskError> {
+        self.clock.load(scalars).map(|_| ())
+    }
+
+    fn take_dirty_pages(&mut self) -> Result<Vec<PageImage>, TaskError> {
+        Ok(Vec::new())
+    }
+
+    fn load_page(&mut self, id: PageId, _rows: arrow::array::RecordBatch) -> Result<(), TaskError> {
+        Err(TaskError::State { step: "repartition".to_owned(), message: format!("it has no pages, but found {id:?}") })
+    }
+
+    fn page_ids(&self) -> Vec<PageId> {
+        Vec::new()
+    }
+
+    fn page(&self, id: PageId) -> Result<PageImage, TaskError> {
+        Ok(PageImage { id, rows: None })
+    }
+
+    fn held_rows(&self) -> u64 {
+        0
+    }
+
+    fn memory_bytes(&self) -> usize {
+        0
+    }
+}
+
+/// The receiving end: a frame's rows already carry the sender's watermarks.
+pub struct ExchangeSource;
+
+impl Operator for ExchangeSource {
+    fn process(&mut self, _port: Port, batch: Batch, cx: &mut Context<'_>) -> Result<(), TaskError> {
+        cx.ledger().passed += batch.len() as u64;
+        cx.emit(batch);
+        Ok(())
+    }
+}

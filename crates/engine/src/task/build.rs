@@ -1,0 +1,214 @@
+//! Builds a task from its subtopology's plan.
+
+use std::collections::BTreeMap;
+
+use arrow::datatypes::SchemaRef;
+
+use super::heads::Heads;
+use super::{Input, InputKind, Node, Position, Task};
+use crate::error::TaskError;
+use crate::ids::{ExchangeId, InputId, NodeId, PartitionId, Port, TaskId};
+use crate::ledger::Ledger;
+use crate::operator::Operator;
+use crate::operators::branch::Branch;
+use crate::operators::exchange::{Exchange, ExchangeSource};
+use crate::operators::filter::Filter;
+use crate::operators::merge::Merge;
+use crate::operators::project::Project;
+use crate::operators::sink::Sink;
+use crate::operators::source::Source;
+use crate::operators::unnest::Unnest;
+use crate::plan::{NodeKind, NodePlan, SubtopologyPlan, WindowKind};
+
+/// What a task must know of the world around it.
+#[derive(Debug, Clone, Default)]
+pub struct Wiring {
+    /// How many partitions the topic of each source has, by the source's index in the topology. The task has an input
+    /// only of those that have its partition.
+    pub source_partitions: BTreeMap<usize, u32>,
+    /// How many tasks send into each repartition, and how many partitions its topic has.
+    pub exchanges: BTreeMap<ExchangeId, ExchangeWiring>,
+}
+
+/// The two ends of a repartition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ExchangeWiring {
+    /// Tasks that send.
+    pub senders: u32,
+    /// Partitions of the topic: tasks that receive.
+    pub partitions: u32,
+}
+
+impl Task {
+    /// Builds the task `id` of `plan`, with empty state, at the beginning of its inputs.
+    ///
+    /// # Errors
+    /// If a stateful step cannot keep state for its columns.
+    pub fn new(id: TaskId, plan: &SubtopologyPlan, wiring: &Wiring) -> Result<Task, TaskError> {
+        let mut inputs = inputs_of(id, plan, wiring);
+        let mut builder = Builder { id, plan, wiring, flowing: Vec::new(), next_virtual: inputs.len() as u32 };
+        let merges = plan.nodes.iter().any(|node| matches!(node.kind, NodeKind::Merge));
+        let mut nodes = Vec::with_capacity(plan.nodes.len());
+        for (index, node) in plan.nodes.iter().enumerate() {
+            let operator = builder.operator(index, node, &inputs)?;
+            nodes.push(Node {
+                name: node.name.clone(),
+                operator,
+                successors: successors(plan, NodeId(index)),
+                ledger: Ledger::default(),
+            });
+        }
+        for input in &mut inputs {
+            if let NodeKind::Source(source) = &plan.nodes[input.node.0].kind {
+                input.event_time.clone_from(&source.event_time);
+            }
+        }
+        let heads = Heads::new(inputs.len());
+        let inbox = nodes.iter().map(|_| Vec::new()).collect();
+        Ok(Task {
+            id,
+            nodes,
+            inputs,
+            reading: plan.reading,
+            on_error: plan.on_error,
+            heads,
+            keeps_positions: merges,
+            effects: Vec::new(),
+            inbox,
+            outbox: Vec::new(),
+            processed_rows: 0,
+        })
+    }
+}
+
+/// An input under the name by which state remembers it.
+type Labelled = (InputId, String);
+
+struct Builder<'a> {
+    id: TaskId,
+    plan: &'a SubtopologyPlan,
+    wiring: &'a Wiring,
+    /// For each node so far, the inputs whose batches flow out of it.
+    flowing: Vec<Vec<Labelled>>,
+    next_virtual: u32,
+}
+
+impl Builder<'_> {
+    fn operator(&mut self, index: usize, node: &NodePlan, inputs: &[Input]) -> Result<Box<dyn Operator>, TaskError> {
+        let upstream = self.upstream(node);
+        let mut flowing = upstream.clone();
+        let operator: Box<dyn Operator> = match &node.kind {
+            NodeKind::Source(source) => {
+                flowing = self.entering(index, node, inputs);
+                Box::new(Source::new(source.clone()))
+            }
+            NodeKind::ExchangeSource(_) => {
+                flowing = self.entering(index, node, inputs);
+                Box::new(ExchangeSource)
+            }
+            NodeKind::Filter(expr) => Box::new(Filter::new(expr.clone())),
+            NodeKind::Project(exprs) => Box::new(Project::new(exprs.clone(), node.schema.clone())),
+            NodeKind::Unnest(unnest) => Box::new(Unnest::new(*unnest, node.schema.clone())),
+            NodeKind::Branch(branch) => Box::new(Branch::new(branch.clone())),
+            NodeKind::Merge => Box::new(Merge::new(node.inputs.len())),
+            NodeKind::Sink(sink) => Box::new(Sink::new(*sink)),
+            NodeKind::Exchange(plan) => {
+                let partitions = self.wiring.exchanges.get(&plan.exchange).map_or(1, |wiring| wiring.partitions);
+                Box::new(Exchange::new(plan.clone(), self.input_schema(node), partitions, upstream))
+            }
+            NodeKind::Window(plan) => {
+                let output = self.virtual_input();
+                if !matches!(plan.kind, WindowKind::Over(_)) || plan.emit == crate::plan::Emit::Final {
+                    flowing = vec![(output, node.name.clone())];
+                }
+                let _ = (plan, output, upstream);
+                return Err(TaskError::Kernel { step: node.name.clone(), message: "not built yet".to_owned() });
+            }
+            NodeKind::Aggregate(plan) => {
+                let output = self.virtual_input();
+                flowing = vec![(output, node.name.clone())];
+                let _ = (plan, upstream);
+                return Err(TaskError::Kernel { step: node.name.clone(), message: "not built yet".to_owned() });
+            }
+        };
+        self.flowing.push(flowing);
+        Ok(operator)
+    }
+
+    /// The inputs whose batches reach a node, each once, in order.
+    fn upstream(&self, node: &NodePlan) -> Vec<Labelled> {
+        let mut upstream: Vec<Labelled> =
+            node.inputs.iter().flat_map(|(before, _)| self.flowing[before.0].iter().cloned()).collect();
+        upstream.sort();
+        upstream.dedup();
+        upstream
+    }
+
+    fn entering(&self, index: usize, node: &NodePlan, inputs: &[Input]) -> Vec<Labelled> {
+        inputs
+            .iter()
+            .filter(|input| input.node == NodeId(index))
+            .map(|input| {
+                let lane = match input.kind {
+                    InputKind::Source(_) => self.id.partition,
+                    InputKind::Sender(_, sender) => sender,
+                };
+                (input.id, format!("{}/{lane}", node.name))
+            })
+            .collect()
+    }
+
+    fn input_schema(&self, node: &NodePlan) -> SchemaRef {
+        self.plan.nodes[node.inputs[0].0.0].schema.clone()
+    }
+
+    fn virtual_input(&mut self) -> InputId {
+        let input = InputId(self.next_virtual);
+        self.next_virtual += 1;
+        input
+    }
+}
+
+/// The task's inputs: nodes in order, and within a repartition the senders in order.
+fn inputs_of(id: TaskId, plan: &SubtopologyPlan, wiring: &Wiring) -> Vec<Input> {
+    let mut inputs: Vec<Input> = Vec::new();
+    let mut add = |node: usize, kind: InputKind| {
+        inputs.push(Input {
+            id: InputId(inputs.len() as u32),
+            kind,
+            node: NodeId(node),
+            position: Position::default(),
+            watermark: None,
+            event_time: None,
+        });
+    };
+    for (index, node) in plan.nodes.iter().enumerate() {
+        match &node.kind {
+            NodeKind::Source(source) => {
+                let partitions = wiring.source_partitions.get(&source.source).copied().unwrap_or(1);
+                if id.partition.0 < partitions {
+                    add(index, InputKind::Source(source.source));
+                }
+            }
+            NodeKind::ExchangeSource(exchange) => {
+                let senders = wiring.exchanges.get(exchange).map_or(1, |wiring| wiring.senders);
+                (0..senders).for_each(|sender| add(index, InputKind::Sender(*exchange, PartitionId(sender))));
+            }
+            _ => {}
+        }
+    }
+    inputs
+}
+
+fn successors(plan: &SubtopologyPlan, of: NodeId) -> Vec<(usize, NodeId, Port)> {
+    let mut successors = Vec::new();
+    for (index, node) in plan.nodes.iter().enumerate() {
+        for (port, &(before, output)) in node.inputs.iter().enumerate() {
+            if before == of {
+                assert!(before.0 < index, "a node's inputs have smaller numbers than itself");
+                successors.push((output, NodeId(index), Port(port)));
+            }
+        }
+    }
+    successors
+}

@@ -1,0 +1,117 @@
+//! Rows that wait until every input has one, so that they can be processed in order of event time.
+
+use std::collections::VecDeque;
+
+use crate::batch::Batch;
+use crate::error::Rejected;
+use crate::ids::{InputId, Offset};
+use crate::task::{Chunk, Position};
+
+/// What has been read and not yet processed, for each input in the order of ties.
+#[derive(Debug, Default)]
+pub(super) struct Heads {
+    queues: Vec<VecDeque<Head>>,
+}
+
+/// Rows of one input that come before the head of every other.
+#[derive(Debug)]
+pub(super) struct Run {
+    pub(super) input: InputId,
+    pub(super) batch: Batch,
+    pub(super) rejected: Vec<Rejected>,
+    pub(super) null_values: usize,
+    /// How far the input has come behind this run.
+    pub(super) position: Position,
+}
+
+#[derive(Debug)]
+struct Head {
+    batch: Batch,
+    times: VecDeque<i64>,
+    rejected: VecDeque<Rejected>,
+    null_values: VecDeque<i64>,
+    next: Position,
+    frame: Option<Position>,
+}
+
+impl Heads {
+    pub(super) fn new(inputs: usize) -> Heads {
+        Heads { queues: (0..inputs).map(|_| VecDeque::new()).collect() }
+    }
+
+    pub(super) fn is_empty(&self, input: InputId) -> bool {
+        self.queues[input.0 as usize].is_empty()
+    }
+
+    /// Keeps what was read of `input`; `times` are the event times of its rows.
+    pub(super) fn push(&mut self, input: InputId, chunk: Chunk, times: Vec<i64>) {
+        assert_eq!(times.len(), chunk.batch.len(), "one time a row");
+        self.queues[input.0 as usize].push_back(Head {
+            batch: chunk.batch,
+            times: times.into(),
+            rejected: chunk.rejected.into(),
+            null_values: chunk.null_values.into(),
+            next: chunk.next,
+            frame: chunk.frame,
+        });
+    }
+
+    /// The next rows in order of (event time, input), or nothing while an input without a row is not `at_end`.
+    pub(super) fn next_run(&mut self, at_end: &dyn Fn(InputId) -> bool) -> Option<Run> {
+        if let Some(rowless) = self.queues.iter().position(|queue| queue.front().is_some_and(|h| h.times.is_empty())) {
+            return self.take(rowless, 0);
+        }
+        let waits = |index: usize| self.queues[index].is_empty() && !at_end(InputId(index as u32));
+        if (0..self.queues.len()).any(waits) {
+            return None;
+        }
+        let (_, least) = self.heads().min()?;
+        let bound = self.heads().filter(|&(_, index)| index != least).min();
+        let rows = self.queues[least].front().map_or(0, |head| {
+            head.times.iter().take_while(|&&time| bound.is_none_or(|bound| (time, least) < bound)).count()
+        });
+        self.take(least, rows)
+    }
+
+    /// (event time, input) of the first row of each input.
+    fn heads(&self) -> impl Iterator<Item = (i64, usize)> {
+        self.queues
+            .iter()
+            .enumerate()
+            .filter_map(|(index, queue)| queue.front().and_then(|head| head.times.front()).map(|&time| (time, index)))
+    }
+
+    fn take(&mut self, index: usize, rows: usize) -> Option<Run> {
+        let queue = &mut self.queues[index];
+        let mut head = queue.pop_front()?;
+        let input = InputId(index as u32);
+        if rows == head.times.len() {
+            return Some(Run {
+                input,
+                batch: head.batch,
+                rejected: head.rejected.into(),
+                null_values: head.null_values.len(),
+                position: head.next,
+            });
+        }
+        let (batch, rest) = head.batch.split_at(rows);
+        head.times.drain(..rows);
+        head.batch = rest;
+        let position = match &mut head.frame {
+            Some(first) => {
+                first.rows += rows as u32;
+                *first
+            }
+            None => Position { offset: Offset(head.batch.meta.offset.value(0)), rows: 0 },
+        };
+        let rejected = take_while(&mut head.rejected, |record| record.offset < position.offset);
+        let null_values = take_while(&mut head.null_values, |&offset| Offset(offset) < position.offset).len();
+        queue.push_front(head);
+        Some(Run { input, batch, rejected, null_values, position })
+    }
+}
+
+fn take_while<T>(queue: &mut VecDeque<T>, before: impl Fn(&T) -> bool) -> Vec<T> {
+    let count = queue.iter().take_while(|item| before(item)).count();
+    queue.drain(..count).collect()
+}
