@@ -84,6 +84,20 @@ impl Seen {
         }
     }
 
+    fn hashes(&self) -> &[u64] {
+        match self {
+            Seen::Exact(hashes) => hashes,
+            Seen::Registers(_) => &[],
+        }
+    }
+
+    fn registers(&self) -> Option<&[u8]> {
+        match self {
+            Seen::Exact(_) => None,
+            Seen::Registers(registers) => Some(registers),
+        }
+    }
+
     fn estimate(&self) -> i64 {
         match self {
             Seen::Exact(hashes) => hashes.len() as i64,
@@ -182,17 +196,9 @@ impl Fold for ApproxDistinct {
     }
 
     fn save(&self, states: Picked<'_, Seen>) -> Result<Vec<ArrayRef>, TaskError> {
-        let hashes = |state| match state {
-            &Seen::Exact(ref hashes) => hashes.as_slice(),
-            Seen::Registers(_) => &[],
-        };
-        let registers = |state| match state {
-            &Seen::Exact(_) => None,
-            Seen::Registers(registers) => Some(&registers[..]),
-        };
-        let all = UInt64Array::from_iter_values(states.iter().flat_map(hashes).copied());
-        let lists = list_array(states.iter().map(|state| hashes(state).len()), Arc::new(all), None);
-        Ok(vec![lists, Arc::new(states.iter().map(registers).collect::<BinaryArray>())])
+        let all = UInt64Array::from_iter_values(states.iter().flat_map(Seen::hashes).copied());
+        let lists = list_array(states.iter().map(|state| state.hashes().len()), Arc::new(all), None);
+        Ok(vec![lists, Arc::new(states.iter().map(Seen::registers).collect::<BinaryArray>())])
     }
 
     fn load(&self, columns: &[ArrayRef]) -> Result<Vec<Seen>, TaskError> {
@@ -225,11 +231,9 @@ impl Fold for ApproxDistinct {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use std::collections::HashSet;
-
     use datafusion_common::ScalarValue;
 
-    use super::super::testing::{self, Merging, Random, call, check, present, value_of};
+    use super::super::testing::{self, Merging, Random, call, check, first_of_each, present, value_of};
     use super::*;
 
     #[test]
@@ -240,7 +244,7 @@ mod tests {
             Merging::Exact,
             |random| vec![testing::strings(random)],
             |rows, group| {
-                let values = present(&rows.args[0], group).into_iter().collect::<HashSet<_>>();
+                let values = first_of_each(present(&rows.args[0], group));
                 ScalarValue::Int64(Some(values.len() as i64))
             },
         );

@@ -307,7 +307,7 @@ mod tests {
     use arrow::array::StringArray;
     use datafusion_common::ScalarValue;
 
-    use super::super::testing::{self, Merging, Random, Rows, call, call_with, check, value_of};
+    use super::super::testing::{self, Merging, Random, Rows, call, call_with, check, first_of_each, value_of};
     use super::*;
 
     /// All values of a group in order, nulls too.
@@ -320,16 +320,6 @@ mod tests {
             return ScalarValue::try_new_null(&list_type(data_type)).unwrap();
         }
         ScalarValue::List(ScalarValue::new_list_nullable(values, data_type))
-    }
-
-    fn first_of_each(values: Vec<ScalarValue>) -> Vec<ScalarValue> {
-        let mut once = Vec::new();
-        for value in values {
-            if !once.contains(&value) {
-                once.push(value);
-            }
-        }
-        once
     }
 
     fn text(value: &ScalarValue) -> Option<String> {

@@ -188,12 +188,10 @@ fn one_column(mut args: Vec<ArrayRef>) -> Result<ArrayRef, TaskError> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use std::collections::HashSet;
-
     use arrow::array::Float64Array;
     use datafusion_common::ScalarValue;
 
-    use super::super::testing::{self, Merging, Random, call_with, check, present, value_of};
+    use super::super::testing::{self, Merging, Random, call_with, check, first_of_each, present, value_of};
     use super::super::{CallSite, resolve};
     use super::*;
 
@@ -210,7 +208,7 @@ mod tests {
             Merging::Exact,
             |random| vec![testing::strings(random)],
             |rows, group| {
-                let values = present(&rows.args[0], group).into_iter().collect::<HashSet<_>>();
+                let values = first_of_each(present(&rows.args[0], group));
                 ScalarValue::Int64(Some(values.len() as i64))
             },
         );
@@ -226,7 +224,7 @@ mod tests {
         check(&function, Merging::Exact, make, |rows, group| {
             let whole = group.iter().filter(|&&row| rows.args.iter().all(|arg| arg.is_valid(row)));
             let values = whole.map(|&row| rows.args.iter().flat_map(|arg| present(arg, &[row])).collect::<Vec<_>>());
-            ScalarValue::Int64(Some(values.collect::<HashSet<_>>().len() as i64))
+            ScalarValue::Int64(Some(first_of_each(values).len() as i64))
         });
     }
 
@@ -245,7 +243,7 @@ mod tests {
             vec![testing::numbers::<arrow::datatypes::Int64Type>(random, |random| random.below(9) as i64)]
         };
         check(&function, Merging::Exact, make, |rows, group| {
-            let values = present(&rows.args[0], group).into_iter().collect::<HashSet<_>>();
+            let values = first_of_each(present(&rows.args[0], group));
             let sum = values.iter().map(|value| value.to_string().parse::<i64>().unwrap()).reduce(|a, b| a + b);
             ScalarValue::Int64(sum)
         });

@@ -222,7 +222,8 @@ mod tests {
 
     #[test]
     fn bits_agree_with_a_naive_fold() {
-        let folds: [(&str, fn(i32, i32) -> i32); 3] =
+        type Bitwise = fn(i32, i32) -> i32;
+        let folds: [(&str, Bitwise); 3] =
             [("bit_and", |a, b| a & b), ("bit_or", |a, b| a | b), ("bit_xor", |a, b| a ^ b)];
         for (name, fold) in folds {
             let function = call(name, &[DataType::Int32]).unwrap();

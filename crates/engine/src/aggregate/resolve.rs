@@ -247,7 +247,7 @@ impl Call<'_> {
             | DataType::Decimal128(precision, scale) => {
                 (Numeric::Decimal(*precision, *scale), DataType::Decimal128(*precision, *scale))
             }
-            _ => return Err(self.refuse(index, "a number")),
+            _ => return Err(self.refuse_number(index)),
         })
     }
 
@@ -260,6 +260,19 @@ impl Call<'_> {
     pub(super) fn refuse(&self, index: usize, wanted: &str) -> ExprError {
         let found = sql_name(&self.arg_types[index]);
         self.type_error(format!("{} takes {wanted}, not {found}", self.name))
+    }
+
+    fn refuse_number(&self, index: usize) -> ExprError {
+        let mut error = self.refuse(index, "a number");
+        error.help = match &self.arg_types[index] {
+            DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => {
+                Some(format!("If it holds numbers, cast it: {}(cast(.. as double)).", self.name))
+            }
+            DataType::Boolean => Some("To count rows, write count(*) filter (where ..).".into()),
+            DataType::Decimal256(..) => Some("Cast it to a decimal of no more than 38 digits.".into()),
+            _ => None,
+        };
+        error
     }
 
     /// A mistake in the arguments.

@@ -148,7 +148,8 @@ mod tests {
 
     #[test]
     fn all_forms_agree_with_welford_in_row_order() {
-        let forms: [(&str, f64, fn(f64) -> f64); 6] = [
+        type Of = fn(f64) -> f64;
+        let forms: [(&str, f64, Of); 6] = [
             ("variance", 1.0, |v| v),
             ("var_samp", 1.0, |v| v),
             ("var_pop", 0.0, |v| v),

@@ -363,3 +363,14 @@ pub(super) fn present_doubles(column: &ArrayRef, rows: &[usize]) -> Vec<f64> {
     let doubles = column.as_any().downcast_ref::<Float64Array>().unwrap();
     rows.iter().filter(|&&row| doubles.is_valid(row)).map(|&row| doubles.value(row)).collect()
 }
+
+/// The values without those that stood before.
+pub(super) fn first_of_each<T: PartialEq>(values: impl IntoIterator<Item = T>) -> Vec<T> {
+    let mut once = Vec::new();
+    for value in values {
+        if !once.contains(&value) {
+            once.push(value);
+        }
+    }
+    once
+}
