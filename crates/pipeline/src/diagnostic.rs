@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use annotate_snippets::{AnnotationKind, Group, Level, Patch, Renderer, Snippet};
+use annotate_snippets::{Annotation, AnnotationKind, Group, Level, Origin, Patch, Renderer, Snippet};
 use serde::{Serialize, Serializer};
 
 pub use crate::codes::Code;
@@ -115,7 +115,14 @@ impl Diagnostic {
 pub struct Diagnostics {
     file: Arc<SourceFile>,
     list: Vec<Diagnostic>,
+    left_out: usize,
 }
+
+/// How many diagnostics are kept: more would be read by nobody, and a hostile file could have a hundred thousand.
+const MOST: usize = 500;
+
+/// The longest excerpt that is shown, in bytes.
+const LONGEST_EXCERPT: usize = 4_000;
 
 /// Whether text is coloured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -129,17 +136,30 @@ pub enum Style {
 impl Diagnostics {
     /// Nothing wrong yet.
     pub fn new(file: Arc<SourceFile>) -> Diagnostics {
-        Diagnostics { file, list: Vec::new() }
+        Diagnostics { file, list: Vec::new(), left_out: 0 }
     }
 
-    /// Adds one.
+    /// Adds one. Behind a great number of them, it is only counted.
     pub fn push(&mut self, diagnostic: Diagnostic) {
-        self.list.push(diagnostic);
+        match self.is_full() {
+            true => self.left_out += 1,
+            false => self.list.push(diagnostic),
+        }
     }
 
     /// Adds all of another list about the same file.
     pub fn extend(&mut self, others: impl IntoIterator<Item = Diagnostic>) {
-        self.list.extend(others);
+        others.into_iter().for_each(|diagnostic| self.push(diagnostic));
+    }
+
+    /// Whether there are so many that further ones are not worth making.
+    pub fn is_full(&self) -> bool {
+        self.list.len() >= MOST
+    }
+
+    /// How many were counted only.
+    pub fn left_out(&self) -> usize {
+        self.left_out
     }
 
     /// The file that they are about.
@@ -179,7 +199,11 @@ impl Diagnostics {
 
     /// All as text for people, each followed by an empty line.
     pub fn render(&self, style: Style) -> String {
-        self.list.iter().map(|diagnostic| self.render_one(diagnostic, style) + "\n\n").collect()
+        let mut text: String = self.list.iter().map(|diagnostic| self.render_one(diagnostic, style) + "\n\n").collect();
+        if self.left_out > 0 {
+            text += &format!("and {} more\n", self.left_out);
+        }
+        text
     }
 
     /// One as text for people: code, message, `file:line:column`, the line with the spot marked, and a way out.
@@ -188,29 +212,36 @@ impl Diagnostics {
             Severity::Error => Level::ERROR,
             Severity::Warning => Level::WARNING,
         };
-        let id = diagnostic.code.id();
-        let (text, offset) = excerpt(self.file.text(), diagnostic);
-        let shift = |span: Span| within(text, offset, span);
-        let main = AnnotationKind::Primary.span(shift(diagnostic.span)).label(diagnostic.label.as_deref());
-        let (line_start, _) = self.file.line_column(offset);
-        let snippet = Snippet::source(text).path(self.file.name()).line_start(line_start).annotation(main).annotations(
-            diagnostic
-                .labels
-                .iter()
-                .map(|label| AnnotationKind::Context.span(shift(label.span)).label(label.text.as_str())),
-        );
-        let mut group = Group::with_title(level.primary_title(diagnostic.message.as_str()).id(id)).element(snippet);
+        let title = level.primary_title(diagnostic.message.as_str()).id(diagnostic.code.id());
+        let mut group = Group::with_title(title);
+        let excerpt = self.excerpt(diagnostic);
+        group = match &excerpt {
+            Some(excerpt) => group.element(self.snippet(excerpt, diagnostic)),
+            None => {
+                let Span { line, column, .. } = diagnostic.span;
+                let place = Origin::path(self.file.name()).line(line).char_column(column);
+                let labels = diagnostic.labels.iter().map(|label| {
+                    let Span { line, column, .. } = label.span;
+                    Level::NOTE.message(format!("{}: {}:{line}:{column}", label.text, self.file.name()))
+                });
+                group.element(place).elements(labels)
+            }
+        };
         if let Some(help) = &diagnostic.help {
             group = group.element(Level::HELP.message(help.as_str()));
         }
         let mut report = vec![group];
         if let Some(Suggestion { span, replacement }) = &diagnostic.suggestion {
-            let patch = Snippet::source(text)
-                .path(self.file.name())
-                .line_start(line_start)
-                .patch(Patch::new(shift(*span), replacement.as_str()));
-            let title = format!("did you mean `{replacement}`?");
-            report.push(Group::with_title(Level::HELP.secondary_title(title)).element(patch));
+            let title = Level::HELP.secondary_title(format!("did you mean `{replacement}`?"));
+            report.push(match &excerpt {
+                Some(excerpt) => Group::with_title(title).element(
+                    Snippet::source(excerpt.text)
+                        .path(self.file.name())
+                        .line_start(excerpt.line)
+                        .patch(Patch::new(excerpt.range(*span), replacement.as_str())),
+                ),
+                None => Group::with_title(title),
+            });
         }
         let renderer = match style {
             Style::Plain => Renderer::plain(),
@@ -218,6 +249,56 @@ impl Diagnostics {
         };
         renderer.render(&report)
     }
+
+    fn snippet<'a>(&'a self, excerpt: &Excerpt<'a>, diagnostic: &'a Diagnostic) -> Snippet<'a, Annotation<'a>> {
+        let main = AnnotationKind::Primary.span(excerpt.range(diagnostic.span)).label(diagnostic.label.as_deref());
+        let others = diagnostic
+            .labels
+            .iter()
+            .map(|label| AnnotationKind::Context.span(excerpt.range(label.span)).label(label.text.as_str()));
+        Snippet::source(excerpt.text)
+            .path(self.file.name())
+            .line_start(excerpt.line)
+            .annotation(main)
+            .annotations(others)
+    }
+
+    /// The lines that a diagnostic is about, unless they are too many or too long to show: a long file is not gone
+    /// through for each of its mistakes.
+    fn excerpt(&self, diagnostic: &Diagnostic) -> Option<Excerpt<'_>> {
+        let text = self.file.text();
+        let labels = diagnostic.labels.iter().map(|label| label.span);
+        let suggestion = diagnostic.suggestion.iter().map(|suggestion| suggestion.span);
+        let spans = || std::iter::once(diagnostic.span).chain(labels.clone()).chain(suggestion.clone());
+        let first = spans().map(|span| span.start).min()?.min(text.len());
+        let last = spans().map(|span| first_line_end(text, span)).max()?.clamp(first, text.len());
+        let bytes = text.as_bytes();
+        let start = bytes[..first].iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1);
+        let end = bytes[last..].iter().position(|&byte| byte == b'\n').map_or(text.len(), |at| last + at);
+        let line = spans().map(|span| span.line).min()?;
+        (end - start <= LONGEST_EXCERPT).then(|| Excerpt { text: &text[start..end], start, line })
+    }
+}
+
+/// Some lines of the file: their text, where it starts, and the number of the first.
+struct Excerpt<'a> {
+    text: &'a str,
+    start: usize,
+    line: usize,
+}
+
+impl Excerpt<'_> {
+    /// A place relative to the excerpt. Of one that spans many lines, only the first line is marked.
+    fn range(&self, span: Span) -> Range<usize> {
+        let start = span.start.saturating_sub(self.start).min(self.text.len());
+        let end = span.end.saturating_sub(self.start).clamp(start, self.text.len());
+        let line_end = self.text[start..end].find('\n').map_or(end, |at| start + at);
+        start..start + self.text[start..line_end].trim_end().len()
+    }
+}
+
+fn first_line_end(text: &str, span: Span) -> usize {
+    text.get(span.start..span.end).and_then(|marked| marked.find('\n')).map_or(span.end, |at| span.start + at)
 }
 
 impl<'a> IntoIterator for &'a Diagnostics {
@@ -227,31 +308,6 @@ impl<'a> IntoIterator for &'a Diagnostics {
     fn into_iter(self) -> Self::IntoIter {
         self.list.iter()
     }
-}
-
-/// The lines that a diagnostic is about, and where in the text they begin: so that a long file is not gone through for
-/// each of its mistakes.
-fn excerpt<'a>(text: &'a str, diagnostic: &Diagnostic) -> (&'a str, usize) {
-    let spans = || {
-        let labels = diagnostic.labels.iter().map(|label| label.span);
-        let suggestion = diagnostic.suggestion.iter().map(|suggestion| suggestion.span);
-        std::iter::once(diagnostic.span).chain(labels).chain(suggestion)
-    };
-    let first = spans().map(|span| span.start).min().unwrap_or(0).min(text.len());
-    let last = spans().map(|span| span.end).max().unwrap_or(0).clamp(first, text.len());
-    let bytes = text.as_bytes();
-    let start = bytes[..first].iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1);
-    let end = bytes[last..].iter().position(|&byte| byte == b'\n').map_or(text.len(), |at| last + at);
-    (&text[start..end], start)
-}
-
-/// A place relative to an excerpt. Of one that spans many lines, only the first line is marked.
-fn within(text: &str, offset: usize, span: Span) -> Range<usize> {
-    let start = span.start.saturating_sub(offset).min(text.len());
-    let end = span.end.saturating_sub(offset).clamp(start, text.len());
-    let line_end = text[start..end].find('\n').map_or(end, |at| start + at);
-    let marked = text[start..line_end].trim_end();
-    start..start + marked.len()
 }
 
 #[derive(Serialize)]

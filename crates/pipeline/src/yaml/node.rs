@@ -75,7 +75,14 @@ impl Node {
 impl Scalar {
     /// What it means.
     pub fn meaning(&self) -> Meaning<'_> {
-        if self.style == Style::Plain { plain(&self.value) } else { Meaning::Text(&self.value) }
+        match self.style {
+            Style::Plain => plain(&self.value),
+            Style::Replaced => match plain(&self.value) {
+                Meaning::Null => Meaning::Text(&self.value),
+                meaning => meaning,
+            },
+            Style::SingleQuoted | Style::DoubleQuoted | Style::Block => Meaning::Text(&self.value),
+        }
     }
 }
 

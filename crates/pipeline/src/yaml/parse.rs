@@ -157,7 +157,10 @@ impl Builder<'_> {
     }
 
     fn span(&self, place: saphyr_parser::Span) -> Span {
-        self.file.span(self.offsets.byte(place.start.index())..self.offsets.byte(place.end.index()))
+        let length = self.file.text().len();
+        let start = self.offsets.byte(place.start.index()).min(length);
+        let end = self.offsets.byte(place.end.index()).clamp(start, length);
+        Span { start, end, line: place.start.line(), column: place.start.col() + 1 }
     }
 
     fn refuse(&mut self, anchor: usize, tagged: bool, span: Span) {
@@ -176,7 +179,8 @@ impl Builder<'_> {
     }
 
     fn scalar(&mut self, value: String, style: Style, span: Span) -> Node {
-        let end = span.start + self.file.text()[span.start..span.end].trim_end().len();
+        let text = &self.file.text()[span.start..span.end];
+        let end = span.start + written_length(text, style);
         let span = Span { end, ..span };
         self.sources.record(span, &value, style);
         Node { span, kind: Kind::Scalar(Scalar { value, style }) }
@@ -206,11 +210,11 @@ impl Builder<'_> {
             }
         };
         let flow = self.file.text()[start.start..].starts_with(['[', '{']);
-        let range = match (flow, first, last) {
-            (false, Some(first), Some(last)) => first.start.min(start.start.max(first.start))..last.end,
-            _ => start.start..end.end.max(start.end),
+        let span = match (flow, first, last) {
+            (false, Some(first), Some(last)) => Span { end: last.end.max(first.end), ..first },
+            _ => Span { end: end.end.max(start.end), ..start },
         };
-        Some(Node { span: self.file.span(range), kind })
+        Some(Node { span, kind })
     }
 
     fn add(&mut self, node: Node, root: &mut Option<Node>) {
@@ -241,6 +245,26 @@ impl Builder<'_> {
         let diagnostic = Diagnostic::error(codes::YAML_SYNTAX, self.file.span(at..at + length), message);
         self.push(if help.is_empty() { diagnostic } else { diagnostic.help(help) });
     }
+}
+
+/// The length of a scalar without the white space and comments that the parser counts in.
+fn written_length(text: &str, style: Style) -> usize {
+    let quote = match style {
+        Style::SingleQuoted => b'\'',
+        Style::DoubleQuoted => b'"',
+        Style::Plain | Style::Block | Style::Replaced => return text.trim_end().len(),
+    };
+    let bytes = text.as_bytes();
+    let mut at = 1;
+    while at < bytes.len() {
+        match bytes[at] {
+            b'\\' if style == Style::DoubleQuoted => at += 2,
+            b'\'' if style == Style::SingleQuoted && bytes.get(at + 1) == Some(&b'\'') => at += 2,
+            byte if byte == quote => return at + 1,
+            _ => at += 1,
+        }
+    }
+    text.trim_end().len()
 }
 
 fn check_key(key: &Node, seen: &mut HashMap<String, Span>) -> Option<Diagnostic> {

@@ -92,6 +92,8 @@ pub enum Style {
     DoubleQuoted,
     /// `|` or `>`; such a scalar stands where its first line begins.
     Block,
+    /// Without quotes, with placeholders: it may be meant as text or as a number.
+    Replaced,
 }
 
 impl SourceMap {
@@ -165,7 +167,7 @@ fn in_written(pieces: &[Piece], offset: usize) -> Range<usize> {
 /// agree, which would be a mistake here or in the parser: then the whole scalar is marked.
 fn align(value: &str, raw: &str, style: Style) -> Option<Vec<usize>> {
     let mut at = match style {
-        Style::Plain | Style::Block => 0,
+        Style::Plain | Style::Block | Style::Replaced => 0,
         Style::SingleQuoted | Style::DoubleQuoted => 1,
     };
     let mut starts = Vec::with_capacity(value.len() + 1);
