@@ -1,5 +1,6 @@
 //! The stateless operators, one a file; none of them may remember anything from one pass to the next.
 
+pub mod aggregate;
 pub mod branch;
 pub mod exchange;
 pub mod filter;

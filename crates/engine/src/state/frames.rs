@@ -189,10 +189,12 @@ impl Table {
         }
     }
 
-    /// By pane, hash of the key, key, serial number: the order of pages, and the same on every run.
+    /// By pane, hash of the key, key, serial number: the order of pages, and the same on every run. A row that was deleted
+    /// more than once is told once.
     fn sort(&self, items: &mut Vec<Item<'_>>) {
         let mut placed = items.iter().map(|&item| (self.place(&item), item)).collect::<Vec<_>>();
         placed.sort_unstable_by(|(a, _), (b, _)| -> Ordering { a.cmp(b) });
+        placed.dedup_by(|(a, _), (b, _)| a == b);
         items.clear();
         items.extend(placed.into_iter().map(|(_, item)| item));
     }

@@ -291,6 +291,14 @@ impl Table {
         slot as Slot
     }
 
+    /// A slot without identity, empty, that has a group key to be shown.
+    pub fn scratch_for(&mut self, hash: u64, key: &[u8]) -> Slot {
+        let slot = self.scratch();
+        let entry = &mut self.entries[slot as usize];
+        (entry.hash, entry.key) = (hash, KeyBytes::from_slice(key));
+        slot
+    }
+
     /// Empties scratch or detached slots and frees them.
     pub fn release(&mut self, slots: &[Slot]) {
         self.aggregates.clear(slots);

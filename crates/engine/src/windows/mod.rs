@@ -1,1 +1,97 @@
-//! To come.
+//! Aggregates by key and window: one file for each kind of window, and what the kinds share.
+
+mod count;
+mod grid;
+mod hopping;
+pub(crate) mod intake;
+pub(crate) mod late;
+pub(crate) mod results;
+mod rolling;
+mod tumbling;
+pub(crate) mod windowed;
+
+use arrow::array::{BooleanArray, BooleanBufferBuilder};
+use arrow::datatypes::{Field, Schema, SchemaRef};
+
+use crate::clock::Clock;
+use crate::error::TaskError;
+use crate::ids::InputId;
+use crate::operator::Operator;
+use crate::plan::{Emit, WindowKind, WindowPlan};
+use crate::state::aggregates::Aggregates;
+use crate::state::kept::Kept;
+use crate::state::table::{Identity, Table};
+
+use intake::Intake;
+use late::LateRows;
+use results::Results;
+use windowed::{Kind, NUMBERS, Windowed, extra};
+
+/// The operator that a plan describes. `inputs` are those that reach it, with the names that state knows them by;
+/// `output` is what it is as an input of the nodes behind it.
+///
+/// # Errors
+/// If a key column has a type that cannot be ordered, or a window has more panes than can be numbered.
+pub fn build(
+    plan: &WindowPlan,
+    input_schema: SchemaRef,
+    output_schema: SchemaRef,
+    inputs: Vec<(InputId, String)>,
+    output: InputId,
+) -> Result<Box<dyn Operator>, TaskError> {
+    let parts = Parts { plan, input: &input_schema, output_schema, inputs, output };
+    match plan.kind {
+        WindowKind::Tumbling { size, offset } => parts.by_watermark(tumbling::Tumbling::new(size, offset, plan.grace)),
+        WindowKind::Hopping { size, every, offset } => {
+            let kind = hopping::Hopping::new(size, every, offset, plan.grace).ok_or_else(|| TaskError::Kernel {
+                step: plan.id.clone(),
+                message: format!("windows of {size} ms every {every} ms overlap too often"),
+            })?;
+            parts.by_watermark(kind)
+        }
+        WindowKind::Count(rows) => parts.finish(count::Count::new(rows), count::EXTRA, Emit::Final),
+        WindowKind::Sliding(_) | WindowKind::Over(_) | WindowKind::Session(_) => Err(TaskError::Kernel {
+            step: plan.id.clone(),
+            message: "this kind of window is not supported yet".to_owned(),
+        }),
+    }
+}
+
+/// What an operator is built from.
+struct Parts<'p> {
+    plan: &'p WindowPlan,
+    input: &'p Schema,
+    output_schema: SchemaRef,
+    inputs: Vec<(InputId, String)>,
+    output: InputId,
+}
+
+impl Parts<'_> {
+    fn by_watermark(self, kind: impl Kind + 'static) -> Result<Box<dyn Operator>, TaskError> {
+        let emit = self.plan.emit;
+        self.finish(kind, extra(emit), emit)
+    }
+
+    fn finish(self, kind: impl Kind + 'static, extra: &[&str], emit: Emit) -> Result<Box<dyn Operator>, TaskError> {
+        let plan = self.plan;
+        let aggregates = Aggregates::new(&plan.id, &plan.aggregates);
+        let table = Table::new(&plan.id, key_fields(self.input, &plan.keys), Identity::Keyed, extra, aggregates)?;
+        let kept = Kept::new(&plan.id, table, Clock::new(self.inputs), NUMBERS.to_vec());
+        let intake = Intake::new(&plan.id, self.input, &plan.keys)?;
+        let results = Results::new(self.output_schema, self.output);
+        Ok(Box::new(Windowed::new(kind, kept, intake, results, LateRows::new(plan.late), emit)))
+    }
+}
+
+/// The key columns of a step.
+pub(crate) fn key_fields(input: &Schema, keys: &[usize]) -> Vec<Field> {
+    keys.iter().map(|&key| input.field(key).clone()).collect()
+}
+
+/// A selection of all of `rows` rows but those named.
+pub(crate) fn keep_all_but(rows: usize, but: impl Iterator<Item = usize>) -> BooleanArray {
+    let mut keep = BooleanBufferBuilder::new(rows);
+    keep.append_n(rows, true);
+    but.for_each(|row| keep.set_bit(row, false));
+    BooleanArray::new(keep.finish(), None)
+}

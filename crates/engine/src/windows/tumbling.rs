@@ -1,0 +1,119 @@
+//! Tumbling windows: every row stands in one window of a grid; a pane of state is a window.
+
+use crate::aggregate::Slot;
+use crate::batch::Batch;
+use crate::context::Context;
+use crate::error::TaskError;
+use crate::state::kept::Kept;
+use crate::state::table::Table;
+use crate::time::{Millis, Watermark};
+
+use super::grid::Grid;
+use super::intake;
+use super::late::Taken;
+use super::results::{BATCH_ROWS, Ready};
+use super::windowed::{Assigned, Kind, PENDING, Progress, Which};
+
+/// Windows `[start, start + size)`: late when end + grace ≤ W_i, closed when end + grace ≤ W.
+#[derive(Debug)]
+pub(crate) struct Tumbling {
+    grid: Grid,
+    grace: i64,
+    closed: Vec<i64>,
+}
+
+impl Tumbling {
+    /// Windows of `size` that begin at `offset` modulo `size`.
+    pub(crate) fn new(size: Millis, offset: Millis, grace: Millis) -> Tumbling {
+        Tumbling { grid: Grid::new(size.0, offset.0), grace: grace.0, closed: Vec::new() }
+    }
+
+    fn end(&self, start: i64) -> i64 {
+        start.saturating_add(self.grid.every)
+    }
+
+    /// The watermark that closes the window.
+    fn closes(&self, start: i64) -> i64 {
+        self.end(start).saturating_add(self.grace)
+    }
+}
+
+impl Kind for Tumbling {
+    fn assign(
+        &mut self,
+        batch: &Batch,
+        taken: &intake::Taken,
+        kept: &mut Kept,
+        to: &mut Assigned,
+        cx: &mut Context<'_>,
+    ) {
+        let times = batch.meta.event_time.values();
+        // The window of the row before, as a range that is empty at first.
+        let (mut start, mut end, mut closes) = (0, 0, 0);
+        for &row in &taken.rows {
+            let at = row as usize;
+            let time = times[at];
+            if time < start || time >= end {
+                start = self.grid.floor(time);
+                (end, closes) = (self.end(start), self.closes(start));
+            }
+            if closes <= taken.watermarks[at] {
+                to.late.add(row, 1, Taken::ByNone, std::iter::once((start, end)), cx);
+                continue;
+            }
+            let slot = kept.table.upsert(start, taken.keys.hash(at), taken.keys.key(at));
+            kept.table.add_row(slot, time);
+            to.rows.push(row);
+            to.slots.push(slot);
+        }
+    }
+
+    fn close(
+        &mut self,
+        table: &mut Table,
+        w: Watermark,
+        which: Which,
+        ready: &mut Ready,
+    ) -> Result<Progress, TaskError> {
+        for start in table.panes() {
+            if self.closes(start) > w.0 {
+                return Ok(Progress::Done);
+            }
+            if ready.values.len() >= BATCH_ROWS {
+                return Ok(Progress::More);
+            }
+            let mut slots = table.slots_of(start).collect::<Vec<_>>();
+            if which == Which::Pending {
+                slots.retain(|&slot| table.extra(slot, PENDING) != 0);
+            }
+            table.sort_by_key(&mut slots);
+            let end = self.end(start);
+            slots.into_iter().for_each(|slot| ready.window(slot, start, end));
+            self.closed.push(start);
+        }
+        Ok(Progress::Done)
+    }
+
+    fn settle(&mut self, table: &mut Table) -> u64 {
+        self.closed.drain(..).map(|start| table.drop_pane(start)).sum()
+    }
+
+    fn changed(&mut self, table: &mut Table, slots: Vec<Slot>, ready: &mut Ready) -> Result<(), TaskError> {
+        let mut slots = slots;
+        table.sort_by_key(&mut slots);
+        slots.sort_by_key(|&slot| table.pane(slot));
+        for slot in slots {
+            let start = table.pane(slot);
+            ready.window(slot, start, self.end(start));
+        }
+        Ok(())
+    }
+
+    fn told(&self, w: Watermark) -> Watermark {
+        self.grid.first_open(self.grid.every, self.grace, w)
+    }
+
+    fn closes_all(&self, table: &Table) -> Watermark {
+        table.panes().next_back().map_or(Watermark::UNKNOWN, |start| Watermark(self.closes(start)))
+    }
+}
