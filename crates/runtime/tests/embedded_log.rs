@@ -1,6 +1,6 @@
 //! The embedded log and the log in memory do the same, over random sequences of operations, handles and reopenings.
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::disallowed_methods)]
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -5,7 +5,9 @@
 //!
 //! The position and the pages of one [`StoreBatch`] are applied together. A checkpoint of many pages is cut into several
 //! batches with the position in the last: the pages before it are then newer than the position, which does no harm, as
-//! replaying deltas from the position on ends in the same rows (a delta says what rows are, not how they change).
+//! replaying deltas from the position on ends in the same rows (a delta says what rows are, not how they change). A page
+//! that is older than the position would do harm: pages changed by replaying the changelog at a restart must be written too
+//! before the position moves on.
 
 pub mod memory;
 pub mod sled;
@@ -86,10 +88,11 @@ pub trait StateStore: Send {
 
 /// The stores of a process, one per task.
 pub trait StateStores: Send {
-    /// The store of a task, by a name that stays the same across restarts; empty if it is new.
+    /// The store of a task, by a name that stays the same across restarts; empty if it is new. Everything in it is read
+    /// and checked first. A task is opened once at a time.
     ///
     /// # Errors
-    /// If it cannot be opened.
+    /// If it cannot be opened; [`StoreError::Untrusted`] if it is not what was written to it.
     fn open_task(&self, task: &str) -> Result<Box<dyn StateStore>, StoreError>;
 
     /// Makes durable what was applied before. To be called every few seconds, off the commit path.
