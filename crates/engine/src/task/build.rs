@@ -121,14 +121,18 @@ impl Builder<'_> {
                 if !matches!(plan.kind, WindowKind::Over(_)) || plan.emit == crate::plan::Emit::Final {
                     flowing = vec![(output, node.name.clone())];
                 }
-                let _ = (plan, output, upstream);
-                return Err(TaskError::Kernel { step: node.name.clone(), message: "not built yet".to_owned() });
+                crate::windows::build(plan, self.input_schema(node), node.schema.clone(), upstream, output)?
             }
             NodeKind::Aggregate(plan) => {
                 let output = self.virtual_input();
                 flowing = vec![(output, node.name.clone())];
-                let _ = (plan, upstream);
-                return Err(TaskError::Kernel { step: node.name.clone(), message: "not built yet".to_owned() });
+                crate::operators::aggregate::build(
+                    plan,
+                    self.input_schema(node),
+                    node.schema.clone(),
+                    upstream,
+                    output,
+                )?
             }
         };
         self.flowing.push(flowing);
