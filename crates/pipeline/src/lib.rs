@@ -5,6 +5,7 @@ mod check;
 pub mod codes;
 pub mod diagnostic;
 pub mod interpolate;
+pub mod explain;
 pub mod lower;
 mod resolve;
 pub mod schema;

@@ -309,6 +309,11 @@ pub struct Extent {
 }
 
 impl Topology {
+    /// The name of the topic that the changes of a store go to.
+    pub fn changelog_topic(&self, store: &StoreDef) -> String {
+        format!("{}-{}-changelog", self.name, store.id)
+    }
+
     /// How many tasks each subtopology has when the source topics have `counts` partitions (a topic that is not known
     /// counts as one): as many as the greatest number of partitions among its inputs.
     pub fn extent(&self, counts: &PartitionCounts) -> Extent {

@@ -1,0 +1,112 @@
+//! A plan as text.
+
+use std::fmt;
+
+use super::{Created, Plan, PlanColumn, PlanNode, PlanSource, PlanStore, PlanSubtopology, PlanTopic, visible};
+
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "pipeline {}", self.pipeline)?;
+        if let Some(description) = &self.description {
+            write!(f, ": {}", description.trim())?;
+        }
+        writeln!(f)?;
+        for source in &self.sources {
+            write_source(source, f)?;
+        }
+        for part in &self.subtopologies {
+            write_part(part, f)?;
+        }
+        writeln!(f, "\ntopics")?;
+        for topic in &self.topics {
+            write_topic(topic, f)?;
+        }
+        if !self.stores.is_empty() {
+            writeln!(f, "\nstate (fingerprint {})", self.fingerprint)?;
+        }
+        for store in &self.stores {
+            write_store(store, f)?;
+        }
+        Ok(())
+    }
+}
+
+fn write_source(source: &PlanSource, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let partitions = match source.partitions {
+        None => String::new(),
+        Some(1) => ", 1 partition".to_owned(),
+        Some(count) => format!(", {count} partitions"),
+    };
+    writeln!(f, "\nsource {}: topic {}, {}{partitions}", source.name, source.topic, source.format)?;
+    writeln!(f, "  reads {}", list(source.reads.iter()))?;
+    if !source.skips.is_empty() {
+        writeln!(f, "  skips {}", source.skips.join(", "))?;
+    }
+    Ok(())
+}
+
+fn write_part(part: &PlanSubtopology, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let tasks = match (part.tasks_known, part.tasks) {
+        (false, _) => "as many tasks as partitions".to_owned(),
+        (true, 1) => "1 task".to_owned(),
+        (true, tasks) => format!("{tasks} tasks"),
+    };
+    let reading = if part.reading == "by event time" { ", reads by event time" } else { "" };
+    writeln!(f, "\nsubtopology {}: {tasks}{reading}", part.number)?;
+    for (number, node) in part.nodes.iter().enumerate() {
+        write_node(number, node, f)?;
+    }
+    Ok(())
+}
+
+fn write_node(number: usize, node: &PlanNode, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let inputs = node.inputs.iter().map(|input| format!("#{input}")).collect::<Vec<_>>().join(", ");
+    let inputs = if inputs.is_empty() { inputs } else { format!(" <- {inputs}") };
+    writeln!(f, "  #{number} {}{inputs}", node.name)?;
+    let detail = node.detail.split_whitespace().collect::<Vec<_>>().join(" ");
+    writeln!(f, "       {}", format!("{} {detail}", node.kind).trim_end())?;
+    match node.kind {
+        "sink" | "repartition" => Ok(()),
+        _ => writeln!(f, "       -> {}", list(node.columns.iter())),
+    }
+}
+
+fn write_topic(topic: &PlanTopic, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    write!(f, "  {}: {}", topic.name, topic.role)?;
+    if let Some(key) = &topic.key {
+        write!(f, ", key {key}")?;
+    }
+    match (topic.created, topic.partitions) {
+        (Created::ByPipeline, Some(partitions)) => {
+            let s = if partitions == 1 { "" } else { "s" };
+            write!(f, "; created with {partitions} partition{s}")?;
+            for (name, value) in &topic.settings {
+                write!(f, ", {name}={value}")?;
+            }
+        }
+        (_, Some(partitions)) => write!(f, "; {partitions} partition{}", if partitions == 1 { "" } else { "s" })?,
+        (_, None) => {}
+    }
+    writeln!(f)
+}
+
+fn write_store(store: &PlanStore, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    writeln!(f, "  {}: {}", store.id, store.shape)?;
+    write!(f, "       about {} bytes for each {}", store.bytes, store.unit)?;
+    match store.units_per_key {
+        None => writeln!(f, ""),
+        Some(units) => {
+            let million = store.bytes as u64 * units;
+            writeln!(f, "; a million keys with {units} at once take about {million} MB")
+        }
+    }
+}
+
+/// `a string, b bigint`, hidden columns in brackets.
+fn list<'a>(columns: impl Iterator<Item = &'a PlanColumn> + Clone) -> String {
+    let all = columns.cloned().collect::<Vec<_>>();
+    let mut shown = visible(&all).map(|column| format!("{} {}", column.name, column.sql_type)).collect::<Vec<_>>();
+    let hidden = all.iter().filter(|column| crate::topology::is_hidden(&column.name));
+    shown.extend(hidden.map(|column| format!("({})", column.name)));
+    if shown.is_empty() { "no columns".to_owned() } else { shown.join(", ") }
+}
