@@ -309,9 +309,9 @@ pub struct Extent {
 }
 
 impl Topology {
-    /// The name of the topic that the changes of a store go to.
-    pub fn changelog_topic(&self, store: &StoreDef) -> String {
-        format!("{}-{}-changelog", self.name, store.id)
+    /// The name of the topic that holds the changes of a subtopology's state, one partition for each of its tasks.
+    pub fn changelog_topic(&self, subtopology: usize) -> String {
+        format!("{}-{subtopology}-changelog", self.name)
     }
 
     /// How many tasks each subtopology has when the source topics have `counts` partitions (a topic that is not known

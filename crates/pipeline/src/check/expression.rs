@@ -25,18 +25,15 @@ pub(crate) fn scalar(expression: &Expression, columns: &Columns, findings: &mut 
     }
 }
 
-/// Checks an expression whose values become a column: their type must be one.
+/// Checks an expression whose values become a column: a bare `null` has no type.
 pub(crate) fn column(expression: &Expression, columns: &Columns, findings: &mut Findings) -> Option<Checked> {
-    let checked = scalar(expression, columns, findings)?;
-    match &checked.data_type {
-        DataType::Null => {
-            findings
-                .error(codes::UNTYPED_COLUMN, expression.span, "this column would be null in every row, of no type")
-                .help("Say its type: `cast(null as string)`.");
-            None
-        }
-        _ => Some(checked),
+    if expression.as_str().trim().eq_ignore_ascii_case("null") {
+        findings
+            .error(codes::UNTYPED_COLUMN, expression.span, "this column would be null in every row, of no type")
+            .help("Say its type: `cast(null as string)`.");
+        return None;
     }
+    scalar(expression, columns, findings)
 }
 
 /// Checks a condition: it must be boolean.

@@ -229,11 +229,13 @@ fn topics(topology: &Topology, counts: &PartitionCounts) -> Vec<PlanTopic> {
             key: (!keys.is_empty()).then(|| keys.join(", ")),
         });
     }
-    for store in &topology.stores {
+    let mut stateful = topology.stores.iter().map(|store| store.subtopology).collect::<Vec<_>>();
+    stateful.dedup();
+    for subtopology in stateful {
         topics.push(PlanTopic {
-            name: topology.changelog_topic(store),
+            name: topology.changelog_topic(subtopology),
             role: "changelog",
-            partitions: Some(extent.tasks[store.subtopology]),
+            partitions: Some(extent.tasks[subtopology]),
             created: Created::ByPipeline,
             settings: BTreeMap::from([("cleanup.policy", "delete"), ("retention.ms", "-1")]),
             key: None,

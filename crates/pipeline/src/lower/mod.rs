@@ -79,3 +79,6 @@ fn diagnostics(findings: Findings, map: &SourceMap) -> Diagnostics {
     diagnostics.sort();
     diagnostics
 }
+
+#[cfg(test)]
+mod tests;
