@@ -1,13 +1,30 @@
 //! SQL expressions: parsed, typed and compiled when a pipeline loads, evaluated on batches with bad rows isolated.
 
+mod aggregate_expr;
+mod check;
+mod evaluate;
+mod functions;
+mod message;
+mod parse;
+mod plan;
+mod rules;
+mod source;
+mod suggest;
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeSet;
 use std::ops::Range;
+use std::sync::Arc;
 
 use arrow::array::{ArrayRef, BooleanArray, RecordBatch};
 use arrow::datatypes::{DataType, SchemaRef};
+use datafusion_physical_expr::PhysicalExpr;
 
 use crate::aggregate::AggregateCall;
 use crate::error::RowFault;
+use plan::Scope;
+use source::Source;
 
 /// Why an expression was refused at load.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,9 +56,22 @@ pub enum ExprErrorKind {
     Unsupported,
 }
 
-/// A compiled scalar expression over the columns of one schema.
+/// A compiled scalar expression over the columns of one schema. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Expr {}
+pub struct Expr {
+    sql: Arc<str>,
+    data_type: DataType,
+    code: Code,
+}
+
+/// How values are had.
+#[derive(Debug, Clone)]
+enum Code {
+    /// They stand in a column.
+    Column(usize),
+    /// They are computed.
+    Physical(Arc<dyn PhysicalExpr>),
+}
 
 impl Expr {
     /// Compiles `sql` against `schema`. Column names are case-sensitive as written; an unquoted name that matches no column
@@ -49,48 +79,61 @@ impl Expr {
     ///
     /// # Errors
     /// The first mistake, with its place in `sql`.
-    pub fn compile(_sql: &str, _schema: &SchemaRef) -> Result<Expr, ExprError> {
-        todo!()
+    pub fn compile(sql: &str, schema: &SchemaRef) -> Result<Expr, ExprError> {
+        parse::with_deep_stack(|| compile(sql, schema))
     }
 
     /// The expression that is column `index` of `schema`.
-    pub fn column(_index: usize, _schema: &SchemaRef) -> Expr {
-        todo!()
+    ///
+    /// # Panics
+    /// If there is no such column.
+    pub fn column(index: usize, schema: &SchemaRef) -> Expr {
+        let field = schema.field(index);
+        Expr { sql: field.name().as_str().into(), data_type: field.data_type().clone(), code: Code::Column(index) }
     }
 
     /// Column `index` of `schema` cast to `target`. A value that cannot be cast is an error of its row, not null.
     ///
     /// # Errors
     /// If no value of the column's type can be cast to `target`.
-    pub fn cast(_index: usize, _target: &DataType, _schema: &SchemaRef) -> Result<Expr, ExprError> {
-        todo!()
+    ///
+    /// # Panics
+    /// If there is no such column.
+    pub fn cast(index: usize, target: &DataType, schema: &SchemaRef) -> Result<Expr, ExprError> {
+        plan::cast(&Expr::column(index, schema), target, schema)
     }
 
-    /// The text that it was compiled from.
+    /// The text that it was compiled from; for a column or its cast, the column's name.
     pub fn sql(&self) -> &str {
-        todo!()
+        &self.sql
     }
 
     /// The type of its values.
     pub fn data_type(&self) -> &DataType {
-        todo!()
+        &self.data_type
     }
 
     /// Indices of the columns that it reads.
     pub fn columns(&self) -> BTreeSet<usize> {
-        todo!()
+        match &self.code {
+            Code::Column(index) => BTreeSet::from([*index]),
+            Code::Physical(physical) => datafusion_physical_expr::utils::collect_columns(physical)
+                .into_iter()
+                .map(|column| column.index())
+                .collect(),
+        }
     }
 
     /// One value a row of `rows`. Rows that have no value (a failed cast, a division by zero) are null in the array
     /// and named in the list, in row order. The happy path pays nothing for that.
-    pub fn evaluate(&self, _rows: &RecordBatch) -> (ArrayRef, Vec<RowFault>) {
-        todo!()
+    pub fn evaluate(&self, rows: &RecordBatch) -> (ArrayRef, Vec<RowFault>) {
+        evaluate::evaluate(self, rows)
     }
 
     /// For which rows a boolean expression is true: never null. Rows that have no value are false in the selection and
     /// named in the list.
-    pub fn evaluate_filter(&self, _rows: &RecordBatch) -> (BooleanArray, Vec<RowFault>) {
-        todo!()
+    pub fn evaluate_filter(&self, rows: &RecordBatch) -> (BooleanArray, Vec<RowFault>) {
+        evaluate::evaluate_filter(self, rows)
     }
 }
 
@@ -109,8 +152,8 @@ impl AggregateExpr {
     ///
     /// # Errors
     /// The first mistake, with its place in `sql`.
-    pub fn compile(_sql: &str, _schema: &SchemaRef) -> Result<AggregateExpr, ExprError> {
-        todo!()
+    pub fn compile(sql: &str, schema: &SchemaRef) -> Result<AggregateExpr, ExprError> {
+        parse::with_deep_stack(|| aggregate_expr::compile(sql, schema))
     }
 
     /// The text that it was compiled from.
@@ -121,5 +164,19 @@ impl AggregateExpr {
 
 /// The names of all scalar functions that an expression may call, sorted.
 pub fn scalar_function_names() -> Vec<&'static str> {
-    todo!()
+    functions::FUNCTIONS.names()
+}
+
+fn compile(sql: &str, schema: &SchemaRef) -> Result<Expr, ExprError> {
+    let source = Source::new(sql);
+    let ast = parse::parse(source)?;
+    check::check(source, &ast, schema)?;
+    let scope = Scope::new(schema)?;
+    let mut expr = plan::compile(source, &ast, &scope)?;
+    expr.sql = sql.into();
+    if expr.data_type.is_null() {
+        let help = "Say what is missing, for example `cast(null as string)`.".to_owned();
+        return Err(source.error(ExprErrorKind::Type, None, "the expression is null and has no type", help));
+    }
+    Ok(expr)
 }

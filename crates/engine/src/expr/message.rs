@@ -1,0 +1,120 @@
+//! What the libraries below say, in our words: lower case, no final stop, SQL's names for types.
+
+use arrow::datatypes::{DataType, TimeUnit};
+use arrow::error::ArrowError;
+use datafusion_common::DataFusionError;
+
+use crate::types::sql_name;
+
+const LONGEST: usize = 300;
+
+/// Why a row has no value, or an expression no plan.
+pub(super) fn in_our_words(error: &DataFusionError) -> String {
+    match error.find_root() {
+        DataFusionError::ArrowError(error, _) => of_arrow(error),
+        DataFusionError::NotImplemented(message)
+        | DataFusionError::Internal(message)
+        | DataFusionError::Plan(message)
+        | DataFusionError::Execution(message)
+        | DataFusionError::Configuration(message) => tidy(message),
+        other => tidy(&other.to_string()),
+    }
+}
+
+fn of_arrow(error: &ArrowError) -> String {
+    match error {
+        ArrowError::DivideByZero => "division by zero".to_owned(),
+        ArrowError::ArithmeticOverflow(message) => match message.strip_prefix("Overflow happened on: ") {
+            Some(operation) => format!("integer overflow: {operation}"),
+            None => format!("integer overflow: {}", tidy(message)),
+        },
+        ArrowError::CastError(message)
+        | ArrowError::ParseError(message)
+        | ArrowError::ComputeError(message)
+        | ArrowError::InvalidArgumentError(message)
+        | ArrowError::NotYetImplemented(message)
+        | ArrowError::SchemaError(message) => tidy(message),
+        ArrowError::ExternalError(error) => match error.downcast_ref::<DataFusionError>() {
+            Some(error) => in_our_words(error),
+            None => tidy(&error.to_string()),
+        },
+        other => tidy(&other.to_string()),
+    }
+}
+
+const PREFIXES: &[&str] = &[
+    "Arrow error: ",
+    "Error during planning: ",
+    "Execution error: ",
+    "This feature is not implemented: ",
+    "Internal error: ",
+    "Optimizer rule ",
+    "Compute error: ",
+    "Cast error: ",
+    "Parser error: ",
+    "Invalid argument error: ",
+];
+
+/// One line of a message, without what only the library's makers care for.
+fn tidy(message: &str) -> String {
+    let mut line = message.lines().next().unwrap_or_default().trim();
+    while let Some(rest) = PREFIXES.iter().find_map(|prefix| line.strip_prefix(prefix)) {
+        line = rest;
+    }
+    if let Some((before, _)) = line.split_once("This issue was likely caused by a bug") {
+        line = before;
+    }
+    let line = line.trim_end_matches(['.', ' ']);
+    let mut words = String::with_capacity(line.len());
+    let mut word = String::new();
+    for c in line.chars().take(LONGEST).chain(std::iter::once(' ')) {
+        if c.is_alphanumeric() || c == '_' {
+            word.push(c);
+        } else {
+            words.push_str(&type_word(&word));
+            word.clear();
+            words.push(c);
+        }
+    }
+    words.pop();
+    let words = words.replace("to value of ", "to ").replace(" type", "").replace("Can't", "cannot");
+    let mut characters = words.chars();
+    match characters.next() {
+        Some(first) => first.to_lowercase().chain(characters).collect(),
+        None => "no value".to_owned(),
+    }
+}
+
+/// A library's name of a type as SQL's, other words as they are.
+fn type_word(word: &str) -> String {
+    let known = match word {
+        "Boolean" => DataType::Boolean,
+        "Int8" => DataType::Int8,
+        "Int16" => DataType::Int16,
+        "Int32" => DataType::Int32,
+        "Int64" => DataType::Int64,
+        "UInt64" => DataType::UInt64,
+        "Float32" => DataType::Float32,
+        "Float64" => DataType::Float64,
+        "Utf8" | "LargeUtf8" | "Utf8View" => DataType::Utf8,
+        "Binary" | "LargeBinary" | "BinaryView" => DataType::Binary,
+        "Date32" | "Date64" => DataType::Date32,
+        "Timestamp" => return "timestamp".to_owned(),
+        "Millisecond" => return unit(TimeUnit::Millisecond),
+        "Microsecond" => return unit(TimeUnit::Microsecond),
+        "Nanosecond" => return unit(TimeUnit::Nanosecond),
+        "DataFusion" => return "the engine".to_owned(),
+        other => return other.to_owned(),
+    };
+    sql_name(&known)
+}
+
+fn unit(unit: TimeUnit) -> String {
+    match unit {
+        TimeUnit::Second => "s",
+        TimeUnit::Millisecond => "ms",
+        TimeUnit::Microsecond => "us",
+        TimeUnit::Nanosecond => "ns",
+    }
+    .to_owned()
+}

@@ -1,0 +1,223 @@
+//! From text to syntax; no text may overflow the stack or take long, so its size and depth are bounded here.
+
+use std::ops::ControlFlow;
+
+use datafusion_expr::sqlparser::ast::{AccessExpr, Expr as SqlExpr, Subscript, Value, VisitMut, VisitorMut};
+use datafusion_expr::sqlparser::dialect::GenericDialect;
+use datafusion_expr::sqlparser::keywords::Keyword;
+use datafusion_expr::sqlparser::parser::{Parser, ParserError};
+use datafusion_expr::sqlparser::tokenizer::{Location, Token, TokenWithSpan, Tokenizer};
+
+use super::source::Source;
+use super::{ExprError, ExprErrorKind};
+
+/// The longest text that is looked at.
+pub(super) const MAX_BYTES: usize = 64 * 1024;
+/// The stack on which expressions are compiled, in bytes: what fits the bounds below, with room to spare, however large
+/// the compiler makes a call's frame.
+const STACK_BYTES: usize = 64 * 1024 * 1024;
+/// How deep the parser may go by parentheses, calls and prefix operators.
+const MAX_NESTING: usize = 50;
+/// How many brackets may be open at a time.
+const MAX_BRACKETS: usize = 32;
+/// How many of the open brackets may follow a keyword, as in `cast(`, or be a `case`: the parser reads what is within
+/// twice where it finds a mistake, so its time doubles with each.
+const MAX_KEYWORD_BRACKETS: usize = 8;
+/// How many tokens may stand on the way from the outermost expression to an innermost one: a bound on the depth of
+/// the syntax tree, for `1 + 1 + 1 + ..` is nested too.
+const MAX_TOKENS_DEEP: usize = 2000;
+
+/// Runs a compilation where deep recursion finds the stack that it needs. The memory is touched only as it is used.
+pub(super) fn with_deep_stack<T>(compile: impl FnOnce() -> T) -> T {
+    stacker::grow(STACK_BYTES, compile)
+}
+
+/// Parses one expression and nothing after it.
+pub(super) fn parse(source: Source<'_>) -> Result<SqlExpr, ExprError> {
+    if source.sql().len() > MAX_BYTES {
+        return Err(too_complex(source, "the expression is longer than 64 KiB"));
+    }
+    let dialect = GenericDialect {};
+    let tokens = Tokenizer::new(&dialect, source.sql())
+        .tokenize_with_location()
+        .map_err(|error| syntax(source, &error.message, Some(error.location)))?;
+    if !tokens.iter().any(|token| !matches!(token.token, Token::Whitespace(_))) {
+        return Err(source.error(ExprErrorKind::Syntax, None, "the expression is empty", None));
+    }
+    if too_deep(&tokens) {
+        return Err(too_complex(source, "the expression is too deeply nested"));
+    }
+    let mut parser = Parser::new(&dialect).with_recursion_limit(MAX_NESTING).with_tokens_with_locations(tokens);
+    let mut ast = parser.parse_expr().map_err(|error| refused(source, error))?;
+    let rest = parser.peek_token();
+    if rest.token != Token::EOF {
+        let message = format!("unexpected {} after the expression", quoted(&rest.token.to_string()));
+        let mut error = source.error(ExprErrorKind::Syntax, source.range(rest.span), message, None);
+        error.help = help_after(source, &rest);
+        return Err(error);
+    }
+    let _ = VisitMut::visit(&mut ast, &mut FieldsByName);
+    Ok(ast)
+}
+
+/// Writes `f(x).lat` as `f(x)['lat']`: the names of fields are no columns.
+struct FieldsByName;
+
+impl VisitorMut for FieldsByName {
+    type Break = ();
+
+    fn pre_visit_expr(&mut self, expr: &mut SqlExpr) -> ControlFlow<()> {
+        let SqlExpr::CompoundFieldAccess { access_chain, .. } = expr else { return ControlFlow::Continue(()) };
+        for access in access_chain {
+            if let AccessExpr::Dot(SqlExpr::Identifier(name)) = access {
+                let name = Value::SingleQuotedString(name.value.clone()).with_span(name.span);
+                *access = AccessExpr::Subscript(Subscript::Index { index: SqlExpr::Value(name) });
+            }
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+pub(super) fn too_complex(source: Source<'_>, message: &str) -> ExprError {
+    let help = "Split it: compute parts of it as columns in a step before.".to_owned();
+    source.error(ExprErrorKind::Unsupported, None, message, help)
+}
+
+/// How many types may have types within, as in `array<int>`: the parser does not bound them.
+const MAX_NESTED_TYPES: usize = 16;
+
+/// An open bracket.
+#[derive(Default)]
+struct Open {
+    /// Tokens since it was opened, or since the last comma in it.
+    tokens: usize,
+    after_keyword: bool,
+}
+
+/// Whether the tokens nest deeper than the parser may be trusted with.
+fn too_deep(tokens: &[TokenWithSpan]) -> bool {
+    let mut open = vec![Open::default()];
+    let mut keyword_before = false;
+    let mut nested_types = 0;
+    let mut deep = 0;
+    for token in tokens {
+        match &token.token {
+            Token::Whitespace(_) => continue,
+            Token::LParen | Token::LBracket | Token::LBrace => {
+                open.push(Open { tokens: 0, after_keyword: keyword_before });
+            }
+            Token::Word(word) if word.keyword == Keyword::CASE => open.push(Open { tokens: 0, after_keyword: true }),
+            Token::Word(word) if word.keyword == Keyword::END && open.len() > 1 => {
+                deep -= open.pop().map_or(0, |closed| closed.tokens);
+            }
+            Token::RParen | Token::RBracket | Token::RBrace if open.len() > 1 => {
+                deep -= open.pop().map_or(0, |closed| closed.tokens);
+            }
+            Token::Comma => deep -= open.last_mut().map_or(0, |here| std::mem::take(&mut here.tokens)),
+            _ => {
+                deep += 1;
+                if let Some(here) = open.last_mut() {
+                    here.tokens += 1;
+                }
+            }
+        }
+        let after_keyword = open.iter().filter(|open| open.after_keyword).count();
+        nested_types += usize::from(keyword_before && token.token == Token::Lt);
+        if nested_types > MAX_NESTED_TYPES
+            || deep > MAX_TOKENS_DEEP
+            || open.len() > MAX_BRACKETS
+            || after_keyword > MAX_KEYWORD_BRACKETS
+        {
+            return true;
+        }
+        keyword_before = matches!(&token.token, Token::Word(word) if word.keyword != Keyword::NoKeyword);
+    }
+    false
+}
+
+fn refused(source: Source<'_>, error: ParserError) -> ExprError {
+    match error {
+        ParserError::RecursionLimitExceeded => too_complex(source, "the expression is too deeply nested"),
+        ParserError::ParserError(message) | ParserError::TokenizerError(message) => {
+            let (message, at) = split_location(&message);
+            syntax(source, message, at)
+        }
+    }
+}
+
+fn syntax(source: Source<'_>, message: &str, at: Option<Location>) -> ExprError {
+    let start = at.and_then(|at| source.byte(at)).filter(|&start| start < source.sql().len());
+    let span = start.map(|start| start..start + token_length(&source.sql()[start..]));
+    let at_the_end = at.is_none() || start.is_none();
+    let (message, help) = in_our_words(message, at_the_end);
+    let span = span.or_else(|| {
+        let end = source.sql().trim_end().len();
+        let last = source.sql()[..end].char_indices().next_back().map_or(0, |(at, _)| at);
+        (last < end).then_some(last..end)
+    });
+    source.error(ExprErrorKind::Syntax, span, message, help)
+}
+
+/// The parser's "Expected: x, found: y" in our words.
+fn in_our_words(message: &str, at_the_end: bool) -> (String, Option<String>) {
+    if let Some(rest) = message.strip_prefix("Expected: ") {
+        let (expected, found) = rest.split_once(", found: ").unwrap_or((rest, ""));
+        let filter = expected.eq_ignore_ascii_case("where");
+        let expected = match expected {
+            "an expression" | "an expression:" => "an expression",
+            other => other,
+        };
+        let message = if found == "EOF" || (found.is_empty() && at_the_end) {
+            format!("the expression ends where {expected} is expected")
+        } else {
+            format!("expected {expected}, found {}", quoted(found))
+        };
+        let help = filter.then(|| "Write `filter (where ..)`.".to_owned());
+        return (message, help);
+    }
+    if message.starts_with("Unterminated string literal") {
+        return ("the string has no end".to_owned(), Some("Close it with a single quote.".to_owned()));
+    }
+    let mut characters = message.trim_end_matches('.').chars();
+    let lower = characters.next().map(|first| first.to_lowercase().chain(characters).collect::<String>());
+    (lower.unwrap_or_else(|| "this is not SQL".to_owned()), None)
+}
+
+/// What people write that is not SQL.
+fn help_after(source: Source<'_>, rest: &TokenWithSpan) -> Option<String> {
+    let start = source.byte(rest.span.start)?;
+    let text = &source.sql()[start..];
+    let before = source.sql()[..start].trim_end();
+    let before = before.strip_suffix('(').map(str::trim_end).unwrap_or_default();
+    if before.to_ascii_lowercase().ends_with("filter") {
+        return Some("Write `filter (where ..)`.".to_owned());
+    }
+    if text.starts_with("&&") {
+        return Some("Write `AND`.".to_owned());
+    }
+    if text.to_ascii_lowercase().starts_with("as ") {
+        return Some("The name of a column is its key in the step, not part of the expression.".to_owned());
+    }
+    None
+}
+
+fn quoted(token: &str) -> String {
+    match token {
+        "EOF" => "the end".to_owned(),
+        token => format!("`{token}`"),
+    }
+}
+
+fn token_length(text: &str) -> usize {
+    let word = text.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(text.len());
+    if word > 0 { word } else { text.chars().next().map_or(0, char::len_utf8) }
+}
+
+/// Takes the parser's " at Line: 1, Column: 5" off a message.
+fn split_location(message: &str) -> (&str, Option<Location>) {
+    let Some((text, place)) = message.rsplit_once(" at Line: ") else { return (message, None) };
+    let location = place.split_once(", Column: ").and_then(|(line, column)| {
+        Some(Location { line: line.trim().parse().ok()?, column: column.trim().parse().ok()? })
+    });
+    (text, location)
+}
