@@ -229,9 +229,12 @@ fn topics(topology: &Topology, counts: &PartitionCounts) -> Vec<PlanTopic> {
             key: (!keys.is_empty()).then(|| keys.join(", ")),
         });
     }
-    let mut stateful = topology.stores.iter().map(|store| store.subtopology).collect::<Vec<_>>();
-    stateful.dedup();
-    for subtopology in stateful {
+    // The clock of a repartition's sender is state too.
+    let keeps = |number: &usize| {
+        let stores = topology.stores.iter().any(|store| store.subtopology == *number);
+        stores || !topology.subtopologies[*number].exchanges_out.is_empty()
+    };
+    for subtopology in (0..topology.subtopologies.len()).filter(keeps) {
         topics.push(PlanTopic {
             name: topology.changelog_topic(subtopology),
             role: "changelog",
@@ -248,3 +251,6 @@ fn topics(topology: &Topology, counts: &PartitionCounts) -> Vec<PlanTopic> {
 fn visible(columns: &[PlanColumn]) -> impl Iterator<Item = &PlanColumn> {
     columns.iter().filter(|column| !is_hidden(&column.name))
 }
+
+#[cfg(test)]
+mod tests;

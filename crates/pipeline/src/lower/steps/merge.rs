@@ -47,20 +47,15 @@ impl Builder<'_> {
         Some(merged(edge, &streams))
     }
 
-    /// Streams that a task of one subtopology can read: those with fewer repartitions behind them than others get one more.
+    /// Streams that a task of one subtopology can read: those with fewer repartitions behind them than others get more. They
+    /// go into one partition: a repartition by columns would leave out rows in which one is null.
     fn on_one_level(&mut self, streams: Vec<Stream>, place: &Place) -> Vec<Stream> {
         let level = |builder: &Self, stream: &Stream| builder.graph.nodes[stream.edge.node].level;
-        let Some(deepest) = streams.iter().max_by_key(|stream| level(self, stream)).cloned() else { return streams };
-        let target = level(self, &deepest);
-        let keys = match (&deepest.spread, &deepest.key) {
-            (Spread::By(columns, _), _) => columns.iter().cloned().collect(),
-            (Spread::Unknown, RecordKey::Columns(columns)) => columns.clone(),
-            _ => Vec::new(),
-        };
+        let deepest = streams.iter().map(|stream| level(self, stream)).max().unwrap_or_default();
         let mut levelled = Vec::new();
         for (index, mut stream) in streams.into_iter().enumerate() {
-            while level(self, &stream) < target {
-                stream = self.repartition(stream, &format!("{}.{index}", place.name), keys.clone());
+            for lower in level(self, &stream)..deepest {
+                stream = self.repartition(stream, &format!("{}.{index}.{lower}", place.name), Vec::new());
             }
             levelled.push(stream);
         }
