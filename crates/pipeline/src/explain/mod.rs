@@ -102,7 +102,7 @@ pub struct PlanTopic {
     pub name: String,
     /// What stands in it.
     pub role: &'static str,
-    /// Its partitions; `None` where that is left to whoever creates it.
+    /// Its partitions, where they are known.
     pub partitions: Option<u32>,
     /// Whether the pipeline creates it.
     pub created: Created,
@@ -142,11 +142,10 @@ pub struct PlanStore {
 /// What a topology comes to when its topics have `counts` partitions.
 pub fn plan(topology: &Topology, counts: &PartitionCounts) -> Plan {
     let extent = topology.extent(counts);
-    let known = topology.topics.iter().all(|topic| counts.get(topic).is_some());
     let subtopologies = topology.subtopologies.iter().enumerate().map(|(number, part)| PlanSubtopology {
         number,
         tasks: extent.tasks[number],
-        tasks_known: known || part.sources.is_empty() && one_partition(topology, number),
+        tasks_known: tasks_known(topology, number, counts),
         reading: match part.plan.reading {
             Reading::AsItComes => "as it comes",
             Reading::ByEventTime => "by event time",
@@ -164,10 +163,13 @@ pub fn plan(topology: &Topology, counts: &PartitionCounts) -> Plan {
     }
 }
 
-/// Whether all rows come to a subtopology in one partition, however many the sources have.
-fn one_partition(topology: &Topology, number: usize) -> bool {
+/// Whether the number of tasks of a subtopology is sure: that all topics are known, or all its rows go into one partition.
+fn tasks_known(topology: &Topology, number: usize, counts: &PartitionCounts) -> bool {
+    let known = topology.topics.iter().all(|topic| counts.get(topic).is_some());
     let mut exchanges = topology.exchanges.iter().filter(|exchange| exchange.to == number);
-    exchanges.all(|exchange| exchange.partitions == ExchangePartitions::One)
+    let one = topology.subtopologies[number].sources.is_empty()
+        && exchanges.all(|exchange| exchange.partitions == ExchangePartitions::One);
+    known || one
 }
 
 fn plan_source(source: &SourceDef, counts: &PartitionCounts) -> PlanSource {
@@ -223,7 +225,7 @@ fn topics(topology: &Topology, counts: &PartitionCounts) -> Vec<PlanTopic> {
         topics.push(PlanTopic {
             name: exchange.topic.clone(),
             role: "repartition",
-            partitions: Some(partitions),
+            partitions: tasks_known(topology, exchange.to, counts).then_some(partitions),
             created: Created::ByPipeline,
             settings: BTreeMap::from([("cleanup.policy", "delete"), ("retention.ms", "-1")]),
             key: (!keys.is_empty()).then(|| keys.join(", ")),
@@ -238,7 +240,7 @@ fn topics(topology: &Topology, counts: &PartitionCounts) -> Vec<PlanTopic> {
         topics.push(PlanTopic {
             name: topology.changelog_topic(subtopology),
             role: "changelog",
-            partitions: Some(extent.tasks[subtopology]),
+            partitions: tasks_known(topology, subtopology, counts).then_some(extent.tasks[subtopology]),
             created: Created::ByPipeline,
             settings: BTreeMap::from([("cleanup.policy", "delete"), ("retention.ms", "-1")]),
             key: None,

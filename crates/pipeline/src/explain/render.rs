@@ -76,16 +76,20 @@ fn write_topic(topic: &PlanTopic, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     if let Some(key) = &topic.key {
         write!(f, ", key {key}")?;
     }
-    match (topic.created, topic.partitions) {
-        (Created::ByPipeline, Some(partitions)) => {
-            let s = if partitions == 1 { "" } else { "s" };
-            write!(f, "; created with {partitions} partition{s}")?;
+    let partitions = match topic.partitions {
+        None => "as many partitions as tasks".to_owned(),
+        Some(1) => "1 partition".to_owned(),
+        Some(count) => format!("{count} partitions"),
+    };
+    match topic.created {
+        Created::ByPipeline => {
+            write!(f, "; created with {partitions}")?;
             for (name, value) in &topic.settings {
                 write!(f, ", {name}={value}")?;
             }
         }
-        (_, Some(partitions)) => write!(f, "; {partitions} partition{}", if partitions == 1 { "" } else { "s" })?,
-        (_, None) => {}
+        Created::Outside if topic.partitions.is_some() => write!(f, "; {partitions}")?,
+        Created::Outside => {}
     }
     writeln!(f)
 }
