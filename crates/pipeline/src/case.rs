@@ -6,7 +6,7 @@ use std::fmt;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::spec::{Duration, Entries, Name, Pipeline};
 use crate::yaml::spanned::Spanned;
@@ -30,7 +30,7 @@ use crate::yaml::spanned::Spanned;
 ///     out:
 ///       positive: [{n: 1}]
 ///     ledger:
-///       steps[0].filter: {rows_in: 3, passed: 1, filtered: 2}
+///       steps.0.filter: {rows_in: 3, passed: 1, filtered: 2}
 /// ```
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -76,7 +76,8 @@ pub struct TestSpec {
     /// looked at.
     #[serde(default)]
     pub out: Spanned<Entries<Spanned<Expected>>>,
-    /// What the ledger must say, by step (`steps[0].filter`, `sources.trades`, the `id` of a stateful step) and count:
+    /// What the ledger must say, by step (`steps.0.filter`, `sources.trades`, `sinks.candles`,
+    /// in a graph `<stream>.0.filter`, the `id` of a stateful step) and count:
     /// `rows_in`, `passed`, `filtered`, `late_rows`, `late`, `null_key`, `null_value`, `errors`, `folded`, `held`,
     /// `rows_out`, `result_errors`. Counts that are not named are not looked at; that the ledger balances always is.
     #[serde(default)]
@@ -153,8 +154,8 @@ pub enum Arrival {
 ///
 /// Values are YAML's: numbers, booleans, null, text; lists and mappings for arrays, structs and maps. Times are text.
 /// Columns that are missing in `in` are missing in the message.
-#[derive(Debug, Clone, PartialEq, Default, Deserialize)]
-#[serde(transparent)]
+#[derive(Debug, Clone, PartialEq, Default, Deserialize, JsonSchema)]
+#[schemars(extend("properties" = row_keys()), transform = any_columns)]
 pub struct Row(pub Entries<Spanned<Value>>);
 
 impl Row {
@@ -226,25 +227,19 @@ pub struct ExpectedRows {
     pub unordered: Option<Spanned<bool>>,
 }
 
-impl JsonSchema for Row {
-    fn schema_name() -> Cow<'static, str> {
-        "Row".into()
-    }
+fn row_keys() -> Value {
+    json!({
+        "_key": { "type": ["string", "number", "boolean", "null"] },
+        "_timestamp": { "type": ["string", "integer"] },
+        "_partition": { "type": "integer", "minimum": 0 },
+        "_headers": { "type": "object", "additionalProperties": { "type": ["string", "number", "boolean"] } },
+        "_value": { "type": ["string", "null"] }
+    })
+}
 
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({
-            "description": "A record: its columns, and beside them `_key`, `_timestamp`, `_partition`, `_headers`, \
-                            `_value` (the bytes instead of columns; null for a tombstone).",
-            "type": "object",
-            "properties": {
-                "_key": { "type": ["string", "number", "boolean", "null"] },
-                "_timestamp": { "type": ["string", "integer"] },
-                "_partition": { "type": "integer", "minimum": 0 },
-                "_headers": { "type": "object", "additionalProperties": { "type": ["string", "number", "boolean"] } },
-                "_value": { "type": ["string", "null"] }
-            }
-        })
-    }
+/// Columns may have any values, null included.
+fn any_columns(schema: &mut Schema) {
+    schema.remove("additionalProperties");
 }
 
 impl JsonSchema for Arrival {

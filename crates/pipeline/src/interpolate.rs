@@ -44,9 +44,13 @@ const MAX_VALUE_BYTES: usize = 1_000_000;
 pub fn interpolate(node: &mut Node, lookup: Lookup<'_>, sources: &mut SourceMap, diagnostics: &mut Diagnostics) {
     match &mut node.kind {
         Kind::Scalar(scalar) if scalar.value.contains("${") => {
+            let before = (diagnostics.len(), diagnostics.left_out());
             replace(scalar, node.span, lookup, sources, diagnostics);
+            if (diagnostics.len(), diagnostics.left_out()) != before {
+                node.kind = Kind::Unknown;
+            }
         }
-        Kind::Scalar(_) => {}
+        Kind::Scalar(_) | Kind::Unknown => {}
         Kind::Sequence(items) => {
             for item in items {
                 interpolate(item, lookup, sources, diagnostics);

@@ -7,6 +7,7 @@ pub mod diagnostic;
 pub mod explain;
 pub mod interpolate;
 pub mod lower;
+pub mod reference;
 mod resolve;
 pub mod schema;
 pub mod spec;
@@ -20,11 +21,13 @@ use std::sync::Arc;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::case::CaseFile;
+use crate::case::{CaseFile, TestSpec};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::interpolate::Lookup;
 use crate::spec::Pipeline;
+use crate::topology::{PartitionCounts, Topology};
 use crate::yaml::source_map::{SourceFile, SourceMap};
+use crate::yaml::spanned::Spanned;
 
 /// Reads a pipeline from the text of a file. What it says is well-formed; whether it makes sense is checked later.
 ///
@@ -40,6 +43,47 @@ pub fn parse(file_name: &str, text: &str, lookup: Lookup<'_>) -> Result<(Pipelin
 /// As [`parse`].
 pub fn parse_case(file_name: &str, text: &str, lookup: Lookup<'_>) -> Result<(CaseFile, SourceMap), Diagnostics> {
     read(file_name, text, lookup, &schema::CASE)
+}
+
+/// A pipeline that can run.
+#[derive(Debug, Clone)]
+pub struct Checked {
+    /// As it was written.
+    pub pipeline: Pipeline,
+    /// Where in the file things stand.
+    pub sources: SourceMap,
+    /// What is to be run. Its warnings are worth showing.
+    pub topology: Topology,
+}
+
+/// Reads a pipeline from the text of a file and checks it through its whole graph, its tests included.
+///
+/// # Errors
+/// Everything that is wrong, in the order of the file. What makes sense is looked at only once the structure is right.
+pub fn check(
+    file_name: &str,
+    text: &str,
+    lookup: Lookup<'_>,
+    partitions: &PartitionCounts,
+) -> Result<Checked, Diagnostics> {
+    let (pipeline, sources) = parse(file_name, text, lookup)?;
+    let topology = lower::lower(&pipeline, &sources, partitions)?;
+    let diagnostics = check_tests(&pipeline.tests, &pipeline, &topology, &sources);
+    if diagnostics.has_errors() { Err(diagnostics) } else { Ok(Checked { pipeline, sources, topology }) }
+}
+
+/// Checks tests against the pipeline that they are of: whether sources, topics, columns and the names in the ledger are
+/// there. `sources` is the map of the file that holds the tests.
+pub fn check_tests(
+    tests: &[Spanned<TestSpec>],
+    pipeline: &Pipeline,
+    topology: &Topology,
+    sources: &SourceMap,
+) -> Diagnostics {
+    let mut diagnostics = Diagnostics::new(sources.file().clone());
+    check::test_section::check(tests, pipeline, topology, &mut diagnostics);
+    diagnostics.sort();
+    diagnostics
 }
 
 fn read<T: DeserializeOwned>(

@@ -14,6 +14,7 @@ pub(crate) mod sink_columns;
 pub(crate) mod sink_key;
 pub(crate) mod source_schema;
 pub(crate) mod state_ids;
+pub(crate) mod test_section;
 pub(crate) mod topics;
 pub(crate) mod unused;
 pub(crate) mod window_spans;

@@ -93,11 +93,6 @@ codes! { "Windows, aggregates and keys":
         "",
         "aggregates: {}";
 
-    NOT_AN_AGGREGATE = "MS0719" "not-an-aggregate",
-        "an aggregate is expected",
-        "Wrap the value: `last(price)`, `max(price)`. To have it as a key, name it in `by`.",
-        "aggregates: {price: price}";
-
     KEY_NOT_WINDOWED = "MS0720" "key-not-windowed",
         "a windowed key needs a window",
         "The stream that the sink writes must come from a window.",
@@ -112,11 +107,6 @@ codes! { "Windows, aggregates and keys":
         "changes of sessions need a windowed key",
         "A session that merges into another retracts its result by a tombstone, which needs a key of its own.",
         "window: {session: 5m, emit: changes}";
-
-    NO_EVENT_TIME = "MS0723" "no-event-time",
-        "a window needs event time",
-        "",
-        "window: {tumbling: 1m}";
 
     GROUP_OF_CHANGES = "MS0724" "group-of-changes",
         "results that change cannot be grouped again",

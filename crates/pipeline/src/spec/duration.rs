@@ -1,18 +1,18 @@
 //! Spans of time as written: `10s`, `1m30s`, `100ms`.
 
-use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
 use millstream_engine::time::Millis;
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use schemars::JsonSchema;
 use serde::de::{Deserialize, Deserializer, Error};
 
 /// A span of time in whole milliseconds: numbers with units, greatest first, such as `10s`, `1m30s`, `2d` or `100ms`.
 ///
 /// Units are `ms`, `s`, `m` (minutes), `h`, `d` (24 hours) and `w` (7 days). `0` needs no unit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
-pub struct Duration(pub Millis);
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, JsonSchema)]
+#[schemars(extend("type" = ["string", "integer"], "format" = "duration"))]
+pub struct Duration(#[schemars(with = "String")] pub Millis);
 
 impl Duration {
     /// The span in milliseconds.
@@ -80,7 +80,7 @@ fn unit_of(unit: &str, number: &str, text: &str) -> Result<i64, String> {
     }
     let meant = match unit.trim().to_lowercase().as_str() {
         "sec" | "secs" | "second" | "seconds" | "s" => Some("s"),
-        "min" | "mins" | "minute" | "minutes" => Some("m"),
+        "m" | "min" | "mins" | "minute" | "minutes" => Some("m"),
         "hr" | "hrs" | "hour" | "hours" | "h" => Some("h"),
         "day" | "days" | "d" => Some("d"),
         "week" | "weeks" | "w" => Some("w"),
@@ -117,21 +117,6 @@ impl<'de> Deserialize<'de> for Duration {
     }
 }
 
-impl JsonSchema for Duration {
-    fn schema_name() -> Cow<'static, str> {
-        "Duration".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({
-            "description": "A span of time: numbers with units (`ms`, `s`, `m`, `h`, `d`, `w`), greatest first, such \
-                            as `10s`, `1m30s`, `2d` or `100ms`. `0` needs no unit.",
-            "type": ["string", "integer"],
-            "format": "duration"
-        })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -160,7 +145,7 @@ mod tests {
         let why = |text: &str| text.parse::<Duration>().unwrap_err();
         assert!(why("10").contains("lacks a unit"));
         assert!(why("10 seconds").contains("did you mean `10s`"));
-        assert!(why("5M").contains("no unit"));
+        assert!(why("5M").contains("did you mean `5m`"));
         assert!(why("1.5m").contains("whole numbers"));
         assert!(why("30s1m").contains("greater units come first"));
         assert!(why("1m1m").contains("each once"));

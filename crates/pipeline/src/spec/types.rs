@@ -1,12 +1,11 @@
 //! The types of columns as SQL writes them, and the Arrow types behind them.
 
-use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Fields, TimeUnit};
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use schemars::JsonSchema;
 use serde::de::{Deserialize, Deserializer, Error};
 
 /// The type of a column, in SQL's words.
@@ -24,8 +23,9 @@ use serde::de::{Deserialize, Deserializer, Error};
 /// | `struct<a: int, b: string>` | named fields |
 /// | `array<int>` | a list |
 /// | `map<string, int>` | values by key; keys are strings |
-#[derive(Debug, Clone, PartialEq)]
-pub struct ColumnType(pub DataType);
+#[derive(Debug, Clone, PartialEq, JsonSchema)]
+#[schemars(extend("format" = "column-type"))]
+pub struct ColumnType(#[schemars(with = "String")] pub DataType);
 
 impl ColumnType {
     /// The Arrow type.
@@ -281,22 +281,6 @@ fn write_type(data_type: &DataType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
 impl<'de> Deserialize<'de> for ColumnType {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
-    }
-}
-
-impl JsonSchema for ColumnType {
-    fn schema_name() -> Cow<'static, str> {
-        "ColumnType".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({
-            "description": "The type of a column: `boolean`, `int`, `bigint`, `float`, `double`, `decimal(p, s)`, \
-                            `string`, `bytes`, `date`, `timestamp(ms)`, `timestamp(us)`, `struct<a: int, ..>`, \
-                            `array<..>`, `map<string, ..>`.",
-            "type": "string",
-            "format": "column-type"
-        })
     }
 }
 

@@ -47,7 +47,7 @@ enum Shape {
 impl Shape {
     fn of(node: &Node) -> Shape {
         match node.kind {
-            Kind::Scalar(_) => Shape::Scalar,
+            Kind::Scalar(_) | Kind::Unknown => Shape::Scalar,
             Kind::Sequence(_) => Shape::List,
             Kind::Mapping(_) => Shape::Mapping,
         }
@@ -64,6 +64,9 @@ impl Shape {
 
 impl<'a> Checker<'a> {
     fn node(&self, node: &Node, schema: &'a Value, place: &Place, diagnostics: &mut Diagnostics) {
+        if node.kind == Kind::Unknown {
+            return;
+        }
         let mut choices = Vec::new();
         self.choices(Choice { schema, of: "" }, &mut choices, 0);
         if choices.iter().any(|choice| is_anything(choice.schema)) {

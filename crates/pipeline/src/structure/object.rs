@@ -96,15 +96,21 @@ fn list<'a>(names: impl Iterator<Item = &'a str>) -> String {
     names.map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
 }
 
+fn there_are<'a>(known: impl Iterator<Item = &'a str> + Clone) -> String {
+    match known.clone().count() {
+        0 => "There are none.".into(),
+        1 => format!("There is {} only.", list(known)),
+        _ => format!("There are {}.", list(known)),
+    }
+}
+
 fn unknown_key<'a>(key: &Node, known: impl Iterator<Item = &'a str> + Clone, of: &str, place: &Place) -> Diagnostic {
     let name = key.text().unwrap_or_default();
     if matches!(of, "" | "Pipeline") && not_yet::SECTIONS.contains(&name) {
         return not_supported(key, name);
     }
     let message = format!("{} has no key `{name}`", place.what);
-    Diagnostic::error(codes::UNKNOWN_KEY, key.span, message)
-        .help(format!("There are {}.", list(known.clone())))
-        .did_you_mean(name, known)
+    Diagnostic::error(codes::UNKNOWN_KEY, key.span, message).help(there_are(known.clone())).did_you_mean(name, known)
 }
 
 fn unknown_tag<'a>(key: &Node, known: impl Iterator<Item = &'a str> + Clone, of: &str) -> Diagnostic {
@@ -116,9 +122,7 @@ fn unknown_tag<'a>(key: &Node, known: impl Iterator<Item = &'a str> + Clone, of:
         "Step" => (codes::UNKNOWN_STEP, format!("there is no step `{name}`")),
         _ => (codes::UNKNOWN_KEY, format!("there is no `{name}` here")),
     };
-    Diagnostic::error(code, key.span, message)
-        .help(format!("There are {}.", list(known.clone())))
-        .did_you_mean(name, known)
+    Diagnostic::error(code, key.span, message).help(there_are(known.clone())).did_you_mean(name, known)
 }
 
 pub(super) fn not_supported(key: &Node, name: &str) -> Diagnostic {

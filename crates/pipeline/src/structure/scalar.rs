@@ -47,6 +47,9 @@ pub(super) fn wanted(schema: &Value) -> String {
     }
 }
 
+/// What is read from text that may look like a number as well.
+const READ: &[&str] = &["duration", "column-type", "start", "share"];
+
 fn words_of(schema: &Value) -> Vec<&str> {
     let one = schema.get("const").and_then(Value::as_str);
     let several = schema.get("enum").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
@@ -85,6 +88,9 @@ fn typed_value(scalar: &Scalar, span: Span, schema: &Value, place: &Place) -> Op
             let message = format!("{} is always `{constant}`", place.what);
             Diagnostic::error(codes::WRONG_TYPE, span, message)
         });
+    }
+    if READ.iter().any(|format| schema.get("format").is_some_and(|name| name == format)) {
+        return read(scalar, span, schema, place);
     }
     let (fits, found) = match scalar.meaning() {
         Meaning::Null => (allows(schema, "null"), "nothing"),
@@ -127,7 +133,7 @@ fn read(scalar: &Scalar, span: Span, schema: &Value, place: &Place) -> Option<Di
             let whole = why.starts_with(&format!("`{text}`")) || code == codes::BAD_DURATION;
             let diagnostic = Diagnostic::error(code, span, why.clone());
             match meant {
-                Some((meant, _)) if whole && !meant.contains("..") && single(text) => {
+                Some((meant, _)) if whole && !meant.contains("..") && (code != codes::BAD_DURATION || single(text)) => {
                     let message = why.split("; did you mean").next().unwrap_or(&why).to_owned();
                     Diagnostic { message, ..diagnostic.suggest(span, meant) }
                 }

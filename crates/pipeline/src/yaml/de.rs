@@ -86,6 +86,7 @@ impl<'de> Deserializer<'de> for De<'de> {
             },
             Kind::Sequence(items) => visitor.visit_seq(Items { items: items.iter() }),
             Kind::Mapping(entries) => visitor.visit_map(Entries { entries: entries.iter(), value: None }),
+            Kind::Unknown => Err(unknown()),
         };
         value.map_err(|error: Error| error.at(span))
     }
@@ -137,6 +138,7 @@ impl<'de> Deserializer<'de> for De<'de> {
                 _ => return Err(Error::custom("expected a mapping with one key").at(node.span)),
             },
             Kind::Sequence(_) => return Err(Error::custom("a list is not expected here").at(node.span)),
+            Kind::Unknown => return Err(unknown().at(node.span)),
         };
         visitor.visit_enum(access).map_err(|error| error.at(node.span))
     }
@@ -147,9 +149,13 @@ impl<'de> Deserializer<'de> for De<'de> {
     }
 }
 
+fn unknown() -> Error {
+    Error::custom("this could not be read")
+}
+
 fn shape(kind: &Kind) -> &'static str {
     match kind {
-        Kind::Scalar(_) => "scalar",
+        Kind::Scalar(_) | Kind::Unknown => "scalar",
         Kind::Sequence(_) => "list",
         Kind::Mapping(_) => "map",
     }

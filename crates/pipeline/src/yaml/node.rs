@@ -21,6 +21,8 @@ pub enum Kind {
     Sequence(Vec<Node>),
     /// A mapping in the order of the file. Keys are scalars, each there once.
     Mapping(Vec<(Node, Node)>),
+    /// Something that could not be read, and has been reported: it passes every check.
+    Unknown,
 }
 
 /// A single value as text, and how it is written: quoted text is never a number, a boolean or null.

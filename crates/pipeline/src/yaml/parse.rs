@@ -108,8 +108,7 @@ impl Builder<'_> {
                         Diagnostic::error(codes::ANCHOR, span, "aliases are not supported")
                             .help("Write the value out where it is meant."),
                     );
-                    let node = self.scalar(String::new(), Style::Plain, span);
-                    self.add(node, &mut root);
+                    self.add(Node { span, kind: Kind::Unknown }, &mut root);
                 }
                 Event::Scalar(value, style, anchor, tag) => {
                     self.refuse(anchor, tag.is_some(), span);
@@ -292,6 +291,8 @@ fn check_key(key: &Node, seen: &mut HashMap<String, Span>) -> Option<Diagnostic>
 /// The parser's words in ours, and a way out for the mistakes that people make.
 fn explain(info: &str) -> (String, &'static str) {
     const QUOTES: &str = "Text that holds `: ` or ` #`, or begins with one of ``[]{}>|*&!%@#`\"',`` is put in quotes.";
+    const BRACKET: &str =
+        "A bracket before is not closed, or text within brackets that holds `,` or `: ` wants quotes.";
     const INDENT: &str = "Entries of one list or mapping begin in the same column; indent with spaces, not tabs.";
     let (message, help) = match info {
         "mapping values are not allowed in this context" => ("a `:` is not expected here", QUOTES),
@@ -301,8 +302,8 @@ fn explain(info: &str) -> (String, &'static str) {
         "while parsing a block collection, did not find expected '-' indicator" => {
             ("expected a `-` of this list", INDENT)
         }
-        "while parsing a flow mapping, did not find expected ',' or '}'" => ("expected `,` or `}`", QUOTES),
-        "while parsing a flow sequence, expected ',' or ']'" => ("expected `,` or `]`", QUOTES),
+        "while parsing a flow mapping, did not find expected ',' or '}'" => ("expected `,` or `}`", BRACKET),
+        "while parsing a flow sequence, expected ',' or ']'" => ("expected `,` or `]`", BRACKET),
         "while scanning a quoted scalar, found unexpected end of stream" => {
             ("this quote is never closed", "Within single quotes, a quote is written twice: `'it''s'`.")
         }
@@ -311,6 +312,9 @@ fn explain(info: &str) -> (String, &'static str) {
         }
         "invalid trailing content after double-quoted scalar" => {
             ("the text goes on behind its closing quote", "Put all of it in quotes, with `\\\"` for quotes inside.")
+        }
+        "invalid indentation in quoted scalar" => {
+            ("this quoted text is not closed, or goes on too far to the left", "Close the quote on this line.")
         }
         "simple key expect ':'" | "simple key expected" => ("expected `:` behind this key", INDENT),
         "tab cannot be used as indentation"
