@@ -5,8 +5,13 @@ mod grid;
 mod hopping;
 pub(crate) mod intake;
 pub(crate) mod late;
+mod over;
+mod panes;
 pub(crate) mod results;
 mod rolling;
+mod session;
+mod sliding;
+mod timeline;
 mod tumbling;
 pub(crate) mod windowed;
 
@@ -50,15 +55,14 @@ pub fn build(
             parts.by_watermark(kind)
         }
         WindowKind::Count(rows) => parts.finish(count::Count::new(rows), count::EXTRA, Emit::Final),
-        WindowKind::Sliding(_) | WindowKind::Over(_) | WindowKind::Session(_) => Err(TaskError::Kernel {
-            step: plan.id.clone(),
-            message: "this kind of window is not supported yet".to_owned(),
-        }),
+        WindowKind::Sliding(span) => Ok(Box::new(sliding::Sliding::new(parts, span)?)),
+        WindowKind::Over(span) => Ok(Box::new(over::Over::new(parts, span)?)),
+        WindowKind::Session(gap) => Ok(Box::new(session::Session::new(parts, gap)?)),
     }
 }
 
 /// What an operator is built from.
-struct Parts<'p> {
+pub(crate) struct Parts<'p> {
     plan: &'p WindowPlan,
     input: &'p Schema,
     output_schema: SchemaRef,
@@ -73,13 +77,19 @@ impl Parts<'_> {
     }
 
     fn finish(self, kind: impl Kind + 'static, extra: &[&str], emit: Emit) -> Result<Box<dyn Operator>, TaskError> {
+        let late = LateRows::new(self.plan.late);
+        let (kept, intake, results) = self.make(Identity::Keyed, extra)?;
+        Ok(Box::new(Windowed::new(kind, kept, intake, results, late, emit)))
+    }
+
+    /// What every kind has: its state, whose rows have the extra numbers `extra`, its way in and its way out.
+    fn make(self, identity: Identity, extra: &[&str]) -> Result<(Kept, Intake, Results), TaskError> {
         let plan = self.plan;
         let aggregates = Aggregates::new(&plan.id, &plan.aggregates);
-        let table = Table::new(&plan.id, key_fields(self.input, &plan.keys), Identity::Keyed, extra, aggregates)?;
+        let table = Table::new(&plan.id, key_fields(self.input, &plan.keys), identity, extra, aggregates)?;
         let kept = Kept::new(&plan.id, table, Clock::new(self.inputs), NUMBERS.to_vec());
         let intake = Intake::new(&plan.id, self.input, &plan.keys)?;
-        let results = Results::new(self.output_schema, self.output);
-        Ok(Box::new(Windowed::new(kind, kept, intake, results, LateRows::new(plan.late), emit)))
+        Ok((kept, intake, Results::new(self.output_schema, self.output)))
     }
 }
 

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, BooleanArray, Int64Array, RecordBatch, RecordBatchOptions, TimestampMillisecondArray,
+    Array, ArrayRef, BooleanArray, Int64Array, RecordBatch, RecordBatchOptions, TimestampMillisecondArray, UInt32Array,
+    new_null_array,
 };
 use arrow::compute;
 use arrow::datatypes::{DataType, Schema, SchemaRef};
@@ -103,6 +104,60 @@ impl Results {
         Ok(())
     }
 
+    /// Emits results each of which stands for one row: `meta` is theirs.
+    ///
+    /// # Errors
+    /// As [`emit`](Self::emit).
+    pub(crate) fn emit_rows(
+        &self,
+        kept: &Kept,
+        ready: &Ready,
+        meta: RowMeta,
+        cx: &mut Context<'_>,
+    ) -> Result<(), TaskError> {
+        let (rows, keep) = self.rows(kept, ready, 0, ready.values.len(), cx)?;
+        let meta = match keep {
+            None => meta,
+            Some(keep) => meta
+                .take(&UInt32Array::from_iter_values((0..keep.len() as u32).filter(|&row| keep.value(row as usize)))),
+        };
+        cx.emit(Batch { rows, meta });
+        Ok(())
+    }
+
+    /// Retracts the results of windows with these bounds, whose group keys are those of `slots`.
+    ///
+    /// # Errors
+    /// If they cannot be put into columns.
+    pub(crate) fn retract(
+        &self,
+        kept: &mut Kept,
+        slots: &[Slot],
+        bounds: &[(i64, i64)],
+        cx: &mut Context<'_>,
+    ) -> Result<(), TaskError> {
+        for (slots, bounds) in slots.chunks(BATCH_ROWS).zip(bounds.chunks(BATCH_ROWS)) {
+            let failed =
+                |error: ArrowError| TaskError::Kernel { step: cx.step().to_owned(), message: error.to_string() };
+            let mut columns = kept.table.key_columns(slots)?;
+            columns.push(times_of(bounds.iter().map(|bounds| bounds.0)));
+            columns.push(times_of(bounds.iter().map(|bounds| bounds.1)));
+            let values = self.schema.fields().iter().skip(columns.len());
+            columns.extend(values.map(|field| new_null_array(field.data_type(), slots.len())).collect::<Vec<_>>());
+            let rows = RecordBatch::try_new(Arc::clone(&self.schema), columns).map_err(failed)?;
+            let first = kept.numbers[RESULTS];
+            kept.numbers[RESULTS] += slots.len() as i64;
+            let mut meta = self.meta(
+                bounds.iter().map(|bounds| bounds.1).collect(),
+                (first..first + slots.len() as i64).collect(),
+                None,
+            );
+            meta.tombstone = Some(BooleanArray::from(vec![true; slots.len()]));
+            cx.emit(Batch { rows, meta });
+        }
+        Ok(())
+    }
+
     /// Says again how far time has come, after a silence of all inputs.
     pub(crate) fn repeat_time(&self, cx: &mut Context<'_>) {
         cx.emit(Batch::time_only(Arc::clone(&self.schema), self.output, self.told));
@@ -116,15 +171,38 @@ impl Results {
         to: usize,
         cx: &mut Context<'_>,
     ) -> Result<Batch, TaskError> {
-        let table = &kept.table;
+        let (rows, keep) = self.rows(kept, ready, from, to, cx)?;
         let first = kept.numbers[RESULTS];
-        let offsets = (first..first + (to - from) as i64).collect::<Vec<_>>();
+        let mut offsets = (first..first + (to - from) as i64).collect::<Vec<_>>();
+        let mut times = match ready.times.is_empty() {
+            true => ready.values[from..to].iter().map(|&slot| kept.table.max_time(slot)).collect::<Vec<_>>(),
+            false => ready.times[from..to].to_vec(),
+        };
+        let mut before = ready.before.get(from..to).unwrap_or_default().to_vec();
+        if let Some(keep) = keep {
+            for values in [&mut offsets, &mut times, &mut before].into_iter().filter(|values| !values.is_empty()) {
+                *values = select(values, &keep);
+            }
+        }
+        let before = (!before.is_empty()).then(|| Int64Array::from(before));
+        Ok(Batch { rows, meta: self.meta(times, offsets, before) })
+    }
+
+    /// The columns of results, and which of them exist, if not all do: the others have been given to `on_error`.
+    fn rows(
+        &self,
+        kept: &Kept,
+        ready: &Ready,
+        from: usize,
+        to: usize,
+        cx: &mut Context<'_>,
+    ) -> Result<(RecordBatch, Option<BooleanArray>), TaskError> {
+        let table = &kept.table;
         let failed = |error: ArrowError| TaskError::Kernel { step: cx.step().to_owned(), message: error.to_string() };
         let values = &ready.values[from..to];
         let mut columns = table.key_columns(values)?;
         for bounds in [&ready.starts, &ready.ends].into_iter().filter(|bounds| !bounds.is_empty()) {
-            let bounds = TimestampMillisecondArray::from_iter_values(bounds[from..to].iter().copied());
-            columns.push(Arc::new(bounds.with_timezone("UTC")));
+            columns.push(times_of(bounds[from..to].iter().copied()));
         }
         let (results, faults) = table.aggregates().evaluate(values)?;
         let named = columns.len();
@@ -136,16 +214,11 @@ impl Results {
             .collect::<Result<Vec<_>, _>>()
             .map_err(failed)?;
 
-        let times = match ready.times.is_empty() {
-            true => values.iter().map(|&slot| table.max_time(slot)).collect::<Vec<_>>(),
-            false => ready.times[from..to].to_vec(),
-        };
-        let before = (!ready.before.is_empty()).then(|| Int64Array::from(ready.before[from..to].to_vec()));
         let options = RecordBatchOptions::new().with_row_count(Some(to - from));
         if faults.is_empty() {
             let rows =
                 RecordBatch::try_new_with_options(Arc::clone(&self.schema), columns, &options).map_err(failed)?;
-            return Ok(Batch { rows, meta: self.meta(times, offsets, before) });
+            return Ok((rows, None));
         }
         // The columns that say which result it is can be had even where a value is missing.
         let naming = Arc::new(Schema::new(self.schema.fields()[..named].to_vec()));
@@ -158,8 +231,7 @@ impl Results {
         for (index, error) in faults {
             cx.reject_result(naming.slice(index, 1), error)?;
         }
-        let before = before.map(|before| Int64Array::from(select(before.values(), &keep)));
-        Ok(Batch { rows, meta: self.meta(select(&times, &keep), select(&offsets, &keep), before) })
+        Ok((rows, Some(keep)))
     }
 
     fn meta(&self, times: Vec<i64>, offsets: Vec<i64>, before: Option<Int64Array>) -> RowMeta {
@@ -173,6 +245,11 @@ impl Results {
             tombstone: None,
         }
     }
+}
+
+/// A column of window bounds.
+fn times_of(bounds: impl Iterator<Item = i64>) -> ArrayRef {
+    Arc::new(TimestampMillisecondArray::from_iter_values(bounds).with_timezone("UTC"))
 }
 
 fn select(values: &[i64], keep: &BooleanArray) -> Vec<i64> {

@@ -17,7 +17,7 @@ use super::late::LateRows;
 use super::results::{Ready, Results};
 
 /// Which of the operator's numbers says when results last left by `emit: every`; `i64::MIN` for never.
-const LAST_EMIT: usize = 1;
+pub(crate) const LAST_EMIT: usize = 1;
 
 /// The operator's numbers when it starts: see [`super::results::RESULTS`] and [`LAST_EMIT`].
 pub(crate) const NUMBERS: [i64; 2] = [0, i64::MIN];
@@ -29,6 +29,15 @@ pub(crate) const PENDING: usize = 0;
 /// The extra numbers of a step's rows.
 pub(crate) fn extra(emit: Emit) -> &'static [&'static str] {
     if emit == Emit::Final { &[] } else { &["pending"] }
+}
+
+/// Whether changes are to be emitted with a commit at `now` when they last were at `last`.
+pub(crate) fn is_due(emit: Emit, now: Millis, last: i64) -> bool {
+    match emit {
+        Emit::Final | Emit::Arrival => false,
+        Emit::Changes => true,
+        Emit::Every(span) => last == i64::MIN || now.0.saturating_sub(last) >= span.0,
+    }
 }
 
 /// What tells one kind of window from another.
@@ -241,12 +250,7 @@ impl<K: Kind> Operator for Windowed<K> {
 
     fn before_commit(&mut self, now: Millis, cx: &mut Context<'_>) -> Result<(), TaskError> {
         self.recompute();
-        let last = self.kept.numbers[LAST_EMIT];
-        let due = match self.emit {
-            Emit::Final | Emit::Arrival => false,
-            Emit::Changes => true,
-            Emit::Every(span) => last == i64::MIN || now.0.saturating_sub(last) >= span.0,
-        };
+        let due = is_due(self.emit, now, self.kept.numbers[LAST_EMIT]);
         if due && self.emit_changes(cx)? && self.emit != Emit::Changes {
             self.kept.numbers[LAST_EMIT] = now.0;
         }

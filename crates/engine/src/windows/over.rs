@@ -1,0 +1,285 @@
+//! Rolling aggregates: one result for each row, over the rows of its key in `[t − d, t]`; at once, or when nothing can
+//! change it any more.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+use arrow::array::{Int64Array, UInt32Array};
+
+use super::Parts;
+use super::intake::{Intake, Taken, order_of};
+use super::late::{self, LateRows};
+use super::panes::Panes;
+use super::results::{BATCH_ROWS, Ready, Results};
+use super::timeline::{LineId, Spot, Timelines, part_width};
+use crate::aggregate::Slot;
+use crate::batch::{Batch, OwnTime, RowClock, RowMeta};
+use crate::context::Context;
+use crate::error::TaskError;
+use crate::ids::Port;
+use crate::operator::{Operator, Signal};
+use crate::plan::{Emit, WindowPlan};
+use crate::state::StateHandle;
+use crate::state::kept::Kept;
+use crate::state::table::{Identity, Table};
+use crate::time::{Millis, Watermark};
+
+/// The numbers of a row of state: (event time, origin, offset).
+const EXTRA: &[&str] = &["time", "origin", "offset"];
+const TIME: usize = 0;
+const ORIGIN: usize = 1;
+const OFFSET: usize = 2;
+
+/// Rolling aggregates. It remembers each row until no row to come can reach back to it.
+pub(crate) struct Over {
+    span: i64,
+    grace: Millis,
+    when: When,
+    late: LateRows,
+    intake: Intake,
+    kept: Kept,
+    results: Results,
+    panes: Panes,
+    lines: Timelines,
+    /// With [`When::Final`], the rows whose results are still to come, least first.
+    due: BinaryHeap<Reverse<Due>>,
+    told_idle: bool,
+}
+
+/// When results leave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum When {
+    Arrival,
+    Final,
+}
+
+/// A row whose result is to come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Due {
+    order: (i64, u64, i64),
+    serial: u64,
+    line: LineId,
+    slot: Slot,
+}
+
+impl Over {
+    /// Results over `[t − span, t]`.
+    ///
+    /// # Errors
+    /// If a key column has a type that cannot be ordered.
+    pub(crate) fn new(parts: Parts<'_>, span: Millis) -> Result<Over, TaskError> {
+        let WindowPlan { emit, grace, late, .. } = *parts.plan;
+        let (kept, intake, results) = parts.make(Identity::Serial, EXTRA)?;
+        let width = part_width(span.0);
+        Ok(Over {
+            span: span.0,
+            grace,
+            when: if emit == Emit::Final { When::Final } else { When::Arrival },
+            late: LateRows::new(late),
+            intake,
+            kept,
+            results,
+            panes: Panes::new(width, span.plus(grace)),
+            lines: Timelines::new(width),
+            due: BinaryHeap::new(),
+            told_idle: false,
+        })
+    }
+
+    /// Takes the rows that are not late into state. Returns them, and their slots.
+    fn take_in(
+        &mut self,
+        batch: &Batch,
+        taken: &Taken,
+        cx: &mut Context<'_>,
+    ) -> Result<(Vec<u32>, Vec<Slot>), TaskError> {
+        let table = &mut self.kept.table;
+        let mut rows = Vec::with_capacity(taken.rows.len());
+        let mut slots = Vec::with_capacity(taken.rows.len());
+        for &row in &taken.rows {
+            let at = row as usize;
+            let time = batch.meta.event_time.value(at);
+            if time < taken.watermarks[at].saturating_sub(self.grace.0) {
+                let window = (time.saturating_sub(self.span), time);
+                self.late.add(row, 1, late::Taken::ByNone, std::iter::once(window), cx);
+                continue;
+            }
+            let slot = table.insert(self.panes.of(time), taken.keys.hash(at), taken.keys.key(at));
+            table.set_extra(slot, TIME, time);
+            table.set_extra(slot, ORIGIN, batch.meta.origin.at(at).0 as i64);
+            table.set_extra(slot, OFFSET, batch.meta.offset.value(at));
+            if self.when == When::Final {
+                table.add_row(slot, time);
+            }
+            rows.push(row);
+            slots.push(slot);
+        }
+        self.late.send(batch, cx);
+        table.update(&taken.arguments, &rows, &slots, order_of(batch))?;
+        Ok((rows, slots))
+    }
+
+    /// Puts rows in their places and emits the result of each, with the batch's own time.
+    fn emit_on_arrival(
+        &mut self,
+        batch: &Batch,
+        watermarks: &[i64],
+        rows: Vec<u32>,
+        slots: Vec<Slot>,
+        cx: &mut Context<'_>,
+    ) -> Result<(), TaskError> {
+        cx.ledger().passed += rows.len() as u64;
+        let mut ready = Ready::default();
+        for &slot in &slots {
+            let (line, spot) = insert(&mut self.lines, &self.kept.table, slot);
+            let value = self.kept.table.scratch_for(self.kept.table.hash(slot), self.lines.key(line));
+            let from = spot.time.saturating_sub(self.span);
+            self.lines.sum(&mut self.kept.table, line, from, spot.time, value);
+            self.lines.run_if_many(&mut self.kept.table)?;
+            ready.window(value, from, spot.time);
+        }
+        self.lines.run(&mut self.kept.table)?;
+        let before = rows.iter().map(|&row| watermarks[row as usize]).collect::<Vec<_>>();
+        let clock = RowClock {
+            before: Some(Int64Array::from(before)),
+            own: OwnTime::Silent,
+            after: self.kept.clock.input_watermark(batch.meta.input),
+        };
+        let meta = RowMeta { clock, tombstone: None, ..batch.meta.take(&UInt32Array::from(rows)) };
+        self.results.emit_rows(&self.kept, &ready, meta, cx)?;
+        self.kept.table.release(&ready.values);
+        Ok(())
+    }
+
+    /// Emits the results that nothing can change any more, and how far time has come.
+    fn emit_final(&mut self, cx: &mut Context<'_>) -> Result<(), TaskError> {
+        let closed = self.kept.clock.w().minus(self.grace);
+        let mut ready = Ready::default();
+        while let Some(Reverse(due)) = self.due.peek().copied() {
+            if due.order.0 >= closed.0 {
+                break;
+            }
+            self.due.pop();
+            let value = self.kept.table.scratch_for(self.kept.table.hash(due.slot), self.lines.key(due.line));
+            let from = due.order.0.saturating_sub(self.span);
+            self.lines.sum(&mut self.kept.table, due.line, from, due.order.0, value);
+            ready.window(value, from, due.order.0);
+            ready.times.push(due.order.0);
+            if ready.values.len() == BATCH_ROWS {
+                self.lines.run(&mut self.kept.table)?;
+                self.results.emit(&mut self.kept, &ready, Watermark::UNKNOWN, cx)?;
+                self.kept.table.release(&ready.values);
+                ready = Ready::default();
+            }
+        }
+        self.lines.run(&mut self.kept.table)?;
+        self.results.emit(&mut self.kept, &ready, closed, cx)?;
+        self.kept.table.release(&ready.values);
+        Ok(())
+    }
+
+    /// Forgets the rows that no row to come can reach back to.
+    fn expire(&mut self, cx: &mut Context<'_>) -> Result<(), TaskError> {
+        let kept_from = self.kept.clock.w().minus(self.grace).minus(Millis(self.span));
+        if kept_from.is_known() {
+            self.lines.forget_before(kept_from.0, &mut self.kept.table)?;
+            cx.ledger().passed += self.panes.drop_before(kept_from.0, &mut self.kept.table);
+        }
+        cx.ledger().held = self.kept.table.held_rows();
+        Ok(())
+    }
+
+    /// Computes what is not state from restored state.
+    fn rebuild(&mut self) {
+        if !self.kept.take_restored() {
+            return;
+        }
+        self.lines.clear(&mut self.kept.table);
+        self.due.clear();
+        let closed = self.kept.clock.w().minus(self.grace);
+        let table = &self.kept.table;
+        let mut slots = table.slots().collect::<Vec<_>>();
+        slots.sort_unstable_by_key(|&slot| table.serial(slot));
+        for slot in slots {
+            let (line, spot) = insert(&mut self.lines, table, slot);
+            if self.when == When::Final && spot.time >= closed.0 {
+                self.due.push(Reverse(due(table, line, spot)));
+            }
+        }
+        if self.when == When::Final {
+            self.results.restore_told(closed);
+        }
+    }
+}
+
+impl Operator for Over {
+    fn process(&mut self, _port: Port, batch: Batch, cx: &mut Context<'_>) -> Result<(), TaskError> {
+        self.rebuild();
+        let taken = self.intake.take(&batch, &mut self.kept.clock, self.kept.table.aggregates(), cx)?;
+        let (rows, slots) = self.take_in(&batch, &taken, cx)?;
+        self.kept.clock.refresh();
+        match self.when {
+            When::Arrival => self.emit_on_arrival(&batch, &taken.watermarks, rows, slots, cx)?,
+            When::Final => {
+                for slot in slots {
+                    let (line, spot) = insert(&mut self.lines, &self.kept.table, slot);
+                    self.due.push(Reverse(due(&self.kept.table, line, spot)));
+                }
+                self.emit_final(cx)?;
+                if self.told_idle && !self.kept.clock.all_idle() {
+                    self.told_idle = false;
+                    self.results.repeat_time(cx);
+                }
+            }
+        }
+        self.intake.give_back(taken);
+        self.expire(cx)
+    }
+
+    fn on_signal(&mut self, signal: Signal, cx: &mut Context<'_>) -> Result<(), TaskError> {
+        self.rebuild();
+        match signal {
+            Signal::Idle(input) => self.kept.clock.on_idle(input),
+            Signal::Close => {
+                let last = self.due.iter().map(|Reverse(due)| due.order.0).max();
+                if let Some(last) = last {
+                    self.kept.clock.close_at(Watermark(last.saturating_add(self.grace.0).saturating_add(1)));
+                }
+            }
+        }
+        self.kept.clock.refresh();
+        if self.when == When::Final {
+            self.emit_final(cx)?;
+        }
+        self.expire(cx)?;
+        match signal {
+            Signal::Idle(_) if self.when == When::Final => {
+                if self.kept.clock.all_idle() {
+                    self.told_idle = true;
+                    cx.signal(Signal::Idle(self.results.output()));
+                }
+            }
+            signal => cx.signal(signal),
+        }
+        Ok(())
+    }
+
+    fn state(&mut self) -> Option<&mut dyn StateHandle> {
+        Some(&mut self.kept)
+    }
+}
+
+/// Puts a row of state in its place.
+fn insert(lines: &mut Timelines, table: &Table, slot: Slot) -> (LineId, Spot) {
+    let spot = Spot {
+        time: table.extra(slot, TIME),
+        origin: table.extra(slot, ORIGIN) as u64,
+        offset: table.extra(slot, OFFSET),
+        slot,
+    };
+    (lines.insert(table.hash(slot), table.key(slot), spot), spot)
+}
+
+fn due(table: &Table, line: LineId, spot: Spot) -> Due {
+    Due { order: spot.order(), serial: table.serial(spot.slot), line, slot: spot.slot }
+}

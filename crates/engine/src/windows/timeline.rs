@@ -1,0 +1,473 @@
+//! The rows of each key in order of event time, and sums over ranges of them; it never subtracts.
+//!
+//! A range `[from, to]` is summed as the rows of the part of time that `from` cuts, then whole parts, then the rows of
+//! the part that holds `to`. Parts are spans of time aligned to the epoch. Which slots are merged with which, and in
+//! which order, is a function of the rows' times alone: what is kept between two sums saves work and never changes a bit
+//! of a result.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use hashbrown::HashTable;
+use smallvec::{SmallVec, smallvec};
+
+use crate::aggregate::Slot;
+use crate::error::TaskError;
+use crate::state::table::Table;
+
+/// Into how many parts a span is cut, about.
+const PARTS: i64 = 32;
+
+/// Merges that are collected before they are run, at most about.
+const MERGES: usize = 1 << 16;
+
+/// A key of a [`Timelines`]. Numbers are used again when a key has no rows left.
+pub(super) type LineId = u32;
+
+/// A row at its place. Rows stand by (event time, origin, offset), and those that agree in all of them (made from one
+/// row) in the order in which they were put there.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Spot {
+    /// Event time.
+    pub(super) time: i64,
+    /// Where it was read first.
+    pub(super) origin: u64,
+    /// At which offset.
+    pub(super) offset: i64,
+    /// What it holds alone. It must not change as long as the row stands here.
+    pub(super) slot: Slot,
+}
+
+impl Spot {
+    /// What rows are ordered by.
+    pub(super) fn order(&self) -> (i64, u64, i64) {
+        (self.time, self.origin, self.offset)
+    }
+}
+
+/// A row that counts only in ranges that end at or behind `from`.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Straggler {
+    pub(super) spot: Spot,
+    pub(super) from: i64,
+}
+
+/// The rows of all keys.
+pub(super) struct Timelines {
+    width: i64,
+    index: HashTable<LineId>,
+    lines: Vec<Line>,
+    free: Vec<LineId>,
+    /// For each part of time the keys that have it.
+    owners: BTreeMap<i64, Vec<LineId>>,
+    merges: Merges,
+}
+
+/// Merges in the order in which they are to be run, and slots that are free after that.
+#[derive(Default)]
+struct Merges {
+    into: Vec<Slot>,
+    from: Vec<Slot>,
+    retired: Vec<Slot>,
+}
+
+/// The rows of one key.
+#[derive(Default)]
+struct Line {
+    hash: u64,
+    key: SmallVec<[u8; 16]>,
+    /// Ascending by index, none without rows or stragglers.
+    parts: VecDeque<Part>,
+    stragglers: usize,
+    head: Option<Head>,
+    middle: Option<Middle>,
+    tail: Option<Tail>,
+}
+
+/// The rows of one key in one part of time.
+struct Part {
+    index: i64,
+    rows: SmallVec<[Spot; 1]>,
+    stragglers: Vec<Straggler>,
+    /// All rows in one, where it has been computed; never for a single row.
+    sum: Option<Slot>,
+}
+
+/// For the rows of a part from `base` on but for the last, each with all that follow it.
+struct Head {
+    index: i64,
+    base: usize,
+    suffixes: Vec<Slot>,
+}
+
+/// The whole parts `first..=last`, of which there are several.
+struct Middle {
+    first: i64,
+    last: i64,
+    slot: Slot,
+}
+
+/// The first `rows` rows of a part.
+struct Tail {
+    index: i64,
+    rows: usize,
+    slot: Slot,
+}
+
+/// How long a part of time must be for ranges of length `span`, in milliseconds.
+pub(super) fn part_width(span: i64) -> i64 {
+    (span.saturating_add(1) / PARTS).max(1)
+}
+
+impl Timelines {
+    /// No rows. `width` is the length of a part, as of [`part_width`].
+    pub(super) fn new(width: i64) -> Timelines {
+        Timelines {
+            width,
+            index: HashTable::new(),
+            lines: Vec::new(),
+            free: Vec::new(),
+            owners: BTreeMap::new(),
+            merges: Merges::default(),
+        }
+    }
+
+    /// Forgets all rows; the slots of sums are given back.
+    pub(super) fn clear(&mut self, table: &mut Table) {
+        for line in &mut self.lines {
+            line.forget_before(i64::MAX, &mut self.merges.retired);
+        }
+        self.merges.into.clear();
+        self.merges.from.clear();
+        table.release(&self.merges.retired);
+        *self = Timelines::new(self.width);
+    }
+
+    /// The group key of a line.
+    pub(super) fn key(&self, line: LineId) -> &[u8] {
+        &self.lines[line as usize].key
+    }
+
+    /// The hash of a line's group key.
+    pub(super) fn hash(&self, line: LineId) -> u64 {
+        self.lines[line as usize].hash
+    }
+
+    /// Puts a row of the key in its place.
+    pub(super) fn insert(&mut self, hash: u64, key: &[u8], spot: Spot) -> LineId {
+        let id = self.line(hash, key);
+        let at = self.part(id, spot.time.div_euclid(self.width));
+        let line = &mut self.lines[id as usize];
+        let part = &mut line.parts[at];
+        let place = match part.rows.last() {
+            Some(last) if last.order() > spot.order() => {
+                part.rows.partition_point(|other| other.order() <= spot.order())
+            }
+            _ => part.rows.len(),
+        };
+        part.rows.insert(place, spot);
+        let retired = &mut self.merges.retired;
+        retired.extend(part.sum.take());
+        let index = part.index;
+        if let Some(head) = line.head.take_if(|head| head.index == index) {
+            retired.extend(head.suffixes);
+        }
+        if let Some(middle) = line.middle.take_if(|middle| middle.first <= index && index <= middle.last) {
+            retired.push(middle.slot);
+        }
+        if let Some(tail) = line.tail.take_if(|tail| tail.index == index && place < tail.rows) {
+            retired.push(tail.slot);
+        }
+        id
+    }
+
+    /// Puts a row of the key in its place that counts only in some ranges.
+    pub(super) fn insert_straggler(&mut self, hash: u64, key: &[u8], straggler: Straggler) -> LineId {
+        let id = self.line(hash, key);
+        let at = self.part(id, straggler.spot.time.div_euclid(self.width));
+        let line = &mut self.lines[id as usize];
+        let stragglers = &mut line.parts[at].stragglers;
+        let place = stragglers.partition_point(|other| other.spot.order() <= straggler.spot.order());
+        stragglers.insert(place, straggler);
+        line.stragglers += 1;
+        id
+    }
+
+    /// Merges the rows of `[from, to]` into `into`, which must be empty, and returns the last of them. Nothing happens to
+    /// slots before [`run`](Self::run). Stragglers are not among the rows.
+    pub(super) fn sum(&mut self, table: &mut Table, id: LineId, from: i64, to: i64, into: Slot) -> Option<Spot> {
+        let line = &mut self.lines[id as usize];
+        let (head, tail) = (from.div_euclid(self.width), to.div_euclid(self.width));
+        let mut first = line.parts.partition_point(|part| part.index < head);
+        let behind = match line.parts.back() {
+            Some(last) if last.index < tail => line.parts.len(),
+            _ => line.parts.partition_point(|part| part.index < tail),
+        };
+        let mut found = None;
+        if first < behind && line.parts[first].index == head && from.rem_euclid(self.width) != 0 {
+            let slot = line.head(first, from, table, &mut self.merges);
+            self.merges.add(into, slot);
+            found = slot.and(line.parts[first].rows.last().copied());
+            first += 1;
+        }
+        if first < behind {
+            let slot = line.middle(first, behind, table, &mut self.merges);
+            self.merges.add(into, slot);
+            let last = line.parts.range(first..behind).rev().find_map(|part| part.rows.last().copied());
+            found = last.or(found);
+        }
+        if line.parts.get(behind).is_some_and(|part| part.index == tail) {
+            let rows = count_to(&line.parts[behind].rows, to);
+            let slot = line.tail(behind, rows, table, &mut self.merges);
+            self.merges.add(into, slot);
+            found = rows.checked_sub(1).map(|last| line.parts[behind].rows[last]).or(found);
+        }
+        found
+    }
+
+    /// Merges the stragglers of `[from, to]` that count in a range that ends at `to` into `into`, and returns the last of
+    /// them.
+    pub(super) fn sum_stragglers(&mut self, id: LineId, from: i64, to: i64, into: Slot) -> Option<Spot> {
+        let line = &self.lines[id as usize];
+        if line.stragglers == 0 {
+            return None;
+        }
+        let first = line.parts.partition_point(|part| part.index < from.div_euclid(self.width));
+        let mut found = None;
+        for part in line.parts.range(first..).take_while(|part| part.index <= to.div_euclid(self.width)) {
+            let counts = |straggler: &&Straggler| {
+                from <= straggler.spot.time && straggler.spot.time <= to && straggler.from <= to
+            };
+            for straggler in part.stragglers.iter().filter(counts) {
+                self.merges.add(into, Some(straggler.spot.slot));
+                found = Some(straggler.spot);
+            }
+        }
+        found
+    }
+
+    /// The rows of `[from, to]`, stragglers among them, each with the end from which on it counts.
+    pub(super) fn rows(&self, id: LineId, from: i64, to: i64) -> impl Iterator<Item = (Spot, i64)> + '_ {
+        let line = &self.lines[id as usize];
+        let (first, last) = (from.div_euclid(self.width), to.div_euclid(self.width));
+        let first = line.parts.partition_point(|part| part.index < first);
+        let parts = line.parts.range(first..).take_while(move |part| part.index <= last);
+        let rows = parts.flat_map(|part| {
+            let stragglers = part.stragglers.iter().map(|straggler| (straggler.spot, straggler.from));
+            part.rows.iter().map(|&spot| (spot, spot.time)).chain(stragglers)
+        });
+        rows.filter(move |(spot, _)| from <= spot.time && spot.time <= to)
+    }
+
+    /// Runs the merges if there are many.
+    pub(super) fn run_if_many(&mut self, table: &mut Table) -> Result<(), TaskError> {
+        if self.merges.into.len() >= MERGES { self.run(table) } else { Ok(()) }
+    }
+
+    /// Runs the merges: now the sums are what they are said to be.
+    pub(super) fn run(&mut self, table: &mut Table) -> Result<(), TaskError> {
+        table.merge(&self.merges.into, &self.merges.from)?;
+        self.merges.into.clear();
+        self.merges.from.clear();
+        table.release(&self.merges.retired);
+        self.merges.retired.clear();
+        Ok(())
+    }
+
+    /// Forgets the parts of time that end at or before `time`. Their slots may be released after it.
+    pub(super) fn forget_before(&mut self, time: i64, table: &mut Table) -> Result<(), TaskError> {
+        let before = time.div_euclid(self.width);
+        if self.owners.first_key_value().is_none_or(|(&first, _)| first >= before) {
+            return Ok(());
+        }
+        self.run(table)?;
+        let kept = self.owners.split_off(&before);
+        for id in std::mem::replace(&mut self.owners, kept).into_values().flatten() {
+            let line = &mut self.lines[id as usize];
+            let had_rows = !line.parts.is_empty();
+            line.forget_before(before, &mut self.merges.retired);
+            if had_rows && line.parts.is_empty() {
+                if let Ok(found) = self.index.find_entry(line.hash, |&other| other == id) {
+                    found.remove();
+                }
+                *line = Line::default();
+                self.free.push(id);
+            }
+        }
+        self.run(table)
+    }
+
+    /// The line of a key, made if it is not there.
+    fn line(&mut self, hash: u64, key: &[u8]) -> LineId {
+        let lines = &self.lines;
+        let same = |&id: &LineId| lines[id as usize].hash == hash && lines[id as usize].key.as_slice() == key;
+        if let Some(&id) = self.index.find(hash, same) {
+            return id;
+        }
+        let id = self.free.pop().unwrap_or_else(|| {
+            self.lines.push(Line::default());
+            (self.lines.len() - 1) as LineId
+        });
+        let line = &mut self.lines[id as usize];
+        (line.hash, line.key) = (hash, SmallVec::from_slice(key));
+        let lines = &self.lines;
+        self.index.insert_unique(hash, id, |&id| lines[id as usize].hash);
+        id
+    }
+
+    /// Where the part of a line stands, made if it is not there.
+    fn part(&mut self, id: LineId, index: i64) -> usize {
+        let parts = &mut self.lines[id as usize].parts;
+        let at = match parts.back() {
+            Some(last) if last.index >= index => parts.partition_point(|part| part.index < index),
+            _ => parts.len(),
+        };
+        if parts.get(at).is_none_or(|part| part.index != index) {
+            parts.insert(at, Part { index, rows: smallvec![], stragglers: Vec::new(), sum: None });
+            self.owners.entry(index).or_default().push(id);
+        }
+        at
+    }
+}
+
+impl Line {
+    /// The rows of part `at` from time `from` on, in one.
+    fn head(&mut self, at: usize, from: i64, table: &mut Table, merges: &mut Merges) -> Option<Slot> {
+        let part = &self.parts[at];
+        let rows = part.rows.as_slice();
+        let place = match &self.head {
+            Some(head) if head.index == part.index && rows[head.base].time < from => {
+                head.base + rows[head.base..].partition_point(|spot| spot.time < from)
+            }
+            _ => rows.partition_point(|spot| spot.time < from),
+        };
+        let last = rows.len().checked_sub(1).filter(|&last| place <= last)?;
+        if place == last {
+            return Some(rows[last].slot);
+        }
+        if let Some(head) = self.head.as_ref().filter(|head| head.index == part.index && head.base <= place) {
+            return Some(head.suffixes[place - head.base]);
+        }
+        let mut suffixes = vec![0; last - place];
+        let mut next = rows[last].slot;
+        for (suffix, spot) in suffixes.iter_mut().zip(&rows[place..last]).rev() {
+            *suffix = table.scratch();
+            merges.add(*suffix, Some(spot.slot));
+            merges.add(*suffix, Some(next));
+            next = *suffix;
+        }
+        let head = Head { index: part.index, base: place, suffixes };
+        let old = match &self.head {
+            Some(known) if known.index > head.index => Some(head),
+            _ => self.head.replace(head),
+        };
+        merges.retired.extend(old.into_iter().flat_map(|old| old.suffixes));
+        Some(next)
+    }
+
+    /// The whole parts `first..behind`, of which there is at least one, in one.
+    fn middle(&mut self, first: usize, behind: usize, table: &mut Table, merges: &mut Merges) -> Option<Slot> {
+        let last = behind - 1;
+        if first == last {
+            return self.whole(first, table, merges);
+        }
+        let (from, to) = (self.parts[first].index, self.parts[last].index);
+        if let Some(middle) = self.middle.as_ref().filter(|middle| (middle.first, middle.last) == (from, to)) {
+            return Some(middle.slot);
+        }
+        let slot = table.scratch();
+        for at in first..behind {
+            let part = self.whole(at, table, merges);
+            merges.add(slot, part);
+        }
+        let middle = Middle { first: from, last: to, slot };
+        let old = match &self.middle {
+            Some(known) if known.last > to => Some(middle),
+            _ => self.middle.replace(middle),
+        };
+        merges.retired.extend(old.map(|old| old.slot));
+        Some(slot)
+    }
+
+    /// All rows of part `at` in one.
+    fn whole(&mut self, at: usize, table: &mut Table, merges: &mut Merges) -> Option<Slot> {
+        let part = &mut self.parts[at];
+        match part.rows.as_slice() {
+            [] => None,
+            [only] => Some(only.slot),
+            rows => Some(*part.sum.get_or_insert_with(|| {
+                let slot = table.scratch();
+                rows.iter().for_each(|spot| merges.add(slot, Some(spot.slot)));
+                slot
+            })),
+        }
+    }
+
+    /// The first `rows` rows of part `at` in one.
+    fn tail(&mut self, at: usize, rows: usize, table: &mut Table, merges: &mut Merges) -> Option<Slot> {
+        let part = &self.parts[at];
+        let index = part.index;
+        match rows {
+            0 => return None,
+            1 => return Some(part.rows[0].slot),
+            _ => {}
+        }
+        if let Some(tail) = self.tail.as_mut().filter(|tail| tail.index == index && tail.rows <= rows) {
+            part.rows[tail.rows..rows].iter().for_each(|spot| merges.add(tail.slot, Some(spot.slot)));
+            tail.rows = rows;
+            return Some(tail.slot);
+        }
+        let slot = table.scratch();
+        part.rows[..rows].iter().for_each(|spot| merges.add(slot, Some(spot.slot)));
+        let tail = Tail { index, rows, slot };
+        let old = match &self.tail {
+            Some(known) if (known.index, known.rows) > (index, rows) => Some(tail),
+            _ => self.tail.replace(tail),
+        };
+        if let Some(old) = old {
+            self.keep_or_retire(old, merges);
+        }
+        Some(slot)
+    }
+
+    /// A tail that holds a whole part is the part's sum.
+    fn keep_or_retire(&mut self, tail: Tail, merges: &mut Merges) {
+        let at = self.parts.partition_point(|part| part.index < tail.index);
+        match self.parts.get_mut(at) {
+            Some(part) if part.index == tail.index && part.rows.len() == tail.rows && part.sum.is_none() => {
+                part.sum = Some(tail.slot);
+            }
+            _ => merges.retired.push(tail.slot),
+        }
+    }
+
+    /// Forgets the parts before that of index `before`.
+    fn forget_before(&mut self, before: i64, retired: &mut Vec<Slot>) {
+        while let Some(part) = self.parts.pop_front_if(|part| part.index < before) {
+            self.stragglers -= part.stragglers.len();
+            retired.extend(part.sum);
+        }
+        if let Some(head) = self.head.take_if(|head| head.index < before) {
+            retired.extend(head.suffixes);
+        }
+        retired.extend(self.middle.take_if(|middle| middle.first < before).map(|middle| middle.slot));
+        retired.extend(self.tail.take_if(|tail| tail.index < before).map(|tail| tail.slot));
+    }
+}
+
+impl Merges {
+    #[inline]
+    fn add(&mut self, into: Slot, from: Option<Slot>) {
+        if let Some(from) = from {
+            self.into.push(into);
+            self.from.push(from);
+        }
+    }
+}
+
+/// How many of the rows are not behind `to`; mostly all.
+fn count_to(rows: &[Spot], to: i64) -> usize {
+    match rows.last() {
+        Some(last) if last.time <= to => rows.len(),
+        _ => rows.partition_point(|spot| spot.time <= to),
+    }
+}
