@@ -11,7 +11,7 @@ pub mod source;
 pub mod unnest;
 
 #[cfg(test)]
-pub(crate) mod testing;
+mod tests;
 
 pub use branch::Branch;
 pub use filter::Filter;

@@ -1,1 +1,0 @@
-//! A harness that runs one operator as a task does, for the operators' tests.
