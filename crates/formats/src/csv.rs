@@ -5,8 +5,8 @@
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, FieldRef};
-use millstream_engine::error::RowFault;
-use millstream_engine::text::Cells;
+use millstream_engine::error::{RecordError, RecordErrorKind, RowFault};
+use millstream_engine::text::{Cells, NotJson};
 use millstream_engine::types::sql_name;
 
 use crate::column::{Column, Values};
@@ -188,8 +188,8 @@ fn check_flat(name: &str, data_type: &DataType) -> Result<(), FormatError> {
 #[derive(Debug)]
 pub(crate) struct CsvEncoder {
     delimiter: u8,
-    /// The columns that are written.
-    columns: Vec<usize>,
+    /// Index and name of the columns that are written.
+    columns: Vec<(usize, String)>,
 }
 
 impl CsvEncoder {
@@ -197,40 +197,61 @@ impl CsvEncoder {
         for (_, field) in fields {
             check_flat(field.name(), field.data_type())?;
         }
-        Ok(CsvEncoder { delimiter, columns: fields.iter().map(|(index, _)| *index).collect() })
+        Ok(CsvEncoder {
+            delimiter,
+            columns: fields.iter().map(|(index, field)| (*index, field.name().clone())).collect(),
+        })
     }
 
     pub(crate) fn encode(&self, rows: &RecordBatch, out: &mut Encoded) -> Vec<RowFault> {
-        let cells = self.columns.iter().map(|&index| Cells::new(rows.column(index))).collect::<Vec<_>>();
+        let cells = self.columns.iter().map(|(index, _)| Cells::new(rows.column(*index))).collect::<Vec<_>>();
+        let mut faults = Vec::new();
         for row in 0..rows.num_rows() {
-            for (index, cells) in cells.iter().enumerate() {
-                if index > 0 {
-                    out.bytes.push(self.delimiter);
-                }
-                self.write_field(cells, row, &mut out.bytes);
+            let start = out.bytes.len();
+            if let Err((name, NotJson(what))) = self.write_row(&cells, row, &mut out.bytes) {
+                out.bytes.truncate(start);
+                let message = format!("column {name}: {what} cannot be written as CSV");
+                faults.push(RowFault { row, error: RecordError { kind: RecordErrorKind::Encode, message } });
             }
             out.ends.push(out.bytes.len());
         }
-        Vec::new()
+        faults
     }
 
-    fn write_field(&self, cells: &Cells, row: usize, out: &mut Vec<u8>) {
-        if cells.is_null(row) {
-            return;
+    fn write_row(&self, cells: &[Cells], row: usize, out: &mut Vec<u8>) -> Result<(), (&str, NotJson)> {
+        for (place, ((_, name), cells)) in self.columns.iter().zip(cells).enumerate() {
+            if place > 0 {
+                out.push(self.delimiter);
+            }
+            if !cells.is_null(row) {
+                self.write_field(cells, row, out).map_err(|what| (name.as_str(), what))?;
+            }
         }
+        Ok(())
+    }
+
+    /// Writes a value as JSON would, without its quotes; text as it is, in quotes where it must be.
+    fn write_field(&self, cells: &Cells, row: usize, out: &mut Vec<u8>) -> Result<(), NotJson> {
         let start = out.len();
-        if cells.is_binary() {
-            // Base64 in quotes, as in JSON: it holds nothing that CSV would have to escape.
-            let _never = cells.write_json(row, out);
-            return;
+        if let (Some(text), false) = (cells.bytes(row), cells.is_binary()) {
+            out.extend_from_slice(text);
+        } else {
+            cells.write_json(row, out)?;
+            // What JSON puts into quotes here, base64 and times, has nothing that CSV would have to escape, but an empty
+            // byte string is not null.
+            if out[start..].starts_with(b"\"") && out.len() > start + 2 {
+                out.pop();
+                out.remove(start);
+            }
+            return Ok(());
         }
-        cells.write_text(row, out);
         let special = |&byte: &u8| byte == self.delimiter || matches!(byte, b'"' | b'\n' | b'\r');
         if out.len() == start {
             out.extend_from_slice(b"\"\"");
         } else if out[start..].iter().any(special) {
             quote(start, out);
         }
+        Ok(())
     }
 }
 
@@ -251,4 +272,68 @@ fn quote(start: usize, out: &mut Vec<u8>) {
         }
     }
     out[start] = b'"';
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow::array::{AsArray, StringArray};
+    use arrow::datatypes::{Field, Int64Type, Schema};
+
+    use super::*;
+    use crate::{DecodeFormat, Decoded, Decoder, Headers, Message};
+
+    fn decode(payloads: &[&[u8]]) -> Decoded {
+        let fields = ["id", "unread", "name", "at"].map(str::to_owned).to_vec();
+        let columns = Schema::new(vec![
+            Field::new("name", DataType::Utf8, true),
+            Field::new("id", DataType::Int64, true),
+            Field::new("at", DataType::Date32, true),
+        ]);
+        let format = DecodeFormat::Csv(CsvFormat { fields, delimiter: b',' });
+        let messages = payloads
+            .iter()
+            .map(|payload| Message { key: None, value: Some(payload), timestamp: 0, offset: 0, headers: Headers::NONE })
+            .collect::<Vec<_>>();
+        Decoder::new(format, Arc::new(columns)).unwrap().decode("t", 0, &messages)
+    }
+
+    #[test]
+    fn quotes_and_empty_fields() {
+        let decoded = decode(&[
+            b"1,x,plain,1970-01-01\n",
+            b"2,x,\"with \"\"quotes\"\", comma\",",
+            b"3,\"a\nb\",\"\",\"\"\r\n",
+            b",,,",
+            b"007,,a \"bit\" odd,",
+        ]);
+        assert_eq!(decoded.faults, []);
+        let names = vec![Some("plain"), Some("with \"quotes\", comma"), Some(""), None, Some("a \"bit\" odd")];
+        assert_eq!(decoded.rows.column(0).as_string::<i32>(), &StringArray::from(names));
+        let ids = decoded.rows.column(1).as_primitive::<Int64Type>();
+        assert_eq!(ids.iter().collect::<Vec<_>>(), [Some(1), Some(2), Some(3), None, Some(7)]);
+        assert_eq!(decoded.rows.column(2).null_count(), 4);
+    }
+
+    #[test]
+    fn what_is_not_one_record_is_refused() {
+        let cases: [(&[u8], &str); 9] = [
+            (b"1,x,a", "expected 4 fields, found 3"),
+            (b"1,x,a,,", "expected 4 fields, found 5"),
+            (b"", "expected 4 fields, found 1"),
+            (b"1,x,a,\n2,x,b,", "more than one record: a line ends at byte 6"),
+            (b"1,x,\"a,", "the quoted field that begins at byte 4 does not end"),
+            (b"1,x,\"a\"b,", "something follows the quoted field that begins at byte 4"),
+            (b"one,x,a,", "column id: expected bigint, found \"one\""),
+            (b"1,x,a,1970-02-30", "column at: expected date, found \"1970-02-30\""),
+            (b"1,x,\xff,", "not UTF-8 from byte 4"),
+        ];
+        for (payload, expected) in cases {
+            let decoded = decode(&[b"1,x,a,", payload, b"2,x,b,"]);
+            assert_eq!(decoded.messages, Some(vec![0, 2]));
+            assert_eq!(decoded.faults[0].1.message, expected);
+        }
+    }
 }

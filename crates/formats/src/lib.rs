@@ -6,6 +6,7 @@ pub mod decode;
 pub mod encode;
 pub mod error;
 mod fault;
+pub mod frame;
 pub mod json;
 mod members;
 pub mod message;
@@ -13,6 +14,13 @@ mod number;
 pub mod raw;
 pub mod system;
 mod temporal;
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod roundtrip;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod testing;
 
 pub use decode::{CsvFormat, DecodeFormat, Decoded, Decoder};
 pub use encode::{EncodeFormat, Encoded, Encoder};

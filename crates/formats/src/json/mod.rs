@@ -4,6 +4,10 @@ mod encode;
 mod general;
 mod reader;
 mod shape;
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod differential;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests;

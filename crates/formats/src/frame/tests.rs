@@ -1,0 +1,141 @@
+use arrow::array::UInt32Array;
+use millstream_engine::time::Millis;
+
+use super::*;
+use crate::testing::{Random, batch, flat_columns, nested_columns};
+
+fn random_rows(seed: u64, count: usize) -> RecordBatch {
+    let mut random = Random::new(seed);
+    let mut columns = flat_columns(count, &mut random);
+    columns.extend(nested_columns(count, &mut random));
+    batch(columns)
+}
+
+#[test]
+fn frames_read_back() {
+    for seed in 0..30 {
+        let rows = random_rows(seed, (seed as usize * 7) % 60);
+        assert_eq!(decode(&encode(&rows).unwrap()).unwrap(), rows, "seed {seed}");
+        let slice = rows.slice(rows.num_rows() / 3, rows.num_rows() / 2);
+        assert_eq!(decode(&encode(&slice).unwrap()).unwrap(), slice, "seed {seed}");
+    }
+    let nothing = RecordBatch::new_empty(Arc::new(Schema::empty()));
+    assert_eq!(decode(&encode(&nothing).unwrap()).unwrap(), nothing);
+}
+
+#[test]
+fn compression_pays_or_is_left_out() {
+    let column: ArrayRef = Arc::new(Int64Array::from(vec![7; 10_000]));
+    let rows = RecordBatch::try_from_iter([("n", column)]).unwrap();
+    let frame = encode(&rows).unwrap();
+    assert!(frame.len() < 2_000, "{} bytes", frame.len());
+    assert_eq!(decode(&frame).unwrap(), rows);
+
+    let mut random = Random::new(1);
+    let column: ArrayRef = Arc::new(UInt64Array::from_iter_values((0..1000).map(|_| random.next())));
+    let rows = RecordBatch::try_from_iter([("n", column)]).unwrap();
+    assert_eq!(encode(&rows).unwrap()[8] & COMPRESSED, 0);
+}
+
+#[test]
+fn a_cut_or_changed_frame_is_an_error() {
+    let frame = encode(&random_rows(3, 5)).unwrap();
+    for len in 0..frame.len() {
+        assert!(decode(&frame[..len]).is_err(), "cut at {len}");
+    }
+    let mut longer = frame.clone();
+    longer.push(0);
+    assert!(decode(&longer).is_err());
+    for at in 0..frame.len() {
+        for bit in 0..8 {
+            let mut changed = frame.clone();
+            changed[at] ^= 1 << bit;
+            assert!(decode(&changed).is_err(), "bit {bit} of byte {at}");
+        }
+    }
+    assert_eq!(decode(b"{\"a\":1}"), Err(FrameError::Foreign));
+    let mut newer = frame;
+    newer[3] = 2;
+    assert_eq!(decode(&newer), Err(FrameError::Version(2)));
+}
+
+/// Forged frames have a good checksum over bad content: any answer will do but a panic.
+#[test]
+fn a_forged_frame_does_not_panic() {
+    let column: ArrayRef = Arc::new(arrow::array::StringArray::from(vec![Some("a"), None, Some("bc")]));
+    let plain = encode(&RecordBatch::try_from_iter([("s", column)]).unwrap()).unwrap();
+    assert_eq!(plain[8], 0);
+    let packed = encode(&random_rows(3, 20)).unwrap();
+    assert_eq!(packed[8], COMPRESSED);
+    let mut random = Random::new(5);
+    for (frame, tries) in [(plain, 4_000), (packed, 1_000)] {
+        for _ in 0..tries {
+            let mut forged = frame.clone();
+            for _ in 0..=random.below(2) {
+                let at = 8 + random.below(forged.len() - 8);
+                forged[at] = random.next() as u8;
+            }
+            let checksum = crc32fast::hash(&forged[8..]);
+            forged[4..8].copy_from_slice(&checksum.to_le_bytes());
+            let _any = decode(&forged);
+        }
+    }
+}
+
+fn exchange(seed: u64, count: usize) -> ExchangeFrame {
+    let mut random = Random::new(seed);
+    let numbers = |random: &mut Random| Int64Array::from_iter_values((0..count).map(|_| random.next() as i64));
+    let clock = RowClock {
+        before: (seed % 2 == 0).then(|| numbers(&mut random)),
+        own: OwnTime::Silent,
+        after: if seed % 3 == 0 { Watermark::UNKNOWN } else { Watermark(-5) },
+    };
+    let meta = RowMeta {
+        input: InputId(9),
+        event_time: numbers(&mut random),
+        origin: match seed % 4 {
+            0 => RowOrigin::One(Origin::new(3, PartitionId(4))),
+            _ => RowOrigin::Each(UInt64Array::from_iter_values((0..count).map(|_| random.next()))),
+        },
+        offset: numbers(&mut random),
+        clock,
+        position: None,
+        tombstone: (seed % 5 == 0).then(|| BooleanArray::from(vec![true; count])),
+    };
+    let sender = TaskId { subtopology: 1, partition: PartitionId(seed as u32) };
+    ExchangeFrame { sender, idle: seed % 2 == 1, batch: Batch { rows: batch(flat_columns(count, &mut random)), meta } }
+}
+
+#[test]
+fn exchanged_rows_arrive_with_their_times() {
+    for seed in 0..40 {
+        let sent = exchange(seed, (seed as usize * 3) % 20);
+        let frame = encode_exchange(&sent).unwrap();
+        assert_eq!(exchange_sender(&frame).unwrap(), sent.sender);
+        let got = decode_exchange(&frame, InputId(9)).unwrap();
+        assert_eq!((got.sender, got.idle), (sent.sender, sent.idle));
+        // Batches have no equality of their own; their debug form shows all there is.
+        assert_eq!(format!("{:?}", got.batch), format!("{:?}", sent.batch), "seed {seed}");
+        assert_eq!(decode(&frame), Err(FrameError::Foreign));
+        for len in 0..frame.len() {
+            assert!(decode_exchange(&frame[..len], InputId(0)).is_err());
+        }
+    }
+    let plain = encode(&random_rows(1, 2)).unwrap();
+    assert_eq!(decode_exchange(&plain, InputId(0)).unwrap_err(), FrameError::Foreign);
+}
+
+#[test]
+fn a_frame_of_time_only_and_a_position_that_stays_behind() {
+    let mut sent = exchange(1, 3);
+    sent.batch.meta.position = Some(UInt32Array::from(vec![0, 1, 2]));
+    sent.batch.meta.clock.own = OwnTime::Less(Millis(1));
+    let got = decode_exchange(&encode_exchange(&sent).unwrap(), InputId(2)).unwrap();
+    assert!(got.batch.meta.position.is_none());
+    assert_eq!((got.batch.meta.clock.own, got.batch.meta.input), (OwnTime::Silent, InputId(2)));
+
+    let time = Batch::time_only(sent.batch.rows.schema(), InputId(0), Watermark(77));
+    let frame = encode_exchange(&ExchangeFrame { sender: sent.sender, idle: true, batch: time }).unwrap();
+    let got = decode_exchange(&frame, InputId(0)).unwrap();
+    assert_eq!((got.batch.len(), got.batch.meta.clock.after, got.idle), (0, Watermark(77), true));
+}
