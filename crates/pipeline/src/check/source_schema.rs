@@ -11,12 +11,15 @@ use crate::spec::source::Source;
 use crate::topology::SourceFormat;
 use crate::yaml::spanned::Spanned;
 
+/// The columns that a source declares, in their order.
+pub(crate) type Declared = Vec<(String, DataType)>;
+
 /// The format and the declared columns of a source.
 pub(crate) fn check(
     name: &Name,
     source: &Spanned<Source>,
     findings: &mut Findings,
-) -> Option<(SourceFormat, Vec<(String, DataType)>)> {
+) -> Option<(SourceFormat, Declared)> {
     let at = source.schema.as_ref().map_or(name.span, |schema| schema.span);
     let declared = source.schema.as_ref().map(|schema| &schema.value);
     let columns = declared.into_iter().flat_map(|entries| entries.iter());

@@ -98,7 +98,7 @@ fn write_store(store: &PlanStore, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     writeln!(f, "  {}: {}", store.id, store.shape)?;
     write!(f, "       about {} bytes for each {}", store.bytes, store.unit)?;
     match store.units_per_key {
-        None => writeln!(f, ""),
+        None => writeln!(f),
         Some(units) => {
             let million = store.bytes as u64 * units;
             writeln!(f, "; a million keys with {units} at once take about {million} MB")

@@ -8,11 +8,11 @@ use super::stream::Stream;
 use crate::check::Findings;
 use crate::check::sink_columns::Written;
 use crate::check::sink_key::KeyDraft;
+use crate::check::source_schema::Declared;
 use crate::check::state_ids::StateIds;
 use crate::check::topics::Topics;
 use crate::spec::pipeline::Pipeline;
 use crate::topology::{PartitionCounts, SinkRole, SourceFormat};
-use arrow::datatypes::DataType;
 
 /// What is built, and what was found on the way.
 pub(crate) struct Builder<'a> {
@@ -25,7 +25,7 @@ pub(crate) struct Builder<'a> {
     /// The streams by name: sources, streams and arms of branches. `None`: a mistake has hidden its columns.
     pub(crate) streams: BTreeMap<&'a str, Option<Stream>>,
     /// For each source of the file its format and columns, where they are right.
-    pub(crate) sources: Vec<Option<(SourceFormat, Vec<(String, DataType)>)>>,
+    pub(crate) sources: Vec<Option<(SourceFormat, Declared)>>,
     /// The sinks: those of the file, then the implied ones.
     pub(crate) sinks: Vec<SinkDraft>,
     /// The ids of stateful steps.

@@ -72,11 +72,9 @@ impl<'a> Physical<'a> {
             placed: vec![None; graph.nodes.len()],
             exchanges: Vec::new(),
         };
-        for index in 0..graph.nodes.len() {
-            if parts[index].is_some() {
-                let placed = physical.place_node(index, sources)?;
-                physical.placed[index] = Some(placed);
-            }
+        for (index, _) in parts.iter().enumerate().filter(|(_, part)| part.is_some()) {
+            let placed = physical.place_node(index, sources)?;
+            physical.placed[index] = Some(placed);
         }
         Ok(physical)
     }

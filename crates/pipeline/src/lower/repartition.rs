@@ -15,7 +15,7 @@ impl Builder<'_> {
         }
         // A key that the pipeline names is worth more than that of this one step: later steps may group by it too.
         let named = match (&stream.key, stream.keyed) {
-            (RecordKey::Columns(key), Keyed::ByKeyBy) if !key.is_empty() => Some(key),
+            (RecordKey::Columns(key), Keyed::KeyBy) if !key.is_empty() => Some(key),
             _ => None,
         };
         let keys = match named {

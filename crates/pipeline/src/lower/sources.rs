@@ -43,7 +43,7 @@ impl Builder<'_> {
         Stream {
             edge: Edge::of(self.graph.push(node)),
             key: RecordKey::Source,
-            keyed: Keyed::BySource,
+            keyed: Keyed::Source,
             spread,
             window: None,
             changes: None,

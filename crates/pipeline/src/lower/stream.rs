@@ -24,11 +24,11 @@ pub(crate) struct Stream {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Keyed {
     /// The source.
-    BySource,
+    Source,
     /// A `key_by`: steps that group may leave out `by`.
-    ByKeyBy,
+    KeyBy,
     /// A step that groups.
-    ByGrouping,
+    Grouping,
 }
 
 /// The columns that bound a window.

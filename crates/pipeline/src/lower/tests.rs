@@ -3,8 +3,9 @@
 
 use std::sync::Arc;
 
-use millstream_engine::ids::{ExchangeId, NodeId};
+use millstream_engine::ids::{ExchangeId, NodeId, PartitionId, TaskId};
 use millstream_engine::plan::{NodeKind, Reading};
+use millstream_engine::task::{Task, Wiring};
 
 use super::lower;
 use crate::diagnostic::Diagnostics;
@@ -287,6 +288,30 @@ fn every_node_has_its_own_name() {
     all.sort();
     all.dedup();
     assert_eq!(all.len(), count);
+}
+
+#[test]
+fn the_engine_builds_a_task_of_every_subtopology() {
+    let graph = graph(
+        "streams:\n  both:\n    steps:\n      - merge: [a, b]\n  split:\n    from: both\n    steps:\n      - branch: {few: v \
+         < 3, otherwise: rest}\n  w:\n    from: few\n    steps:\n      - window: {id: w, by: k, tumbling: 5s, late: {to: \
+         late}, aggregates: {s: sum(v), a: avg(v) filter (where v > 1)}}\n      - window: {id: v, by: [], hopping: {size: \
+         1m, every: 10s}, aggregates: {s: max(s) + 1}}\nsinks:\n  - {from: w, topic: out}\n  - {from: rest, topic: \
+         rest}\n",
+    );
+    for text in [trades(CANDLES, "{topic: out}"), graph] {
+        let topology = lowered(&text);
+        for (subtopology, part) in topology.subtopologies.iter().enumerate() {
+            let wiring = Wiring::default();
+            let id = TaskId { subtopology, partition: PartitionId(0) };
+            Task::new(id, &part.plan, &wiring).unwrap();
+            for node in &part.plan.nodes {
+                for (input, _) in &node.inputs {
+                    assert!(input.0 < part.plan.nodes.len());
+                }
+            }
+        }
+    }
 }
 
 /// Steps, and what is found in them.

@@ -87,7 +87,7 @@ impl Builder<'_> {
                 group_keys::check(names.as_slice(), &columns, &mut self.findings);
                 names.as_slice().to_vec()
             }
-            None if stream.keyed == Keyed::ByKeyBy => match &stream.key {
+            None if stream.keyed == Keyed::KeyBy => match &stream.key {
                 RecordKey::Columns(names) => {
                     let names = names.iter().map(|name| Spanned::new(name.clone(), place.span)).collect::<Vec<_>>();
                     group_keys::check(&names, &columns, &mut self.findings);
@@ -193,7 +193,7 @@ fn behind(
     Stream {
         edge: before.edge,
         key: RecordKey::Columns(keys.to_vec()),
-        keyed: Keyed::ByGrouping,
+        keyed: Keyed::Grouping,
         spread: before.spread.clone(),
         window,
         changes,

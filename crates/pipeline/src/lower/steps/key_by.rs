@@ -13,6 +13,6 @@ impl Builder<'_> {
         let names = key_by.0.as_slice();
         group_keys::check(names, &columns, &mut self.findings);
         let key = RecordKey::Columns(names.iter().map(|name| name.value.clone()).collect());
-        Stream { key, keyed: Keyed::ByKeyBy, ..stream }
+        Stream { key, keyed: Keyed::KeyBy, ..stream }
     }
 }

@@ -78,7 +78,7 @@ fn merged(edge: Edge, streams: &[Stream]) -> Stream {
     Stream {
         edge,
         key: RecordKey::merged(&streams.iter().map(|stream| &stream.key).collect::<Vec<_>>()),
-        keyed: if equal_origin { first.keyed } else { Keyed::ByGrouping },
+        keyed: if equal_origin { first.keyed } else { Keyed::Grouping },
         spread: Spread::merged(&streams.iter().map(|stream| &stream.spread).collect::<Vec<_>>()),
         window: first.window.clone().filter(|_| equal_window),
         changes: streams.iter().find_map(|stream| stream.changes.clone()),
