@@ -15,6 +15,9 @@ mod timeline;
 mod tumbling;
 pub(crate) mod windowed;
 
+#[cfg(test)]
+mod tests;
+
 use arrow::array::{BooleanArray, BooleanBufferBuilder};
 use arrow::datatypes::{Field, Schema, SchemaRef};
 

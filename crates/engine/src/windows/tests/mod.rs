@@ -1,0 +1,8 @@
+//! Windows against a model written for clearness, over batch cuts, interleavings, commits and restarts.
+
+#![allow(clippy::unwrap_used)]
+
+mod bounds;
+mod model;
+mod random;
+mod world;
