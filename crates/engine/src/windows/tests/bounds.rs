@@ -156,11 +156,11 @@ fn close_closes_all_that_is_open_and_no_more() {
         assert_eq!(world.ledger.held, 0, "{kind:?}");
         let last = world.results.last().copied().unwrap().end;
         // The watermark left behind is that which closed the last window.
-        let late = world.ledger.late_rows;
+        let late = world.ledger.late;
         world.rows(&[Row { input: 1, ..row(3, last - 1) }]);
-        assert_eq!(world.ledger.late_rows, late + 1);
+        assert_eq!(world.ledger.late, late + 1);
         world.rows(&[Row { input: 1, ..row(3, last) }]);
-        assert_eq!(world.ledger.late_rows, late + 1);
+        assert_eq!(world.ledger.late, late + 1);
     }
 }
 
