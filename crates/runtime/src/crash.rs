@@ -6,6 +6,7 @@
 
 use crate::log::LogError;
 use crate::store::StoreError;
+use crate::worker::WorkerError;
 
 /// Every crash point, in the order in which a run comes by them.
 pub const CRASH_POINTS: &[&str] = &[
@@ -28,6 +29,10 @@ pub const CRASH_POINTS: &[&str] = &[
     "log.compact.written",
     "log.compact.renamed",
     "log.compact.done",
+    "worker.before_changelog",
+    "worker.before_commit",
+    "worker.after_commit",
+    "worker.before_flush",
     "store.apply.before",
     "store.apply.after",
     "store.flush.before",
@@ -53,6 +58,12 @@ impl From<Stopped> for LogError {
 impl From<Stopped> for StoreError {
     fn from(stopped: Stopped) -> StoreError {
         StoreError::CrashPoint { point: stopped.point }
+    }
+}
+
+impl From<Stopped> for WorkerError {
+    fn from(stopped: Stopped) -> WorkerError {
+        WorkerError::Log(stopped.into())
     }
 }
 

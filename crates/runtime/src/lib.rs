@@ -1,7 +1,11 @@
 //! Touches the world for the engine: logs, the state store, the driver that feeds a worker, signals.
 //!
+//! - [`worker`]: feeds the tasks of a pipeline and commits what comes out, epoch by epoch.
+//! - [`case`]: runs tests of pipelines, straight and with crashes.
+//! - [`follow`]: the loop of a running pipeline.
 //! - [`log`]: topics with partitions and transactions; two siblings behind one trait, in memory and in a folder.
 //! - [`crash`]: where tests may stop both.
+//! - [`sample`]: seeded sample data.
 //! - [`store`]: committed pages of state, a disposable cache of the changelog; in memory and in sled.
 //!
 //! It never decides what a window means: results are the engine's.
@@ -9,6 +13,10 @@
 // Files and clocks are kept out of the crates below; this is the one in which they belong.
 #![allow(clippy::disallowed_methods)]
 
+pub mod case;
 pub mod crash;
+pub mod follow;
 pub mod log;
+pub mod sample;
 pub mod store;
+pub mod worker;

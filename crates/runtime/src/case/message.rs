@@ -1,0 +1,161 @@
+//! Rows of a test as messages, and messages as rows.
+
+use millstream_engine::time::Millis;
+use millstream_pipeline::case::Row;
+use millstream_pipeline::topology::{CsvFormat, SinkDef, SinkFormat, SourceDef, SourceFormat};
+use serde_json::{Map, Value};
+
+/// A message that a test puts into a topic, or found there.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct TestMessage {
+    pub(super) partition: u32,
+    pub(super) key: Option<Vec<u8>>,
+    pub(super) value: Option<Vec<u8>>,
+    pub(super) timestamp: Millis,
+    pub(super) headers: Vec<(String, Option<Vec<u8>>)>,
+}
+
+/// The message that `row` describes, as the source's format writes it.
+pub(super) fn encode(row: &Row, source: &SourceDef) -> Result<TestMessage, String> {
+    let value = match row.get("_value").map(|value| &value.value) {
+        Some(Value::Null) => None,
+        Some(Value::String(text)) => Some(text.clone().into_bytes()),
+        Some(other) => return Err(format!("_value must be text or null, not {other}")),
+        None => Some(payload(row, source)?),
+    };
+    let headers = match row.get("_headers").map(|headers| &headers.value) {
+        Some(Value::Object(headers)) => {
+            headers.iter().map(|(name, value)| (name.clone(), Some(text_of(value).into_bytes()))).collect()
+        }
+        _ => Vec::new(),
+    };
+    Ok(TestMessage {
+        partition: row.get("_partition").and_then(|value| value.as_u64()).unwrap_or(0) as u32,
+        key: row.get("_key").filter(|key| !key.is_null()).map(|key| text_of(&key.value).into_bytes()),
+        value,
+        timestamp: row.get("_timestamp").map_or(Ok(Millis(0)), |time| timestamp(&time.value))?,
+        headers,
+    })
+}
+
+/// The columns of a message in a sink's topic, by name; `None` if it is not of the sink's format.
+pub(super) fn decode(value: &[u8], sink: Option<&SinkDef>) -> Option<Map<String, Value>> {
+    let Some(sink) = sink else { return serde_json::from_slice(value).ok() };
+    match &sink.format {
+        SinkFormat::Json => serde_json::from_slice(value).ok(),
+        SinkFormat::Csv(csv) => {
+            let names = sink.written.iter().map(|&column| sink.columns.field(column).name().clone());
+            let fields = split(value, csv)?;
+            Some(names.zip(fields.into_iter().map(|field| field.map_or(Value::Null, Value::String))).collect())
+        }
+        SinkFormat::Raw { column } => {
+            let text = Value::String(String::from_utf8_lossy(value).into_owned());
+            Some([(sink.columns.field(*column).name().clone(), text)].into_iter().collect())
+        }
+    }
+}
+
+/// Milliseconds since 1970 of a number or of a time written as text.
+pub(super) fn timestamp(value: &Value) -> Result<Millis, String> {
+    if let Some(ms) = value.as_i64() {
+        return Ok(Millis(ms));
+    }
+    value.as_str().and_then(time_of).map(Millis).ok_or_else(|| format!("{value} is not a time"))
+}
+
+/// The time that a text names, in milliseconds since 1970.
+pub(super) fn time_of(text: &str) -> Option<i64> {
+    let looks_like_one = text.len() >= 10 && text.as_bytes()[4] == b'-' && text.as_bytes()[7] == b'-';
+    let nanos =
+        looks_like_one.then(|| arrow::compute::kernels::cast_utils::string_to_timestamp_nanos(text).ok()).flatten()?;
+    Some(nanos.div_euclid(1_000_000))
+}
+
+/// A scalar as plain text.
+pub(super) fn text_of(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+fn payload(row: &Row, source: &SourceDef) -> Result<Vec<u8>, String> {
+    match &source.format {
+        SourceFormat::Json => {
+            let object: Map<String, Value> =
+                row.columns().map(|(name, value)| (name.value.clone(), value.value.clone())).collect();
+            serde_json::to_vec(&object).map_err(|error| error.to_string())
+        }
+        SourceFormat::Csv(csv) => Ok(csv_line(row, source, csv)),
+        SourceFormat::Raw => {
+            let column = source.declared.fields().first().map_or("value", |field| field.name().as_str());
+            Ok(row.get(column).map(|value| text_of(&value.value)).unwrap_or_default().into_bytes())
+        }
+    }
+}
+
+fn csv_line(row: &Row, source: &SourceDef, csv: &CsvFormat) -> Vec<u8> {
+    let mut line = Vec::new();
+    for (index, field) in source.declared.fields().iter().enumerate() {
+        if index > 0 {
+            line.push(csv.delimiter);
+        }
+        let text = match row.get(field.name()).map(|value| &value.value) {
+            None | Some(Value::Null) => csv.null.clone(),
+            Some(value) => text_of(value),
+        };
+        let must_quote = text.bytes().any(|byte| byte == csv.delimiter || byte == csv.quote || byte == b'\n');
+        if must_quote {
+            line.push(csv.quote);
+            for byte in text.bytes() {
+                line.extend(std::iter::repeat_n(byte, if byte == csv.quote { 2 } else { 1 }));
+            }
+            line.push(csv.quote);
+        } else {
+            line.extend(text.bytes());
+        }
+    }
+    line
+}
+
+/// The fields of a line, read without the library that wrote it: a test must not judge a writer by its own reader.
+fn split(line: &[u8], csv: &CsvFormat) -> Option<Vec<Option<String>>> {
+    let mut fields = Vec::new();
+    let mut rest = line;
+    loop {
+        let (field, quoted, after) = match rest.split_first() {
+            Some((first, inside)) if *first == csv.quote => {
+                let (field, after) = quoted_field(inside, csv.quote)?;
+                (field, true, after)
+            }
+            _ => {
+                let end = rest.iter().position(|byte| *byte == csv.delimiter).unwrap_or(rest.len());
+                (rest[..end].to_vec(), false, &rest[end..])
+            }
+        };
+        let text = String::from_utf8(field).ok()?;
+        fields.push((quoted || text != csv.null).then_some(text));
+        match after.split_first() {
+            None => return Some(fields),
+            Some((next, after)) if *next == csv.delimiter => rest = after,
+            Some(_) => return None,
+        }
+    }
+}
+
+/// The content of a field behind its opening quote, and what follows its closing quote.
+fn quoted_field(bytes: &[u8], quote: u8) -> Option<(Vec<u8>, &[u8])> {
+    let mut field = Vec::new();
+    let mut rest = bytes;
+    loop {
+        let end = rest.iter().position(|byte| *byte == quote)?;
+        field.extend(&rest[..end]);
+        match rest.get(end + 1) {
+            Some(next) if *next == quote => {
+                field.push(quote);
+                rest = &rest[end + 2..];
+            }
+            _ => return Some((field, &rest[end + 1..])),
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! Runs the tests of pipelines and case files over a log in memory: straight through, with a commit after every record, and
+//! with a crash and a restore after every record. What has been committed must be the same each time.
+
+mod compare;
+mod message;
+mod world;
+
+use std::fmt;
+
+use millstream_engine::context::OnError;
+use millstream_engine::ledger::Ledger;
+use millstream_engine::plan::{Emit, NodeKind};
+use millstream_pipeline::case::TestSpec;
+use millstream_pipeline::topology::{PartitionCounts, SinkRole, Topology};
+
+use world::{Outcome, World};
+
+/// A way to run a test.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    /// All input at once, in batches as large as they come.
+    Straight,
+    /// One record at a time, with a commit after each.
+    CommitEach,
+    /// One record at a time; the process dies before the commit, does it again, commits, and dies again.
+    CrashEach,
+    /// As straight, but it dies once, after so many records.
+    CrashAfter(u64),
+}
+
+impl fmt::Display for Way {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Way::Straight => f.write_str("straight through"),
+            Way::CommitEach => f.write_str("with a commit after every record"),
+            Way::CrashEach => f.write_str("with a crash after every record"),
+            Way::CrashAfter(records) => write!(f, "with a crash after {records} records"),
+        }
+    }
+}
+
+/// What became of one test.
+#[derive(Debug, Clone)]
+pub struct TestReport {
+    /// The test's name.
+    pub name: String,
+    /// What was wrong, in order; empty if the test passed.
+    pub failures: Vec<Failure>,
+    /// The ledger of the straight run.
+    pub ledger: Vec<(String, Ledger)>,
+}
+
+impl TestReport {
+    /// Whether nothing was wrong.
+    pub fn passed(&self) -> bool {
+        self.failures.is_empty()
+    }
+}
+
+/// One thing that was wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// In which run.
+    pub way: Way,
+    /// What was expected and what was there.
+    pub message: String,
+}
+
+/// Makes the topology for given numbers of partitions: the pipeline has been checked before.
+pub type Lower<'a> = dyn Fn(&PartitionCounts) -> Result<Topology, String> + 'a;
+
+/// Runs one test in every way.
+pub fn run(lower: &Lower<'_>, test: &TestSpec) -> TestReport {
+    let mut report = TestReport { name: test.name.value.clone(), failures: Vec::new(), ledger: Vec::new() };
+    let partitions = test.partitions.iter().map(|(topic, count)| (topic.value.clone(), count.value));
+    let asked: PartitionCounts = partitions.collect();
+    let topology = match topology(lower, &asked) {
+        Ok(topology) => topology,
+        Err(message) => {
+            report.failures.push(Failure { way: Way::Straight, message });
+            return report;
+        }
+    };
+    let mut ways = vec![Way::Straight, Way::CommitEach, Way::CrashEach];
+    ways.extend(test.crash_after.as_ref().map(|records| Way::CrashAfter(records.value)));
+    let mut straight: Option<Outcome> = None;
+    for way in ways {
+        let outcome = match World::new(&topology, &asked, test, way).and_then(World::run) {
+            Ok(outcome) => outcome,
+            Err(message) => {
+                report.failures.push(Failure { way, message });
+                continue;
+            }
+        };
+        let mut messages = compare::with_expected(&topology, test, way, &outcome);
+        match &straight {
+            None => {
+                report.ledger.clone_from(&outcome.ledger);
+                straight = Some(outcome);
+            }
+            Some(first) => messages.extend(compare::with_straight(&topology, first, &outcome)),
+        }
+        report.failures.extend(messages.into_iter().map(|message| Failure { way, message }));
+    }
+    report
+}
+
+/// The topology for topics that have as many partitions as asked, and 1 where nothing is asked.
+fn topology(lower: &Lower<'_>, asked: &PartitionCounts) -> Result<Topology, String> {
+    let topology = lower(&PartitionCounts::unknown())?;
+    let counts = topology.sources.iter().map(|source| {
+        let count = asked.get(&source.topic).or_else(|| asked.get(&source.name)).unwrap_or(1);
+        (source.topic.clone(), count)
+    });
+    lower(&counts.collect())
+}
+
+/// Whether what a topic holds depends on when commits fell: a step before it emits changes.
+fn depends_on_commits(topology: &Topology, topic: &str) -> bool {
+    topology.sinks.iter().filter(|sink| sink.topic == topic && sink.role == SinkRole::User).any(|sink| {
+        let nodes = &topology.subtopologies[sink.subtopology].plan.nodes;
+        let mut before = vec![sink.node];
+        while let Some(node) = before.pop() {
+            let node = &nodes[node.0];
+            let emit = match &node.kind {
+                NodeKind::Window(plan) => Some(plan.emit),
+                NodeKind::Aggregate(plan) => Some(plan.emit),
+                _ => None,
+            };
+            if matches!(emit, Some(Emit::Changes | Emit::Every(_))) {
+                return true;
+            }
+            before.extend(node.inputs.iter().map(|(node, _)| *node));
+        }
+        false
+    })
+}
+
+/// Whether every source has one partition, so that the order of all records is given.
+fn is_serial(topology: &Topology, asked: &PartitionCounts) -> bool {
+    topology.sources.len() == 1
+        && topology
+            .sources
+            .iter()
+            .all(|source| asked.get(&source.topic).or_else(|| asked.get(&source.name)).unwrap_or(1) == 1)
+}
+
+/// The topics whose content a test compares: sinks, late rows, dead letters.
+fn output_topics(topology: &Topology) -> Vec<String> {
+    let mut topics: Vec<String> = topology.sinks.iter().map(|sink| sink.topic.clone()).collect();
+    if topology.on_error.policy == OnError::DeadLetter {
+        topics.extend(topology.on_error.dead_letter.clone());
+    }
+    topics.sort();
+    topics.dedup();
+    topics
+}

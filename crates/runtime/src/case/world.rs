@@ -1,0 +1,283 @@
+//! The world of one test: a log and a store in memory, a clock on the wall that only the test moves, and a worker that may
+//! die at any time.
+
+use std::sync::Arc;
+
+use millstream_engine::ids::PartitionId;
+use millstream_engine::ledger::Ledger;
+use millstream_engine::time::Millis;
+use millstream_pipeline::case::{Arrival, Input, Row, TestSpec};
+use millstream_pipeline::topology::{PartitionCounts, Topology};
+
+use super::message::{self, TestMessage};
+use super::{Way, output_topics};
+use crate::log::memory::MemoryLog;
+use crate::log::{Header, Log, NewRecord, ReadLimit, Records, TopicSettings};
+use crate::store::memory::MemoryStores;
+use crate::worker::{Progress, Worker, WorkerSettings};
+
+/// What a run left behind.
+pub(super) struct Outcome {
+    /// The committed messages of every output topic, by partition and in order.
+    pub(super) topics: Vec<(String, Vec<TestMessage>)>,
+    /// The ledger of the last worker.
+    pub(super) ledger: Vec<(String, Ledger)>,
+    /// Whether the ledger covers the whole run: no worker died on the way.
+    pub(super) ledger_is_whole: bool,
+    /// The error that stopped the pipeline.
+    pub(super) error: Option<String>,
+    /// Whether the order of all input records was given.
+    pub(super) serial: bool,
+}
+
+pub(super) struct World<'a> {
+    topology: Arc<Topology>,
+    test: &'a TestSpec,
+    way: Way,
+    log: MemoryLog,
+    stores: MemoryStores,
+    worker: Option<Worker<MemoryLog>>,
+    now: Millis,
+    commits: u64,
+    deaths: u64,
+    serial: bool,
+}
+
+/// Why a run ended early: the pipeline's own error, or a test that makes no sense.
+enum Stop {
+    Pipeline(String),
+    Test(String),
+}
+
+/// The clock on the wall at the beginning of every test: 2026-01-01T00:00:00Z.
+const BEGINNING: Millis = Millis(1_767_225_600_000);
+
+impl<'a> World<'a> {
+    pub(super) fn new(
+        topology: &Topology,
+        asked: &PartitionCounts,
+        test: &'a TestSpec,
+        way: Way,
+    ) -> Result<World<'a>, String> {
+        let mut log = MemoryLog::new();
+        for topic in &topology.topics {
+            let source = topology.sources.iter().find(|source| source.topic == *topic);
+            let count = asked.get(topic).or_else(|| source.and_then(|source| asked.get(&source.name))).unwrap_or(1);
+            log.create_topic(topic, TopicSettings::user(count)).map_err(|error| error.to_string())?;
+        }
+        for topic in output_topics(topology) {
+            if let Some(count) = asked.get(&topic) {
+                log.create_topic(&topic, TopicSettings::user(count)).map_err(|error| error.to_string())?;
+            }
+        }
+        Ok(World {
+            serial: super::is_serial(topology, asked),
+            topology: Arc::new(topology.clone()),
+            test,
+            way,
+            log,
+            stores: MemoryStores::new(),
+            worker: None,
+            now: BEGINNING,
+            commits: 0,
+            deaths: 0,
+        })
+    }
+
+    /// Runs the test to its end; an error says what is wrong with the test itself.
+    pub(super) fn run(mut self) -> Result<Outcome, String> {
+        let mut error = None;
+        match self.play() {
+            Ok(()) => {}
+            Err(Stop::Pipeline(message)) => error = Some(message),
+            Err(Stop::Test(message)) => return Err(message),
+        }
+        let ledger = self.worker.as_mut().map(Worker::ledger).unwrap_or_default();
+        self.worker = None;
+        Ok(Outcome {
+            topics: self.read_outputs()?,
+            ledger,
+            ledger_is_whole: self.deaths == 0 && error.is_none(),
+            error,
+            serial: self.serial,
+        })
+    }
+
+    fn play(&mut self) -> Result<(), Stop> {
+        match &self.test.input.value {
+            Input::BySource(sources) => {
+                for (source, rows) in sources {
+                    for row in rows {
+                        self.arrive(source, row)?;
+                    }
+                }
+                self.process()?;
+            }
+            Input::OneByOne(arrivals) => {
+                for arrival in arrivals {
+                    match &arrival.value {
+                        Arrival::Row(source, row) => self.arrive(source, row)?,
+                        Arrival::Commit => self.process()?,
+                        Arrival::Crash => {
+                            self.process()?;
+                            self.die();
+                        }
+                        Arrival::AdvanceClock(span) => {
+                            self.process()?;
+                            self.now = self.now.plus(span.millis());
+                            self.process()?;
+                        }
+                    }
+                }
+                self.process()?;
+            }
+        }
+        if let Some(span) = &self.test.advance_clock {
+            self.now = self.now.plus(span.value.millis());
+            self.process()?;
+        }
+        if self.test.close.as_ref().is_some_and(|close| close.value) {
+            let now = self.now;
+            self.worker()?.close(now).map_err(stopped)?;
+        }
+        Ok(())
+    }
+
+    fn arrive(&mut self, source: &str, row: &Row) -> Result<(), Stop> {
+        let def = self.topology.sources.iter().find(|def| def.name == source).ok_or_else(|| {
+            Stop::Test(format!("the test names the source {source}, which the pipeline does not have"))
+        })?;
+        let message = message::encode(row, def).map_err(Stop::Test)?;
+        let headers: Vec<Header<'_>> =
+            message.headers.iter().map(|(name, value)| Header { name, value: value.as_deref() }).collect();
+        let mut records = Records::new();
+        let record = NewRecord {
+            key: message.key.as_deref(),
+            value: message.value.as_deref(),
+            timestamp: message.timestamp,
+            headers: &headers,
+        };
+        records.push(Default::default(), record);
+        let topic = def.topic.clone();
+        self.log
+            .produce(&topic, PartitionId(message.partition), &records)
+            .map_err(|error| Stop::Test(error.to_string()))?;
+        Ok(())
+    }
+
+    /// Processes all that has arrived, in the way of this run.
+    fn process(&mut self) -> Result<(), Stop> {
+        let now = self.now;
+        match self.way {
+            Way::Straight => self.worker()?.run_until_quiet(now).map_err(stopped)?,
+            Way::CrashAfter(records) => {
+                while self.deaths == 0 && self.worker()?.standing().records_in < records {
+                    if self.worker()?.read_once(now).map_err(stopped)? == Progress::None {
+                        break;
+                    }
+                }
+                if self.deaths == 0 && self.worker()?.standing().records_in >= records {
+                    self.die();
+                }
+                self.worker()?.run_until_quiet(now).map_err(stopped)?;
+            }
+            Way::CommitEach => while self.one_epoch()? {},
+            Way::CrashEach => loop {
+                self.worker()?.read_once(now).map_err(stopped)?;
+                self.die();
+                let more = self.one_epoch()?;
+                self.die();
+                if !more {
+                    break;
+                }
+            },
+        }
+        self.check_balance()
+    }
+
+    /// One record of each partition, and a commit; now and then what was committed goes to the store.
+    fn one_epoch(&mut self) -> Result<bool, Stop> {
+        let now = self.now;
+        let worker = self.worker()?;
+        let read = worker.read_once(now).map_err(stopped)?;
+        let committed = worker.commit(now).map_err(stopped)?;
+        self.check_balance()?;
+        self.commits += 1;
+        if self.commits % 3 == 0 {
+            self.worker()?.checkpoint(now).map_err(stopped)?;
+        }
+        Ok(committed || read == Progress::Made)
+    }
+
+    fn check_balance(&mut self) -> Result<(), Stop> {
+        let unbalanced = self.worker()?.ledger().into_iter().find(|(_, ledger)| !ledger.balances());
+        match unbalanced {
+            Some((step, ledger)) => Err(Stop::Test(format!("the ledger of {step} does not balance: {ledger}"))),
+            None => Ok(()),
+        }
+    }
+
+    fn die(&mut self) {
+        self.worker = None;
+        self.deaths += 1;
+    }
+
+    fn worker(&mut self) -> Result<&mut Worker<MemoryLog>, Stop> {
+        if self.worker.is_none() {
+            let (records, checkpoint) = match self.way {
+                Way::Straight => (ReadLimit::default().records, Millis(i64::MAX)),
+                Way::CrashAfter(_) | Way::CommitEach | Way::CrashEach => (1, Millis(i64::MAX)),
+            };
+            let settings = WorkerSettings {
+                read: ReadLimit { records, ..ReadLimit::default() },
+                checkpoint_interval: checkpoint,
+                ..WorkerSettings::default()
+            };
+            let stores = Box::new(self.stores.clone());
+            let worker =
+                Worker::start(self.topology.clone(), self.log.clone(), stores, settings, self.now, &mut |_, _| {});
+            self.worker = Some(worker.map_err(stopped)?);
+        }
+        self.worker.as_mut().ok_or_else(|| Stop::Test("the worker did not start".to_owned()))
+    }
+
+    fn read_outputs(&mut self) -> Result<Vec<(String, Vec<TestMessage>)>, String> {
+        let mut topics = Vec::new();
+        for topic in output_topics(&self.topology) {
+            let partitions = self.log.partitions(&topic).map_err(|error| error.to_string())?.unwrap_or(0);
+            let mut messages = Vec::new();
+            for partition in (0..partitions).map(PartitionId) {
+                self.read_partition(&topic, partition, &mut messages).map_err(|error| error.to_string())?;
+            }
+            topics.push((topic, messages));
+        }
+        Ok(topics)
+    }
+
+    fn read_partition(
+        &mut self,
+        topic: &str,
+        partition: PartitionId,
+        into: &mut Vec<TestMessage>,
+    ) -> Result<(), crate::log::LogError> {
+        let extent = self.log.extent(topic, partition)?;
+        let mut next = extent.earliest;
+        let mut records = Records::new();
+        while next < extent.end {
+            records.clear();
+            next = self.log.read(topic, partition, next, ReadLimit::default(), &mut records)?;
+            into.extend(records.iter().map(|record| TestMessage {
+                partition: partition.0,
+                key: record.key.map(<[u8]>::to_vec),
+                value: record.value.map(<[u8]>::to_vec),
+                timestamp: record.timestamp,
+                headers: record.headers.map(|h| (h.name.to_owned(), h.value.map(<[u8]>::to_vec))).collect(),
+            }));
+        }
+        Ok(())
+    }
+}
+
+fn stopped(error: crate::worker::WorkerError) -> Stop {
+    Stop::Pipeline(error.to_string())
+}

@@ -1,0 +1,309 @@
+//! A task's changelog: deltas as records, and state rebuilt from the store and the records behind it.
+//!
+//! One topic holds the changes of all stateful steps of a subtopology, one partition those of one task. The key of a
+//! record says what it is: `scalars:<step>`, `drop:<step>`, `rows:<step>` or `page:<step>`; the value is a frame.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use millstream_engine::ids::{NodeId, Offset, PartitionId};
+use millstream_engine::state::{Delta, PageId, PageImage, StateHandle};
+use millstream_engine::task::Task;
+use millstream_engine::time::Millis;
+use millstream_formats::frame;
+
+use super::WorkerError;
+use crate::log::{Log, NewRecord, ReadLimit, Records};
+use crate::store::{Position, StateStore, StoreBatch, StoreKey};
+
+/// Below this many bytes a changelog is not worth rewriting.
+const CYCLE_MIN_BYTES: u64 = 64 << 20;
+/// How many whole pages a commit writes while a cycle runs.
+const CYCLE_PAGES_PER_COMMIT: usize = 16;
+/// How many pages one batch of the store holds.
+const PAGES_PER_BATCH: usize = 32;
+
+/// The changelog of one task.
+pub(super) struct Changelog {
+    pub(super) topic: String,
+    pub(super) partition: PartitionId,
+    /// The id under which each stateful node's state is kept.
+    steps: BTreeMap<NodeId, String>,
+    /// Behind the last committed record.
+    pub(super) next: Offset,
+    /// Records appended in the open epoch.
+    pub(super) open_records: i64,
+    /// Bytes written since the last cycle began.
+    bytes_since_cycle: u64,
+    cycle: Option<Cycle>,
+}
+
+/// A rewrite of all pages, after which everything before its start is dead.
+struct Cycle {
+    start: Offset,
+    pages: VecDeque<(NodeId, PageId)>,
+    /// Everything has been appended to the open epoch: its commit ends the cycle.
+    done: bool,
+}
+
+/// How a restore stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RestoreProgress {
+    /// Changelog records applied so far.
+    pub records: u64,
+    /// Changelog records to apply in all.
+    pub records_total: u64,
+    /// Bytes read so far.
+    pub bytes: u64,
+}
+
+impl Changelog {
+    pub(super) fn new(topic: String, partition: PartitionId, steps: BTreeMap<NodeId, String>) -> Changelog {
+        Changelog { topic, partition, steps, next: Offset(0), open_records: 0, bytes_since_cycle: 0, cycle: None }
+    }
+
+    /// Appends what the epoch changed to the open transaction.
+    pub(super) fn append<L: Log>(&mut self, task: &mut Task, log: &mut L) -> Result<(), WorkerError> {
+        self.open_records = 0;
+        for (node, state) in task.states() {
+            let step = self.step(node)?;
+            let delta = state.take_delta().map_err(|error| WorkerError::internal(&error))?;
+            self.append_delta(&step, delta, log)?;
+        }
+        self.continue_cycle(task, log)
+    }
+
+    fn append_delta<L: Log>(&mut self, step: &str, delta: Delta, log: &mut L) -> Result<(), WorkerError> {
+        if !delta.dropped_panes.is_empty() {
+            let panes: Vec<u8> = delta.dropped_panes.iter().flat_map(|pane| pane.to_le_bytes()).collect();
+            self.append_record("drop", step, &panes, log)?;
+        }
+        for rows in &delta.rows {
+            self.append_record("rows", step, &frame::encode(rows).map_err(|e| WorkerError::internal(&e))?, log)?;
+        }
+        if let Some(scalars) = &delta.scalars {
+            self.append_record("scalars", step, scalars, log)?;
+        }
+        Ok(())
+    }
+
+    fn append_record<L: Log>(&mut self, kind: &str, step: &str, value: &[u8], log: &mut L) -> Result<(), WorkerError> {
+        let key = format!("{kind}:{step}");
+        let record = NewRecord { key: Some(key.as_bytes()), value: Some(value), timestamp: Millis(0), headers: &[] };
+        log.append(&self.topic, self.partition, record)?;
+        self.open_records += 1;
+        self.bytes_since_cycle += (key.len() + value.len()) as u64;
+        Ok(())
+    }
+
+    /// Begins a cycle when dead records outweigh the live state, and writes a few more whole pages while one runs.
+    fn continue_cycle<L: Log>(&mut self, task: &mut Task, log: &mut L) -> Result<(), WorkerError> {
+        if self.open_records == 0 {
+            return Ok(());
+        }
+        let live: usize = task.states().map(|(_, state)| state.memory_bytes()).sum();
+        if self.cycle.is_none() && self.bytes_since_cycle > CYCLE_MIN_BYTES.max(2 * live as u64) {
+            let pages = task
+                .states()
+                .flat_map(|(node, state)| state.page_ids().into_iter().map(move |page| (node, page)))
+                .collect();
+            self.cycle = Some(Cycle { start: self.next, pages, done: false });
+            self.bytes_since_cycle = 0;
+        }
+        let Some(cycle) = &mut self.cycle else { return Ok(()) };
+        let due: Vec<_> = (0..CYCLE_PAGES_PER_COMMIT).map_while(|_| cycle.pages.pop_front()).collect();
+        cycle.done = cycle.pages.is_empty();
+        let done = cycle.done;
+        for (node, state) in task.states() {
+            let step = self.step(node)?;
+            for (_, page) in due.iter().filter(|(of, _)| *of == node) {
+                let image = state.page(*page).map_err(|error| WorkerError::internal(&error))?;
+                let Some(rows) = image.rows else { continue };
+                let mut value = encode_page_id(*page).to_vec();
+                value.extend(frame::encode(&rows).map_err(|error| WorkerError::internal(&error))?);
+                self.append_record("page", &step, &value, log)?;
+            }
+            if done {
+                self.append_record("scalars", &step, &state.scalars(), log)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The epoch has committed.
+    pub(super) fn committed<L: Log>(&mut self, log: &mut L) -> Result<(), WorkerError> {
+        self.next = Offset(self.next.0 + self.open_records);
+        self.open_records = 0;
+        if self.cycle.as_ref().is_some_and(|cycle| cycle.done) {
+            if let Some(cycle) = self.cycle.take() {
+                log.trim(&self.topic, self.partition, cycle.start)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes what changed since the last call into the store, with the position that it is good for. To be called
+    /// right after a commit only.
+    pub(super) fn checkpoint(&self, task: &mut Task, store: &mut dyn StateStore) -> Result<(), WorkerError> {
+        let mut writes = Vec::new();
+        for (node, state) in task.states() {
+            let step = self.step(node)?;
+            for PageImage { id, rows } in state.take_dirty_pages().map_err(|error| WorkerError::internal(&error))? {
+                let rows = rows.as_ref().map(frame::encode).transpose();
+                let rows = rows.map_err(|error| WorkerError::internal(&error))?;
+                writes.push((StoreKey::Page { step: step.clone(), page: id }, rows));
+                if writes.len() == PAGES_PER_BATCH {
+                    store.apply(StoreBatch { writes: std::mem::take(&mut writes), position: None })?;
+                }
+            }
+            writes.push((StoreKey::Scalars { step }, Some(state.scalars())));
+        }
+        let position = Position { changelog: self.next, inputs: BTreeMap::new() };
+        store.apply(StoreBatch { writes, position: Some(position) })?;
+        Ok(())
+    }
+
+    /// Rebuilds the task's state: what the store has, then the changelog behind it. A store that cannot be trusted is
+    /// cleared, and the whole changelog replayed.
+    pub(super) fn restore<L: Log>(
+        &mut self,
+        task: &mut Task,
+        store: &mut dyn StateStore,
+        log: &mut L,
+        progress: &mut dyn FnMut(RestoreProgress),
+    ) -> Result<(), WorkerError> {
+        let extent = log.extent(&self.topic, self.partition)?;
+        let stored = store.position().ok().flatten().map(|position| position.changelog);
+        let mut from = extent.earliest;
+        match stored {
+            Some(position) if position >= extent.earliest && position <= extent.end => {
+                if self.load(task, store)? {
+                    from = position;
+                } else {
+                    store.clear()?;
+                }
+            }
+            Some(_) => store.clear()?,
+            None => {}
+        }
+        self.replay(task, from, extent.end, log, progress)?;
+        self.next = extent.end;
+        Ok(())
+    }
+
+    /// Loads what the store has; false, with nothing loaded that counts, if it cannot be trusted.
+    fn load(&self, task: &mut Task, store: &dyn StateStore) -> Result<bool, WorkerError> {
+        let mut entries = Vec::new();
+        let scanned = store.scan(&mut |key, value| entries.push((key, value.to_vec())));
+        if scanned.is_err() {
+            return Ok(false);
+        }
+        let nodes: BTreeMap<String, NodeId> = self.steps.iter().map(|(node, step)| (step.clone(), *node)).collect();
+        let mut decoded = Vec::new();
+        for (key, value) in entries {
+            match key {
+                StoreKey::Scalars { step } => decoded.push((step, Loaded::Scalars(value))),
+                StoreKey::Page { step, page } => match frame::decode(&value) {
+                    Ok(rows) => decoded.push((step, Loaded::Page(page, rows))),
+                    Err(_) => return Ok(false),
+                },
+            }
+        }
+        for (step, loaded) in decoded {
+            let Some(state) = nodes.get(&step).and_then(|node| state_of(task, *node)) else { continue };
+            match loaded {
+                Loaded::Scalars(scalars) => state.load_scalars(&scalars),
+                Loaded::Page(page, rows) => state.load_page(page, rows),
+            }
+            .map_err(|error| WorkerError::internal(&error))?;
+        }
+        Ok(true)
+    }
+
+    fn replay<L: Log>(
+        &mut self,
+        task: &mut Task,
+        from: Offset,
+        end: Offset,
+        log: &mut L,
+        progress: &mut dyn FnMut(RestoreProgress),
+    ) -> Result<(), WorkerError> {
+        let mut standing = RestoreProgress { records: 0, records_total: (end.0 - from.0).max(0) as u64, bytes: 0 };
+        let mut next = from;
+        let mut records = Records::new();
+        while next < end {
+            records.clear();
+            next = log.read(&self.topic, self.partition, next, ReadLimit::default(), &mut records)?;
+            for record in records.iter() {
+                let frame_error = |message: String| WorkerError::Frame {
+                    topic: self.topic.clone(),
+                    partition: self.partition.0,
+                    offset: record.offset.0,
+                    message,
+                };
+                let key = record.key.and_then(|key| std::str::from_utf8(key).ok()).unwrap_or_default();
+                let (kind, step) = key.split_once(':').unwrap_or_default();
+                let node = self.steps.iter().find(|(_, name)| name.as_str() == step).map(|(node, _)| *node);
+                if let Some(state) = node.and_then(|node| state_of(task, node)) {
+                    apply(state, kind, record.value.unwrap_or_default()).map_err(frame_error)?;
+                }
+            }
+            standing.records += records.len() as u64;
+            standing.bytes += records.byte_len() as u64;
+            progress(standing);
+        }
+        self.bytes_since_cycle = standing.bytes;
+        Ok(())
+    }
+
+    fn step(&self, node: NodeId) -> Result<String, WorkerError> {
+        self.steps
+            .get(&node)
+            .cloned()
+            .ok_or_else(|| WorkerError::Internal(format!("node {node} keeps state under no name")))
+    }
+}
+
+enum Loaded {
+    Scalars(Vec<u8>),
+    Page(PageId, arrow::array::RecordBatch),
+}
+
+fn state_of(task: &mut Task, node: NodeId) -> Option<&mut dyn StateHandle> {
+    task.states().find(|(of, _)| *of == node).map(|(_, state)| state)
+}
+
+fn apply(state: &mut dyn StateHandle, kind: &str, value: &[u8]) -> Result<(), String> {
+    let mut delta = Delta::default();
+    match kind {
+        "scalars" => delta.scalars = Some(value.to_vec()),
+        "rows" => delta.rows.push(frame::decode(value).map_err(|error| error.to_string())?),
+        "drop" => {
+            let panes = value.chunks_exact(8).filter_map(|bytes| bytes.try_into().ok()).map(i64::from_le_bytes);
+            delta.dropped_panes.extend(panes);
+        }
+        "page" => {
+            let (id, rows) = value.split_at_checked(PAGE_ID_BYTES).ok_or("a page without its id")?;
+            let rows = frame::decode(rows).map_err(|error| error.to_string())?;
+            return state.load_page(decode_page_id(id), rows).map_err(|error| error.to_string());
+        }
+        other => return Err(format!("a record of kind {other:?}, which this version does not know")),
+    }
+    state.apply(delta).map_err(|error| error.to_string())
+}
+
+const PAGE_ID_BYTES: usize = 12;
+
+fn encode_page_id(page: PageId) -> [u8; PAGE_ID_BYTES] {
+    let mut bytes = [0; PAGE_ID_BYTES];
+    bytes[..8].copy_from_slice(&page.pane.to_le_bytes());
+    bytes[8..].copy_from_slice(&page.bucket.to_le_bytes());
+    bytes
+}
+
+fn decode_page_id(bytes: &[u8]) -> PageId {
+    let (pane, bucket) = bytes.split_at(8);
+    PageId {
+        pane: pane.try_into().map_or(0, i64::from_le_bytes),
+        bucket: bucket.try_into().map_or(0, u32::from_le_bytes),
+    }
+}

@@ -1,0 +1,104 @@
+//! Why a worker stopped, in words for people.
+
+use millstream_engine::error::TaskError;
+
+use crate::log::LogError;
+use crate::store::StoreError;
+
+/// What stops a worker. Nothing of the open epoch has become visible; a restart takes its input again.
+#[derive(Debug, thiserror::Error)]
+pub enum WorkerError {
+    /// A task cannot go on.
+    #[error("pipeline {pipeline}, task {task}: {source}")]
+    Task {
+        /// The pipeline.
+        pipeline: String,
+        /// The task.
+        task: String,
+        /// Why.
+        source: TaskError,
+    },
+    /// The log failed.
+    #[error("{0}")]
+    Log(#[from] LogError),
+    /// The state store failed.
+    #[error("{0}")]
+    Store(#[from] StoreError),
+    /// A format cannot serve a topic's columns.
+    #[error("topic {name}: {message}")]
+    Format {
+        /// The topic.
+        name: String,
+        /// Why.
+        message: String,
+    },
+    /// A source topic is not there.
+    #[error("topic {topic} does not exist: create it with `millstream topic create {topic}`")]
+    MissingTopic {
+        /// The topic.
+        topic: String,
+    },
+    /// The changelog does not reach back to where the state must begin.
+    #[error(
+        "the changelog {topic} partition {partition} is missing or cut off while offsets are committed, so state would \
+         be lost in silence: bring the topic back, or start over by deleting the pipeline's offsets"
+    )]
+    ChangelogLost {
+        /// The changelog's topic.
+        topic: String,
+        /// The partition.
+        partition: u32,
+    },
+    /// An internal topic does not fit the pipeline.
+    #[error("topic {topic} has {found} partitions, but the pipeline needs {needed}: keys would move")]
+    PartitionsChanged {
+        /// The topic.
+        topic: String,
+        /// Partitions that it has.
+        found: u32,
+        /// Partitions that it must have.
+        needed: u32,
+    },
+    /// The state was made by steps of another shape.
+    #[error(
+        "the committed state of pipeline {pipeline} was made by other stateful steps (window, keys or aggregates \
+         changed): give the changed step a new id and the pipeline a new name, or go back to the earlier file"
+    )]
+    ShapeChanged {
+        /// The pipeline.
+        pipeline: String,
+    },
+    /// Something on an internal topic cannot be read back.
+    #[error("topic {topic} partition {partition} offset {offset}: {message}")]
+    Frame {
+        /// The topic.
+        topic: String,
+        /// The partition.
+        partition: u32,
+        /// The offset.
+        offset: i64,
+        /// What is wrong.
+        message: String,
+    },
+    /// Too many records failed.
+    #[error(
+        "pipeline {pipeline}: more than {percent}% of the records of the last {span_ms} ms failed (on_error.fail_above)"
+    )]
+    TooManyFailures {
+        /// The pipeline.
+        pipeline: String,
+        /// The limit.
+        percent: f64,
+        /// Over how long.
+        span_ms: i64,
+    },
+    /// The program contradicts itself.
+    #[error("internal error: {0}")]
+    Internal(String),
+}
+
+impl WorkerError {
+    pub(super) fn internal(error: &dyn std::fmt::Display) -> WorkerError {
+        WorkerError::Internal(error.to_string())
+    }
+}

@@ -1,0 +1,274 @@
+//! One partition that a task reads: from records of the log to chunks for the task.
+
+use std::collections::BTreeMap;
+
+use arrow::array::Int64Array;
+use arrow::datatypes::SchemaRef;
+use millstream_engine::batch::{Batch, OwnTime, RowClock, RowMeta, RowOrigin};
+use millstream_engine::error::Rejected;
+use millstream_engine::ids::{InputId, Offset, Origin, PartitionId};
+use millstream_engine::task::{Chunk, Position};
+use millstream_engine::time::Millis;
+use millstream_formats::{CsvFormat, DecodeFormat, Decoded, Decoder, Headers, Message, frame};
+use millstream_pipeline::topology::{ExchangeDef, SourceDef, SourceFormat};
+
+use super::WorkerError;
+use crate::log::{Log, ReadLimit, Records};
+
+/// A partition that a task reads.
+pub(super) struct Lane {
+    pub(super) topic: String,
+    pub(super) partition: PartitionId,
+    pub(super) reader: Reader,
+    /// The next record to read; what is processed may be behind it.
+    pub(super) next: Offset,
+    /// The committed end, as it was at the last read.
+    pub(super) end: Offset,
+    /// Frames before this have been given up.
+    pub(super) trimmed: Offset,
+    /// When the lane last brought anything, by the caller's clock.
+    pub(super) spoke_at: Millis,
+    pub(super) records: Records,
+}
+
+/// What a lane's records are.
+pub(super) enum Reader {
+    /// Messages of a source.
+    Source(Box<SourceReader>),
+    /// Frames of a repartition, of several senders.
+    Exchange(ExchangeReader),
+}
+
+pub(super) struct SourceReader {
+    pub(super) input: InputId,
+    pub(super) step: String,
+    origin: Origin,
+    decoder: Decoder,
+    /// After how long a silence the input leaves the minimum.
+    pub(super) idle: Millis,
+    pub(super) is_idle: bool,
+}
+
+pub(super) struct ExchangeReader {
+    /// The input of each sender.
+    pub(super) inputs: BTreeMap<PartitionId, InputId>,
+    columns: SchemaRef,
+    /// Frames, or rows of a frame, that were processed before the restart though a lesser offset is committed.
+    pub(super) done: BTreeMap<PartitionId, Position>,
+}
+
+/// What a lane brought for one input.
+pub(super) struct Arrival {
+    pub(super) input: InputId,
+    pub(super) chunk: Chunk,
+    /// The sender says that all its inputs are idle.
+    pub(super) idle: bool,
+}
+
+impl Lane {
+    pub(super) fn of_source(
+        source: &SourceDef,
+        step: &str,
+        partition: PartitionId,
+        input: InputId,
+        now: Millis,
+    ) -> Result<Lane, WorkerError> {
+        let format = match &source.format {
+            SourceFormat::Json => DecodeFormat::Json,
+            SourceFormat::Raw => DecodeFormat::Raw,
+            SourceFormat::Csv(csv) => DecodeFormat::Csv(CsvFormat {
+                fields: source.declared.fields().iter().map(|field| field.name().clone()).collect(),
+                delimiter: csv.delimiter,
+            }),
+        };
+        let decoder = Decoder::new(format, source.columns.clone())
+            .map_err(|error| WorkerError::Format { name: source.topic.clone(), message: error.to_string() })?;
+        let reader = SourceReader {
+            input,
+            step: step.to_owned(),
+            origin: Origin::new(source.topic_rank, partition),
+            decoder,
+            idle: source.idle,
+            is_idle: false,
+        };
+        Ok(Lane::new(&source.topic, partition, Reader::Source(Box::new(reader)), now))
+    }
+
+    pub(super) fn of_exchange(
+        exchange: &ExchangeDef,
+        partition: PartitionId,
+        inputs: BTreeMap<PartitionId, InputId>,
+        now: Millis,
+    ) -> Lane {
+        let columns = exchange.columns.clone();
+        let reader = ExchangeReader { inputs, columns, done: BTreeMap::new() };
+        Lane::new(&exchange.topic, partition, Reader::Exchange(reader), now)
+    }
+
+    fn new(topic: &str, partition: PartitionId, reader: Reader, now: Millis) -> Lane {
+        Lane {
+            topic: topic.to_owned(),
+            partition,
+            reader,
+            next: Offset(0),
+            end: Offset(0),
+            trimmed: Offset(0),
+            spoke_at: now,
+            records: Records::new(),
+        }
+    }
+
+    /// The inputs that this lane feeds.
+    pub(super) fn inputs(&self) -> Vec<InputId> {
+        match &self.reader {
+            Reader::Source(source) => vec![source.input],
+            Reader::Exchange(exchange) => exchange.inputs.values().copied().collect(),
+        }
+    }
+
+    /// Whether everything that was committed has been read.
+    pub(super) fn is_at_end(&self) -> bool {
+        self.next >= self.end
+    }
+
+    /// Reads what is there, up to `limit`, and decodes it. The records stay in `self.records` until the next call.
+    pub(super) fn fetch<L: Log>(
+        &mut self,
+        log: &mut L,
+        limit: ReadLimit,
+        now: Millis,
+    ) -> Result<Vec<Arrival>, WorkerError> {
+        self.records.clear();
+        let extent = log.extent(&self.topic, self.partition)?;
+        self.end = extent.end;
+        if self.next < extent.earliest {
+            self.next = extent.earliest;
+        }
+        if self.is_at_end() {
+            return Ok(Vec::new());
+        }
+        let next = log.read(&self.topic, self.partition, self.next, limit, &mut self.records)?;
+        self.next = next;
+        self.spoke_at = now;
+        match &mut self.reader {
+            Reader::Source(source) => Ok(vec![source.arrival(&self.topic, self.partition, &self.records, next)]),
+            Reader::Exchange(exchange) => exchange.arrivals(&self.records).map_err(|(offset, message)| {
+                WorkerError::Frame { topic: self.topic.clone(), partition: self.partition.0, offset: offset.0, message }
+            }),
+        }
+    }
+}
+
+impl SourceReader {
+    fn arrival(&mut self, topic: &str, partition: PartitionId, records: &Records, next: Offset) -> Arrival {
+        self.is_idle = false;
+        let decoded = with_messages(records, |messages| self.decoder.decode(topic, partition.0, messages));
+        let rejected = decoded
+            .faults
+            .iter()
+            .map(|(message, error)| Rejected {
+                step: self.step.clone(),
+                error: error.clone(),
+                origin: self.origin,
+                offset: records.get(*message).offset,
+                row: None,
+            })
+            .collect();
+        let null_values = decoded.null_values.iter().map(|&message| records.get(message).offset.0).collect();
+        let batch = self.batch(decoded, records);
+        let next = Position { offset: next, rows: 0 };
+        Arrival { input: self.input, chunk: Chunk { batch, rejected, null_values, next, frame: None }, idle: false }
+    }
+
+    fn batch(&self, decoded: Decoded, records: &Records) -> Batch {
+        let record_of = |row: usize| match &decoded.messages {
+            None => row,
+            Some(messages) => messages[row] as usize,
+        };
+        let rows = decoded.rows.num_rows();
+        let meta = RowMeta {
+            input: self.input,
+            event_time: Int64Array::from_iter_values((0..rows).map(|row| records.get(record_of(row)).timestamp.0)),
+            origin: RowOrigin::One(self.origin),
+            offset: Int64Array::from_iter_values((0..rows).map(|row| records.get(record_of(row)).offset.0)),
+            clock: RowClock::new(OwnTime::Silent),
+            position: None,
+            tombstone: None,
+        };
+        Batch { rows: decoded.rows, meta }
+    }
+}
+
+impl ExchangeReader {
+    fn arrivals(&mut self, records: &Records) -> Result<Vec<Arrival>, (Offset, String)> {
+        let mut arrivals = Vec::with_capacity(records.len());
+        for record in records.iter() {
+            let bytes = record.value.ok_or_else(|| (record.offset, "a frame without content".to_owned()))?;
+            let frame = frame::decode_exchange(bytes, InputId::default())
+                .map_err(|error| (record.offset, error.to_string()))?;
+            if !fits(&frame.batch.rows.schema(), &self.columns) {
+                return Err((
+                    record.offset,
+                    "a frame of other columns, from an earlier form of the pipeline".to_owned(),
+                ));
+            }
+            let sender = frame.sender.partition;
+            let input = *self
+                .inputs
+                .get(&sender)
+                .ok_or_else(|| (record.offset, format!("a frame of sender {sender}, which is not among the tasks")))?;
+            let next = Position { offset: Offset(record.offset.0 + 1), rows: 0 };
+            let mut first = Position { offset: record.offset, rows: 0 };
+            let mut batch = frame.batch;
+            if let Some(&done) = self.done.get(&sender) {
+                if done >= next {
+                    continue;
+                }
+                if done > first {
+                    batch = batch.split_at((done.rows as usize).min(batch.len())).1;
+                    first = done;
+                }
+            }
+            let chunk = Chunk { batch, rejected: Vec::new(), null_values: Vec::new(), next, frame: Some(first) };
+            arrivals.push(Arrival { input, chunk, idle: frame.idle });
+        }
+        Ok(arrivals)
+    }
+}
+
+/// Whether rows of a frame have the columns that the pipeline expects.
+fn fits(found: &SchemaRef, expected: &SchemaRef) -> bool {
+    found.fields().len() == expected.fields().len()
+        && found
+            .fields()
+            .iter()
+            .zip(expected.fields())
+            .all(|(found, expected)| found.name() == expected.name() && found.data_type() == expected.data_type())
+}
+
+/// Lends the records as messages. Headers are gathered only where there are any.
+fn with_messages<R>(records: &Records, with: impl FnOnce(&[Message<'_>]) -> R) -> R {
+    let mut headers = Vec::new();
+    let mut ranges = Vec::new();
+    for (index, record) in records.iter().enumerate() {
+        if record.headers.len() > 0 {
+            let begin = headers.len();
+            headers.extend(record.headers.map(|header| (header.name, header.value)));
+            ranges.push((index, begin..headers.len()));
+        }
+    }
+    let mut messages: Vec<Message<'_>> = records
+        .iter()
+        .map(|record| Message {
+            key: record.key,
+            value: record.value,
+            timestamp: record.timestamp.0,
+            offset: record.offset.0,
+            headers: Headers::NONE,
+        })
+        .collect();
+    for (index, range) in ranges {
+        messages[index].headers = Headers::Borrowed(&headers[range]);
+    }
+    with(&messages)
+}

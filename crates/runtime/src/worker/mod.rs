@@ -1,0 +1,519 @@
+//! A worker: feeds the tasks of one pipeline from a log and commits what comes out, epoch by epoch.
+//!
+//! One commit makes an epoch's outputs, state changes and input positions visible together, and only after it may the
+//! state store hear of them. After any error the worker is to be dropped and built again: that is also what a crash does.
+
+mod changelog;
+mod error;
+mod lane;
+mod output;
+mod rate;
+mod start;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use millstream_engine::context::{Effect, OnError, Output};
+use millstream_engine::error::{Rejected, TaskError};
+use millstream_engine::ids::{InputId, Offset, PartitionId};
+use millstream_engine::ledger::Ledger;
+use millstream_engine::operator::Signal;
+use millstream_engine::task::{self, Task};
+use millstream_engine::time::{Millis, Watermark};
+use millstream_formats::frame::{self, ExchangeFrame};
+use millstream_pipeline::topology::Topology;
+
+use crate::crash::crash_point;
+use crate::log::{CommittedOffset, Header, Log, NewRecord, ReadLimit, RecordView, Records, TopicPartition};
+use crate::store::{StateStore, StateStores};
+
+pub use changelog::RestoreProgress;
+pub use error::WorkerError;
+
+use changelog::Changelog;
+use lane::{Arrival, Lane, Reader};
+use output::SinkWriter;
+use rate::FailureRate;
+
+/// How a worker runs.
+#[derive(Debug, Clone)]
+pub struct WorkerSettings {
+    /// How much one read of a partition may bring.
+    pub read: ReadLimit,
+    /// How long an epoch may last.
+    pub commit_interval: Millis,
+    /// How many bytes of output an epoch may hold before it is committed early.
+    pub epoch_bytes: usize,
+    /// How often committed state goes to the state store.
+    pub checkpoint_interval: Millis,
+    /// Whether topics that sinks write to are made when they are missing.
+    pub create_topics: CreateTopics,
+}
+
+/// Consumed frames of a repartition are given up in groups of so many.
+const TRIM_AFTER_FRAMES: i64 = 1024;
+
+/// What happens when a sink's topic is missing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CreateTopics {
+    /// It is made, with as many partitions as the widest source has.
+    WhereMissing,
+    /// The worker does not start.
+    Never,
+}
+
+impl Default for WorkerSettings {
+    fn default() -> WorkerSettings {
+        WorkerSettings {
+            read: ReadLimit::default(),
+            commit_interval: Millis(100),
+            epoch_bytes: 32 << 20,
+            checkpoint_interval: Millis(5_000),
+            create_topics: CreateTopics::WhereMissing,
+        }
+    }
+}
+
+/// What one step did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Progress {
+    /// Something was read or committed.
+    Made,
+    /// There was nothing to do.
+    None,
+}
+
+/// Where a worker stands, for people and metrics.
+#[derive(Debug, Clone, Default)]
+pub struct Standing {
+    /// Records read since the worker was built.
+    pub records_in: u64,
+    /// Messages written to sinks.
+    pub records_out: u64,
+    /// Records given to `on_error`.
+    pub errors: u64,
+    /// Refusals of late rows by (row, window).
+    pub late: u64,
+    /// Committed records of the sources that are not read yet.
+    pub lag: u64,
+    /// The least W_i of the sources that have spoken.
+    pub watermark: Option<Watermark>,
+    /// Epochs committed.
+    pub commits: u64,
+    /// Bytes of state in memory.
+    pub state_bytes: u64,
+}
+
+/// The tasks of one pipeline, over one log.
+pub struct Worker<L: Log> {
+    topology: Arc<Topology>,
+    settings: WorkerSettings,
+    log: L,
+    stores: Box<dyn StateStores>,
+    tasks: Vec<RunningTask>,
+    sinks: Vec<SinkWriter>,
+    dead_letter_partitions: u32,
+    committed: BTreeMap<TopicPartition, CommittedOffset>,
+    failure_rate: Option<FailureRate>,
+    epoch_began: Option<Millis>,
+    checkpointed_at: Millis,
+    records_in: u64,
+    records_out: u64,
+    commits: u64,
+}
+
+struct RunningTask {
+    task: Task,
+    lanes: Vec<Lane>,
+    /// For tasks with state: its changelog and its store.
+    kept: Option<Kept>,
+}
+
+struct Kept {
+    changelog: Changelog,
+    store: Box<dyn StateStore>,
+}
+
+impl<L: Log> Worker<L> {
+    /// Reads once from every partition and processes what came; commits when an epoch is due. `now` is wall-clock time in
+    /// milliseconds; it decides when to commit and what is idle, never what a result is.
+    ///
+    /// # Errors
+    /// What stops the worker: drop it and build another.
+    pub fn step(&mut self, now: Millis) -> Result<Progress, WorkerError> {
+        let read = self.read_once(now)?;
+        let due = self.epoch_began.is_some_and(|began| now.0 - began.0 >= self.settings.commit_interval.0);
+        if due || self.log.open_bytes() >= self.settings.epoch_bytes {
+            return Ok(if self.commit(now)? || read == Progress::Made { Progress::Made } else { Progress::None });
+        }
+        Ok(read)
+    }
+
+    /// Steps and commits until nothing is left to read or to commit.
+    ///
+    /// # Errors
+    /// As [`step`](Self::step).
+    pub fn run_until_quiet(&mut self, now: Millis) -> Result<(), WorkerError> {
+        loop {
+            while self.step(now)? == Progress::Made {}
+            if !self.commit(now)? {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Closes all open windows as if time had come to an end, subtopology by subtopology, and commits.
+    ///
+    /// # Errors
+    /// As [`step`](Self::step).
+    pub fn close(&mut self, now: Millis) -> Result<(), WorkerError> {
+        for subtopology in 0..self.topology.subtopologies.len() {
+            self.run_until_quiet(now)?;
+            for index in 0..self.tasks.len() {
+                if self.tasks[index].task.id().subtopology == subtopology {
+                    self.signal(index, Signal::Close)?;
+                }
+            }
+        }
+        self.run_until_quiet(now)
+    }
+
+    /// Reads once from every partition and processes what came, without a commit.
+    ///
+    /// # Errors
+    /// As [`step`](Self::step).
+    pub fn read_once(&mut self, now: Millis) -> Result<Progress, WorkerError> {
+        let mut progress = Progress::None;
+        for index in 0..self.tasks.len() {
+            if self.read_task(index, now)? == Progress::Made {
+                progress = Progress::Made;
+                self.epoch_began.get_or_insert(now);
+            }
+            self.find_idle(index, now)?;
+        }
+        Ok(progress)
+    }
+
+    /// Commits the open epoch, if there is anything in it: outputs, state changes and input positions become visible
+    /// together. Says whether there was anything.
+    ///
+    /// # Errors
+    /// As [`step`](Self::step).
+    pub fn commit(&mut self, now: Millis) -> Result<bool, WorkerError> {
+        self.epoch_began = None;
+        for index in 0..self.tasks.len() {
+            self.tasks[index].task.before_commit(now).map_err(|error| self.task_error(index, error))?;
+            self.route(index, None)?;
+        }
+        crash_point!("worker.before_changelog");
+        let mut changed = self.log.open_bytes() > 0;
+        for running in &mut self.tasks {
+            if let Some(kept) = &mut running.kept {
+                kept.changelog.append(&mut running.task, &mut self.log)?;
+                changed |= kept.changelog.open_records > 0;
+            }
+        }
+        let offsets = self.positions();
+        if !changed && offsets.is_empty() {
+            self.log.abort();
+            return Ok(false);
+        }
+        crash_point!("worker.before_commit");
+        self.log.commit(&self.topology.name, &offsets)?;
+        crash_point!("worker.after_commit");
+        self.committed.extend(offsets);
+        self.commits += 1;
+        self.after_commit(now)?;
+        Ok(true)
+    }
+
+    /// Writes committed state to the store and waits until it is durable. To be called when no epoch is open.
+    ///
+    /// # Errors
+    /// As [`step`](Self::step).
+    pub fn checkpoint(&mut self, now: Millis) -> Result<(), WorkerError> {
+        self.checkpointed_at = now;
+        for running in &mut self.tasks {
+            if let Some(kept) = &mut running.kept {
+                kept.changelog.checkpoint(&mut running.task, kept.store.as_mut())?;
+            }
+        }
+        crash_point!("worker.before_flush");
+        self.stores.flush()?;
+        Ok(())
+    }
+
+    /// The ledger of each step, all tasks together, in the order of the graph.
+    pub fn ledger(&mut self) -> Vec<(String, Ledger)> {
+        task::add_up(self.tasks.iter_mut().flat_map(|running| running.task.ledgers()))
+    }
+
+    /// Where the worker stands.
+    pub fn standing(&mut self) -> Standing {
+        let mut standing = Standing {
+            records_in: self.records_in,
+            records_out: self.records_out,
+            commits: self.commits,
+            ..Standing::default()
+        };
+        for running in &mut self.tasks {
+            for (_, ledger) in running.task.ledgers() {
+                standing.errors += ledger.errors + ledger.result_errors;
+                standing.late += ledger.late;
+            }
+            for lane in running.lanes.iter().filter(|lane| matches!(lane.reader, Reader::Source(_))) {
+                standing.lag += (lane.end.0 - lane.next.0).max(0) as u64;
+            }
+            standing.watermark = match (standing.watermark, running.task.source_watermark()) {
+                (Some(least), Some(watermark)) => Some(least.min(watermark)),
+                (least, watermark) => least.or(watermark),
+            };
+            standing.state_bytes += running.task.states().map(|(_, state)| state.memory_bytes() as u64).sum::<u64>();
+        }
+        standing
+    }
+
+    /// The log, for reading what was committed.
+    pub fn log(&mut self) -> &mut L {
+        &mut self.log
+    }
+
+    /// The pipeline that runs.
+    pub fn topology(&self) -> &Topology {
+        &self.topology
+    }
+
+    /// Gives the log back; whatever was not committed is gone.
+    pub fn into_log(mut self) -> L {
+        self.log.abort();
+        self.log
+    }
+
+    fn read_task(&mut self, index: usize, now: Millis) -> Result<Progress, WorkerError> {
+        let mut progress = Progress::None;
+        for lane in 0..self.tasks[index].lanes.len() {
+            let running = &mut self.tasks[index];
+            let wanted = running.lanes[lane].inputs().into_iter().any(|input| running.task.wants(input));
+            if !wanted {
+                continue;
+            }
+            let arrivals = running.lanes[lane].fetch(&mut self.log, self.settings.read, now)?;
+            for arrival in arrivals {
+                progress = Progress::Made;
+                self.take(index, lane, arrival, now)?;
+            }
+        }
+        let running = &mut self.tasks[index];
+        let lanes = &running.lanes;
+        let at_end = |input: InputId| lanes.iter().filter(|lane| lane.inputs().contains(&input)).all(Lane::is_at_end);
+        let before = running.task.processed_rows();
+        running.task.advance(&at_end).map_err(|error| self.task_error(index, error))?;
+        if self.tasks[index].task.processed_rows() != before {
+            progress = Progress::Made;
+        }
+        self.route(index, None)?;
+        Ok(progress)
+    }
+
+    /// Gives the task what one lane brought, and hands on what comes out of it.
+    fn take(&mut self, index: usize, lane: usize, arrival: Arrival, now: Millis) -> Result<(), WorkerError> {
+        let Arrival { input, chunk, idle } = arrival;
+        let failures = chunk.rejected.len() as u64;
+        let is_source = matches!(self.tasks[index].lanes[lane].reader, Reader::Source(_));
+        let records = chunk.batch.len() as u64 + failures + chunk.null_values.len() as u64;
+        if is_source {
+            self.records_in += records;
+        }
+        self.tasks[index].task.push(input, chunk).map_err(|error| self.task_error(index, error))?;
+        let dead_letters = self.route(index, Some(lane))?;
+        if is_source {
+            self.check_failure_rate(records, failures.max(dead_letters), now)?;
+        }
+        if idle {
+            self.signal(index, Signal::Idle(input))?;
+        }
+        Ok(())
+    }
+
+    fn signal(&mut self, index: usize, signal: Signal) -> Result<(), WorkerError> {
+        self.tasks[index].task.signal(signal).map_err(|error| self.task_error(index, error))?;
+        self.route(index, None)?;
+        Ok(())
+    }
+
+    /// Sources that have been silent for too long leave the minimum.
+    fn find_idle(&mut self, index: usize, now: Millis) -> Result<(), WorkerError> {
+        let mut silent = Vec::new();
+        for lane in &mut self.tasks[index].lanes {
+            if let Reader::Source(source) = &mut lane.reader {
+                let quiet_ms = now.0 - lane.spoke_at.0;
+                if !source.is_idle && lane.next >= lane.end && quiet_ms >= source.idle.0 {
+                    source.is_idle = true;
+                    silent.push(source.input);
+                }
+            }
+        }
+        for input in silent {
+            self.epoch_began.get_or_insert(now);
+            self.signal(index, Signal::Idle(input))?;
+        }
+        Ok(())
+    }
+
+    /// Sends on what a task let out. `lane` is where the records at hand are, for dead letters to be sent on as they
+    /// came. Returns how many dead letters there were.
+    fn route(&mut self, index: usize, lane: Option<usize>) -> Result<u64, WorkerError> {
+        let mut dead_letters = 0;
+        for effect in self.tasks[index].task.take_effects() {
+            match effect {
+                Effect::Output(output) => self.write(index, &output)?,
+                Effect::Exchange(exchange) => {
+                    let frame = ExchangeFrame {
+                        sender: self.tasks[index].task.id(),
+                        idle: exchange.idle,
+                        batch: exchange.batch,
+                    };
+                    let value = frame::encode_exchange(&frame).map_err(|error| WorkerError::internal(&error))?;
+                    let record = NewRecord { key: None, value: Some(&value), timestamp: Millis(0), headers: &[] };
+                    let topic = &self.topology.exchanges[exchange.exchange.0].topic;
+                    self.log.append(topic, exchange.partition, record)?;
+                }
+                Effect::DeadLetter(rejected) => {
+                    dead_letters += 1;
+                    self.dead_letter(index, lane, &rejected)?;
+                }
+            }
+        }
+        Ok(dead_letters)
+    }
+
+    fn write(&mut self, index: usize, output: &Output) -> Result<(), WorkerError> {
+        let partition = self.tasks[index].task.id().partition;
+        let writer = &mut self.sinks[output.sink.0];
+        let faults = writer.write(output, partition, &mut self.log)?;
+        self.records_out += (output.batch.len() - faults.len()) as u64;
+        if faults.is_empty() {
+            return Ok(());
+        }
+        let node = writer.def().node;
+        let step = writer.def().name.clone();
+        self.tasks[index].task.count_unwritten(node, faults.len() as u64);
+        for fault in faults {
+            let rejected = Rejected {
+                step: step.clone(),
+                error: fault.error,
+                origin: output.batch.meta.origin.at(fault.row),
+                offset: Offset(output.batch.meta.offset.value(fault.row)),
+                row: Some(output.batch.rows.slice(fault.row, 1)),
+            };
+            match self.topology.on_error.policy {
+                OnError::Fail => return Err(self.task_error(index, TaskError::RecordFailed(Box::new(rejected)))),
+                OnError::Skip => {}
+                OnError::DeadLetter => self.dead_letter(index, None, &rejected)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes a refused record to the dead-letter topic: as it came where that is at hand, else the row as JSON.
+    fn dead_letter(&mut self, index: usize, lane: Option<usize>, rejected: &Rejected) -> Result<(), WorkerError> {
+        let Some(topic) = &self.topology.on_error.dead_letter else { return Ok(()) };
+        let task = self.tasks[index].task.id();
+        let source_topic = self.topology.topics.get(rejected.origin.topic_rank() as usize).cloned().unwrap_or_default();
+        let at_hand = lane.and_then(|lane| {
+            let lane = &self.tasks[index].lanes[lane];
+            let is_here = lane.topic == source_topic && lane.partition == rejected.origin.partition();
+            is_here.then(|| find(&lane.records, rejected.offset)).flatten()
+        });
+        let row = rejected.row.as_ref().filter(|_| at_hand.is_none()).map(output::as_json);
+        let (key, value, timestamp) = match &at_hand {
+            Some(record) => (record.key, record.value, record.timestamp),
+            None => (None, row.as_deref(), Millis(0)),
+        };
+        let partition_text = rejected.origin.partition().to_string();
+        let offset_text = rejected.offset.to_string();
+        let mut headers = vec![
+            text_header("millstream.error.pipeline", &self.topology.name),
+            text_header("millstream.error.step", &rejected.step),
+            text_header("millstream.error.kind", rejected.error.kind.as_str()),
+            text_header("millstream.error.message", &rejected.error.message),
+        ];
+        if rejected.offset.0 >= 0 {
+            headers.push(text_header("millstream.error.topic", &source_topic));
+            headers.push(text_header("millstream.error.partition", &partition_text));
+            headers.push(text_header("millstream.error.offset", &offset_text));
+        }
+        let partition = PartitionId(task.partition.0 % self.dead_letter_partitions);
+        self.log.append(topic, partition, NewRecord { key, value, timestamp, headers: &headers })?;
+        Ok(())
+    }
+
+    fn check_failure_rate(&mut self, records: u64, failures: u64, now: Millis) -> Result<(), WorkerError> {
+        let Some(rate) = &mut self.failure_rate else { return Ok(()) };
+        if !rate.is_exceeded_by(records, failures, now) {
+            return Ok(());
+        }
+        let limit = self.topology.on_error.fail_above;
+        Err(WorkerError::TooManyFailures {
+            pipeline: self.topology.name.clone(),
+            percent: limit.map_or(0.0, |limit| limit.fraction * 100.0),
+            span_ms: limit.map_or(0, |limit| limit.span.0),
+        })
+    }
+
+    /// The positions that differ from what was committed last.
+    fn positions(&self) -> BTreeMap<TopicPartition, CommittedOffset> {
+        let mut positions = BTreeMap::new();
+        for running in &self.tasks {
+            let changelog = running.kept.as_ref().map(|kept| kept.changelog.next.0 + kept.changelog.open_records);
+            for lane in &running.lanes {
+                let place = (lane.topic.clone(), lane.partition);
+                let position = start::position_of(&self.topology, &running.task, lane, changelog);
+                if self.committed.get(&place).is_none_or(|last| start::moved(last, &position)) {
+                    positions.insert(place, position);
+                }
+            }
+        }
+        positions
+    }
+
+    fn after_commit(&mut self, now: Millis) -> Result<(), WorkerError> {
+        for running in &mut self.tasks {
+            if let Some(kept) = &mut running.kept {
+                kept.changelog.committed(&mut self.log)?;
+            }
+            for lane in running.lanes.iter_mut().filter(|lane| matches!(lane.reader, Reader::Exchange(_))) {
+                let committed = self.committed.get(&(lane.topic.clone(), lane.partition));
+                let behind = committed.map_or(lane.trimmed, |position| position.offset);
+                if behind.0 - lane.trimmed.0 >= TRIM_AFTER_FRAMES {
+                    self.log.trim(&lane.topic, lane.partition, behind)?;
+                    lane.trimmed = behind;
+                }
+            }
+        }
+        if now.0 - self.checkpointed_at.0 >= self.settings.checkpoint_interval.0 {
+            self.checkpoint(now)?;
+        }
+        Ok(())
+    }
+
+    fn task_error(&self, index: usize, source: TaskError) -> WorkerError {
+        WorkerError::Task {
+            pipeline: self.topology.name.clone(),
+            task: self.tasks[index].task.id().to_string(),
+            source,
+        }
+    }
+}
+
+/// The record at `offset`; offsets ascend.
+fn find(records: &Records, offset: Offset) -> Option<RecordView<'_>> {
+    let last = records.len().checked_sub(1)?;
+    // Where there are no gaps, which is nearly always, it stands just where its offset says.
+    let at = usize::try_from(offset.0 - records.get(0).offset.0).ok()?.min(last);
+    (0..=at).rev().map(|index| records.get(index)).find(|record| record.offset <= offset).filter(|r| r.offset == offset)
+}
+
+fn text_header<'a>(name: &'a str, value: &'a str) -> Header<'a> {
+    Header { name, value: Some(value.as_bytes()) }
+}

@@ -1,0 +1,144 @@
+//! Rows to messages: one writer for each sink.
+
+use arrow::array::{Array, ArrayRef, AsArray, BinaryArray};
+use millstream_engine::context::Output;
+use millstream_engine::error::RowFault;
+use millstream_engine::ids::PartitionId;
+use millstream_engine::key::{self, KeyStyle, WindowBounds};
+use millstream_engine::time::Millis;
+use millstream_formats::{EncodeFormat, Encoded, Encoder};
+use millstream_pipeline::topology::{SinkDef, SinkFormat, SinkKey, SinkRole, WindowedBounds};
+
+use super::WorkerError;
+use crate::log::{Header, Log, NewRecord};
+
+/// Encodes the rows of one sink and appends them to the open transaction.
+pub(super) struct SinkWriter {
+    def: SinkDef,
+    encoder: Encoder,
+    encoded: Encoded,
+    partitions: u32,
+}
+
+impl SinkWriter {
+    pub(super) fn new(def: &SinkDef, partitions: u32) -> Result<SinkWriter, WorkerError> {
+        let format = match &def.format {
+            SinkFormat::Json => EncodeFormat::Json,
+            SinkFormat::Csv(csv) => EncodeFormat::Csv { delimiter: csv.delimiter },
+            SinkFormat::Raw { .. } => EncodeFormat::Raw,
+        };
+        let written = def.columns.project(&written_columns(def)).map_err(|error| WorkerError::internal(&error))?;
+        let encoder = Encoder::new(format, &written.into())
+            .map_err(|error| WorkerError::Format { name: def.topic.clone(), message: error.to_string() })?;
+        Ok(SinkWriter { def: def.clone(), encoder, encoded: Encoded::default(), partitions })
+    }
+
+    pub(super) fn def(&self) -> &SinkDef {
+        &self.def
+    }
+
+    /// Appends every row of `output`, in order; returns the rows that could not be written. Rows without a key go to
+    /// the partition that has the number of the task that sends them, so that their order is that of the task.
+    pub(super) fn write<L: Log>(
+        &mut self,
+        output: &Output,
+        task: PartitionId,
+        log: &mut L,
+    ) -> Result<Vec<RowFault>, WorkerError> {
+        let rows =
+            output.batch.rows.project(&written_columns(&self.def)).map_err(|error| WorkerError::internal(&error))?;
+        let mut faults = self.encoder.encode(&rows, &mut self.encoded);
+        faults.retain(|fault| !output.batch.is_tombstone(fault.row));
+        let keys = self.keys(&self.def.key, &output.batch.rows);
+        let placed_by = match (&self.def.partition_by, &self.def.key) {
+            (Some(style), _) => self.keys(style, &output.batch.rows),
+            (None, SinkKey::Windowed { key, .. }) => self.keys(key, &output.batch.rows),
+            (None, _) => None,
+        };
+        let mut failed = faults.iter().map(|fault| fault.row).peekable();
+        for row in 0..output.batch.len() {
+            if failed.next_if_eq(&row).is_some() {
+                continue;
+            }
+            let key = keys.as_ref().and_then(|keys| bytes_at(keys, row));
+            let place = placed_by.as_ref().map_or(key, |places| bytes_at(places, row));
+            let partition = match place {
+                Some(place) => key::partition_for(place, self.partitions),
+                None => PartitionId(task.0 % self.partitions),
+            };
+            let headers: SmallHeaders<'_> =
+                output.headers.iter().filter_map(|(name, values)| header(name, values, row)).collect();
+            let value = (!output.batch.is_tombstone(row)).then(|| self.encoded.payload(row));
+            let timestamp = output.batch.meta.event_time.value(row);
+            let record = NewRecord { key, value, timestamp: Millis(timestamp), headers: &headers };
+            log.append(&self.def.topic, partition, record)?;
+        }
+        Ok(faults)
+    }
+
+    fn keys(&self, style: &SinkKey, rows: &arrow::array::RecordBatch) -> Option<BinaryArray> {
+        let pick = |columns: &[usize]| columns.iter().map(|&column| rows.column(column).clone()).collect::<Vec<_>>();
+        match style {
+            SinkKey::None => None,
+            SinkKey::SourceKey(column) => rows.column(*column).as_binary_opt::<i32>().cloned(),
+            made => {
+                let (columns, style) = style_of(made);
+                Some(key::render(&pick(&columns), &style))
+            }
+        }
+    }
+}
+
+/// The columns that a key is made of, and how.
+fn style_of(key: &SinkKey) -> (Vec<usize>, KeyStyle) {
+    match key {
+        SinkKey::Column(column) => (vec![*column], KeyStyle::Plain),
+        SinkKey::Object(columns) => (
+            columns.iter().map(|(_, column)| *column).collect(),
+            KeyStyle::Object(columns.iter().map(|(name, _)| name.clone()).collect()),
+        ),
+        SinkKey::Joined { columns, separator } => (columns.clone(), KeyStyle::Joined(separator.clone())),
+        SinkKey::Windowed { key, bounds } => {
+            let (mut columns, key) = style_of(key);
+            let (start, end, bounds) = match bounds {
+                // The end is not written, but the style takes both columns.
+                WindowedBounds::Start { start } => (*start, *start, WindowBounds::Start),
+                WindowedBounds::EndStart { end, start } => (*start, *end, WindowBounds::EndAndStart),
+            };
+            columns.extend([start, end]);
+            (columns, KeyStyle::Windowed { key: Box::new(key), bounds })
+        }
+        SinkKey::None | SinkKey::SourceKey(_) => (Vec::new(), KeyStyle::Plain),
+    }
+}
+
+fn written_columns(def: &SinkDef) -> Vec<usize> {
+    match (&def.format, &def.role) {
+        (SinkFormat::Raw { column }, SinkRole::User) => vec![*column],
+        _ => def.written.clone(),
+    }
+}
+
+fn bytes_at(keys: &BinaryArray, row: usize) -> Option<&[u8]> {
+    keys.is_valid(row).then(|| keys.value(row))
+}
+
+/// Headers of one row: empty, and then without allocation, but for late rows.
+type SmallHeaders<'a> = Vec<Header<'a>>;
+
+fn header<'a>(name: &'a str, values: &'a ArrayRef, row: usize) -> Option<Header<'a>> {
+    let values = values.as_string_opt::<i32>()?;
+    values.is_valid(row).then(|| Header { name, value: Some(values.value(row).as_bytes()) })
+}
+
+/// A row as a JSON object, for a dead letter whose message is not at hand. What JSON cannot say is null.
+pub(super) fn as_json(row: &arrow::array::RecordBatch) -> Vec<u8> {
+    let mut encoded = Encoded::default();
+    match Encoder::new(EncodeFormat::Json, row.schema_ref()) {
+        Ok(mut encoder) => {
+            encoder.encode(row, &mut encoded);
+            encoded.bytes
+        }
+        Err(_) => Vec::new(),
+    }
+}
