@@ -1,0 +1,58 @@
+//! `millstream check`: is a pipeline right?
+
+use std::path::PathBuf;
+
+use clap::Args;
+use serde_json::json;
+
+use crate::exit::Exit;
+use crate::load;
+use crate::render::{GOOD, RESET};
+
+/// Checks pipelines: syntax, names, types, windows, keys. Every mistake is named at once, with its place.
+#[derive(Debug, Args)]
+pub(crate) struct Check {
+    /// Pipeline files, or folders of them.
+    #[arg(required = true)]
+    paths: Vec<PathBuf>,
+    /// As JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+impl Check {
+    pub(crate) fn run(self) -> crate::Outcome {
+        let mut right = true;
+        let mut results = Vec::new();
+        for path in load::files(&self.paths)? {
+            let checked = load::check(&path)?;
+            right &= checked.right.is_some();
+            if self.json {
+                results.push(json!({
+                    "file": checked.path.display().to_string(),
+                    "ok": checked.right.is_some(),
+                    "diagnostics": checked.diagnostics,
+                }));
+                continue;
+            }
+            load::print(&checked.diagnostics);
+            match &checked.right {
+                Some(right) => {
+                    anstream::println!("{GOOD}ok{RESET}    {} ({})", checked.path.display(), right.topology.name);
+                }
+                None => {
+                    let errors = load::errors(&checked.diagnostics);
+                    anstream::println!(
+                        "{}wrong{RESET} {}: {errors} error(s)",
+                        crate::render::ERROR,
+                        checked.path.display()
+                    );
+                }
+            }
+        }
+        if self.json {
+            println!("{}", serde_json::Value::from(results));
+        }
+        Ok(if right { Exit::Well } else { Exit::PipelineWrong })
+    }
+}

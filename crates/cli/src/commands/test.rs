@@ -1,0 +1,90 @@
+//! `millstream test`: runs the tests of pipelines and case files, three ways each.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use millstream_pipeline::case::TestSpec;
+use millstream_runtime::case::{self, TestReport};
+use serde_json::json;
+
+use crate::exit::{Exit, Failure};
+use crate::load;
+use crate::render::{DIM, ERROR, GOOD, RESET};
+
+/// Runs the `tests:` of pipelines: straight through, with a commit after every record, and with a crash and a restore
+/// after every record. What has been committed must be the same each time.
+#[derive(Debug, Args)]
+pub(crate) struct Test {
+    /// Pipeline files, or folders of them.
+    #[arg(required = true)]
+    paths: Vec<PathBuf>,
+    /// Only tests whose name holds this text.
+    #[arg(long, short, value_name = "TEXT")]
+    filter: Option<String>,
+    /// The ledger of each test: where every row went.
+    #[arg(long)]
+    ledger: bool,
+    /// As JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+impl Test {
+    pub(crate) fn run(self) -> crate::Outcome {
+        let mut passed = 0;
+        let mut failed = 0;
+        let mut results = Vec::new();
+        for loaded in load::load(&self.paths)? {
+            let tests = loaded.pipeline.tests.iter().filter(|test| self.is_asked_for(test));
+            for test in tests {
+                let report = case::run(&|counts| loaded.lower(counts), test);
+                if report.passed() {
+                    passed += 1;
+                } else {
+                    failed += 1;
+                }
+                if self.json {
+                    results.push(as_json(&loaded.path.display().to_string(), &report));
+                } else {
+                    self.print(&loaded.path.display().to_string(), &report);
+                }
+            }
+        }
+        if self.json {
+            println!("{}", json!({"passed": passed, "failed": failed, "tests": results}));
+        } else {
+            println!("{passed} passed, {failed} failed");
+        }
+        if passed + failed == 0 {
+            return Err(Failure::usage("there is no test to run").help("Add a `tests:` section to the pipeline."));
+        }
+        Ok(if failed == 0 { Exit::Well } else { Exit::TestFailed })
+    }
+
+    fn is_asked_for(&self, test: &TestSpec) -> bool {
+        self.filter.as_ref().is_none_or(|text| test.name.value.contains(text.as_str()))
+    }
+
+    fn print(&self, file: &str, report: &TestReport) {
+        let (style, word) = if report.passed() { (GOOD, "pass") } else { (ERROR, "FAIL") };
+        anstream::println!("{style}{word}{RESET} {DIM}{file}:{RESET} {}", report.name);
+        for failure in &report.failures {
+            anstream::println!("     {}: {}", failure.way, failure.message.replace('\n', "\n     "));
+        }
+        if self.ledger {
+            for (step, ledger) in &report.ledger {
+                anstream::println!("     {DIM}{step}: {ledger}{RESET}");
+            }
+        }
+    }
+}
+
+fn as_json(file: &str, report: &TestReport) -> serde_json::Value {
+    let failures: Vec<_> = report
+        .failures
+        .iter()
+        .map(|failure| json!({"way": failure.way.to_string(), "message": failure.message}))
+        .collect();
+    let ledger = crate::render::ledger_json(&report.ledger);
+    json!({"file": file, "test": report.name, "passed": report.passed(), "failures": failures, "ledger": ledger})
+}

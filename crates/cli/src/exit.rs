@@ -1,0 +1,98 @@
+//! How the command ends: exit codes, and the errors behind them.
+
+use std::process::ExitCode;
+
+use millstream_runtime::log::LogError;
+use millstream_runtime::worker::WorkerError;
+
+/// An exit code and its meaning.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Exit {
+    /// All went well.
+    Well = 0,
+    /// The run failed.
+    RunFailed = 1,
+    /// The command line is wrong (clap uses the same).
+    Usage = 2,
+    /// A pipeline is wrong.
+    PipelineWrong = 3,
+    /// A test failed.
+    TestFailed = 4,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> ExitCode {
+        ExitCode::from(exit as u8)
+    }
+}
+
+/// Why a command could not go on.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    exit: Exit,
+    message: String,
+    help: Option<String>,
+}
+
+impl Failure {
+    /// A failure of the run, in lower case, without a final stop.
+    pub(crate) fn run(message: impl Into<String>) -> Failure {
+        Failure { exit: Exit::RunFailed, message: message.into(), help: None }
+    }
+
+    /// A command line that cannot be followed.
+    pub(crate) fn usage(message: impl Into<String>) -> Failure {
+        Failure { exit: Exit::Usage, message: message.into(), help: None }
+    }
+
+    /// Pipelines whose diagnostics have been printed already.
+    pub(crate) fn pipeline_wrong() -> Failure {
+        Failure { exit: Exit::PipelineWrong, message: String::new(), help: None }
+    }
+
+    /// Adds what to do about it, as a full sentence.
+    pub(crate) fn help(mut self, help: impl Into<String>) -> Failure {
+        self.help = Some(help.into());
+        self
+    }
+
+    /// Prints the failure to standard error and says the exit code.
+    pub(crate) fn report(self) -> Exit {
+        if !self.message.is_empty() {
+            anstream::eprintln!("{}error:{} {}", crate::render::ERROR, crate::render::RESET, self.message);
+        }
+        if let Some(help) = self.help {
+            anstream::eprintln!("{}help:{} {help}", crate::render::HINT, crate::render::RESET);
+        }
+        self.exit
+    }
+}
+
+impl From<LogError> for Failure {
+    fn from(error: LogError) -> Failure {
+        let failure = Failure::run(error.to_string());
+        match error {
+            LogError::UnknownTopic { .. } => failure.help("`millstream topic list` shows the topics that there are."),
+            LogError::InUse { .. } => {
+                failure.help("Stop the other run, or give this one another folder with --local DIR.")
+            }
+            LogError::OutcomeUnknown { .. } => failure.help("Start again: the log is read anew and nothing is lost."),
+            _ => failure,
+        }
+    }
+}
+
+impl From<WorkerError> for Failure {
+    fn from(error: WorkerError) -> Failure {
+        match error {
+            WorkerError::Log(error) => error.into(),
+            other => Failure::run(other.to_string()),
+        }
+    }
+}
+
+impl From<std::io::Error> for Failure {
+    fn from(error: std::io::Error) -> Failure {
+        Failure::run(error.to_string())
+    }
+}

@@ -1,0 +1,139 @@
+//! Pipeline files from the command line: found, read, parsed and checked, with their diagnostics printed.
+
+use std::path::{Path, PathBuf};
+
+use millstream_pipeline::diagnostic::{Diagnostics, Severity, Style};
+use millstream_pipeline::interpolate::{Asked, NoValue};
+use millstream_pipeline::lower;
+use millstream_pipeline::spec::Pipeline;
+use millstream_pipeline::topology::{PartitionCounts, Topology};
+use millstream_pipeline::yaml::source_map::SourceMap;
+
+use crate::exit::Failure;
+
+/// A pipeline file that was read and is right.
+pub(crate) struct Loaded {
+    pub(crate) path: PathBuf,
+    pub(crate) pipeline: Pipeline,
+    /// The topology for topics of whatever number of partitions.
+    pub(crate) topology: Topology,
+    map: SourceMap,
+}
+
+impl Loaded {
+    /// The topology for topics that have so many partitions.
+    ///
+    /// # Errors
+    /// The first mistake: none, for a pipeline that was checked.
+    pub(crate) fn lower(&self, counts: &PartitionCounts) -> Result<Topology, String> {
+        lower::lower(&self.pipeline, &self.map, counts)
+            .map_err(|wrong| wrong.iter().next().map_or_else(String::new, |diagnostic| diagnostic.message.clone()))
+    }
+}
+
+/// A pipeline file that was read: either it is right, perhaps with warnings, or it is not.
+pub(crate) struct Checked {
+    pub(crate) path: PathBuf,
+    pub(crate) diagnostics: Diagnostics,
+    pub(crate) right: Option<Loaded>,
+}
+
+/// The files that `paths` name: files as they are, folders with the `.yaml` and `.yml` files in them, sorted.
+pub(crate) fn files(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
+    let mut files = Vec::new();
+    for path in paths {
+        if path.is_dir() {
+            let entries = std::fs::read_dir(path)
+                .map_err(|error| Failure::run(format!("cannot read {}: {error}", path.display())))?;
+            let mut found: Vec<PathBuf> = entries
+                .filter_map(|entry| entry.ok().map(|entry| entry.path()))
+                .filter(|path| path.extension().is_some_and(|end| end == "yaml" || end == "yml"))
+                .collect();
+            if found.is_empty() {
+                return Err(Failure::usage(format!("there is no .yaml file in {}", path.display())));
+            }
+            found.sort();
+            files.extend(found);
+        } else {
+            files.push(path.clone());
+        }
+    }
+    Ok(files)
+}
+
+/// Reads and checks one file.
+pub(crate) fn check(path: &Path) -> Result<Checked, Failure> {
+    let text = std::fs::read(path).map_err(|error| {
+        Failure::usage(format!("cannot read {}: {error}", path.display()))
+            .help("Name a pipeline file, or a folder of them.")
+    })?;
+    let text = String::from_utf8(text)
+        .map_err(|error| Failure::usage(format!("{} is not UTF-8 text: {}", path.display(), error.utf8_error())))?;
+    let (diagnostics, right) = check_text(path, &text);
+    Ok(Checked { path: path.to_owned(), diagnostics, right })
+}
+
+/// Parses and checks the text of a pipeline. `path` names it, and `${file:..}` is read from its folder.
+pub(crate) fn check_text(path: &Path, text: &str) -> (Diagnostics, Option<Loaded>) {
+    let lookup = |asked: Asked, name: &str| look_up(path, asked, name);
+    let (pipeline, map) = match millstream_pipeline::parse(&path.display().to_string(), text, &lookup) {
+        Ok(parsed) => parsed,
+        Err(diagnostics) => return (diagnostics, None),
+    };
+    match lower::check(&pipeline, &map) {
+        Err(diagnostics) => (diagnostics, None),
+        Ok(topology) => {
+            let warnings = topology.warnings.clone();
+            (warnings, Some(Loaded { path: path.to_owned(), pipeline, topology, map }))
+        }
+    }
+}
+
+/// Reads and checks all files; prints what is wrong with them, and goes on only if nothing is.
+pub(crate) fn load(paths: &[PathBuf]) -> Result<Vec<Loaded>, Failure> {
+    let mut loaded = Vec::new();
+    let mut wrong = false;
+    for path in files(paths)? {
+        let checked = check(&path)?;
+        print(&checked.diagnostics);
+        match checked.right {
+            Some(right) => loaded.push(right),
+            None => wrong = true,
+        }
+    }
+    if wrong { Err(Failure::pipeline_wrong()) } else { Ok(loaded) }
+}
+
+/// Reads and checks one file; prints what is wrong with it, and goes on only if nothing is.
+pub(crate) fn load_one(path: &Path) -> Result<Loaded, Failure> {
+    let checked = check(path)?;
+    print(&checked.diagnostics);
+    checked.right.ok_or_else(Failure::pipeline_wrong)
+}
+
+/// Prints diagnostics for people, to standard error.
+pub(crate) fn print(diagnostics: &Diagnostics) {
+    if !diagnostics.is_empty() {
+        anstream::eprint!("{}", diagnostics.render(Style::Colored));
+    }
+}
+
+/// How many errors there are.
+pub(crate) fn errors(diagnostics: &Diagnostics) -> usize {
+    diagnostics.iter().filter(|diagnostic| diagnostic.severity == Severity::Error).count()
+}
+
+/// The environment and the files beside a pipeline, for `${env:..}` and `${file:..}`.
+fn look_up(pipeline: &Path, asked: Asked, name: &str) -> Result<String, NoValue> {
+    match asked {
+        Asked::Env => std::env::var(name).map_err(|error| match error {
+            std::env::VarError::NotPresent => NoValue::NotSet,
+            std::env::VarError::NotUnicode(_) => NoValue::Unreadable("it is not UTF-8 text".to_owned()),
+        }),
+        Asked::File => {
+            let path = pipeline.parent().unwrap_or(Path::new("")).join(name);
+            let text = std::fs::read_to_string(&path);
+            text.map(|text| text.trim_end().to_owned()).map_err(|error| NoValue::Unreadable(error.to_string()))
+        }
+    }
+}
