@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::check::{Findings, unused};
 use crate::spec::names::Name;
 use crate::spec::pipeline::Pipeline;
-use crate::spec::steps::{Merge, Step};
+use crate::spec::steps::{Branch, Merge, Step};
 use crate::yaml::spanned::Spanned;
 
 /// A stream to be built.
@@ -86,8 +86,11 @@ pub(crate) fn graph<'a>(pipeline: &'a Pipeline, findings: &mut Findings) -> Vec<
         });
         reads.push(before.collect::<Vec<_>>());
     }
-    report_unread(pipeline, &names, &read, findings);
     let order = order(pipeline, &reads, findings);
+    // Whatever is misnamed or cut off is perhaps what would have read it.
+    if !findings.any_error() {
+        report_unread(pipeline, &names, &read, findings);
+    }
     order.into_iter().map(|index| streams[index].clone()).collect()
 }
 
@@ -141,7 +144,7 @@ fn names<'a>(pipeline: &'a Pipeline, findings: &mut Findings) -> BTreeMap<&'a st
         add(name, Meaning::Stream(index));
     }
     for (index, (_, stream)) in pipeline.streams.iter().enumerate() {
-        if let Some(Step::Branch(branch)) = stream.steps.last().map(|step| &step.value) {
+        for branch in branches(&stream.steps) {
             for name in branch.arms.names().chain(&branch.otherwise) {
                 add(name, Meaning::Arm(index));
             }
@@ -156,6 +159,14 @@ fn unknown(name: &Name, known: &[&str], findings: &mut Findings) {
         known.to_vec(),
         "There are",
     );
+}
+
+/// The branches among the steps: one at the end, or some where they must not stand.
+fn branches(steps: &[Spanned<Step>]) -> impl Iterator<Item = &Branch> {
+    steps.iter().filter_map(|step| match &step.value {
+        Step::Branch(branch) => Some(branch),
+        _ => None,
+    })
 }
 
 fn ends_in_branch(steps: &[Spanned<Step>]) -> bool {
@@ -184,7 +195,7 @@ fn report_unread(
         match meaning {
             Meaning::Source => unused::report(name, unused::Unread::Source, findings),
             Meaning::Arm(_) => unused::report(name, unused::Unread::Arm, findings),
-            Meaning::Stream(index) if ends_in_branch(&pipeline.streams.0[*index].1.steps) => {}
+            Meaning::Stream(index) if branches(&pipeline.streams.0[*index].1.steps).next().is_some() => {}
             Meaning::Stream(_) => unused::report(name, unused::Unread::Stream, findings),
         }
     }

@@ -1,9 +1,9 @@
 //! Expressions: they compile over the columns at hand, and give what their place wants.
 
+use crate::check::words::a;
 use crate::codes;
 use arrow::datatypes::{DataType, SchemaRef};
 use millstream_engine::expr::{AggregateExpr, Expr, ExprError, ExprErrorKind};
-use millstream_engine::types::sql_name;
 
 use super::Findings;
 use crate::lower::columns::Columns;
@@ -42,9 +42,9 @@ pub(crate) fn condition(expression: &Expression, columns: &Columns, findings: &m
     if checked.data_type == DataType::Boolean {
         return Some(checked);
     }
-    let is = sql_name(&checked.data_type);
+    let is = a(&checked.data_type);
     findings
-        .error(codes::NOT_BOOLEAN, expression.span, format!("a condition is boolean, but this is a {is}"))
+        .error(codes::NOT_BOOLEAN, expression.span, format!("a condition is boolean, but this is {is}"))
         .help("Compare it with something, as in `price > 0` or `name IS NOT NULL`.");
     None
 }
@@ -55,9 +55,9 @@ pub(crate) fn event_time(expression: &Expression, columns: &Columns, findings: &
     if matches!(checked.data_type, DataType::Timestamp(_, _)) || checked.data_type.is_integer() {
         return Some(checked);
     }
-    let is = sql_name(&checked.data_type);
+    let is = a(&checked.data_type);
     findings
-        .error(codes::EVENT_TIME_TYPE, expression.span, format!("an event time is a timestamp, but this is a {is}"))
+        .error(codes::EVENT_TIME_TYPE, expression.span, format!("an event time is a timestamp, but this is {is}"))
         .help(
             "Declare the column as `timestamp(ms)`, or write an expression that gives a timestamp or whole \
              milliseconds since 1970.",

@@ -96,6 +96,11 @@ impl Findings {
         self.push(Severity::Warning, code, span, message.into())
     }
 
+    /// Whether there is a mistake that keeps the pipeline from running.
+    pub(crate) fn any_error(&self) -> bool {
+        self.all.iter().any(|finding| finding.severity == Severity::Error)
+    }
+
     fn push(&mut self, severity: Severity, code: Code, span: Span, message: String) -> &mut Finding {
         self.all.push(Finding { severity, code, span, within: None, message, help: None, meant: None, related: None });
         self.all.last_mut().expect("one was pushed")

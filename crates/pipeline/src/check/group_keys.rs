@@ -1,8 +1,8 @@
 //! The columns that a step groups by: they are there, each once, and of types whose values can be compared.
 
+use crate::check::words::a;
 use crate::codes;
 use arrow::datatypes::DataType;
-use millstream_engine::types::sql_name;
 
 use super::Findings;
 use crate::lower::columns::Columns;
@@ -38,21 +38,13 @@ fn check_one(name: &Name, columns: &Columns, findings: &mut Findings) -> bool {
     match data_type {
         DataType::Float16 | DataType::Float32 | DataType::Float64 => {
             findings
-                .warning(
-                    codes::FLOAT_KEY,
-                    name.span,
-                    format!("`{name}` is a {}: rarely are two equal", sql_name(data_type)),
-                )
+                .warning(codes::FLOAT_KEY, name.span, format!("`{name}` is {}: rarely are two equal", a(data_type)))
                 .help("Cast it to a decimal, or to a whole number, in a step before.");
             true
         }
         data_type if data_type.is_nested() || *data_type == DataType::Null => {
             findings
-                .error(
-                    codes::KEY_TYPE,
-                    name.span,
-                    format!("`{name}` is a {}, which cannot be a key", sql_name(data_type)),
-                )
+                .error(codes::KEY_TYPE, name.span, format!("`{name}` is {}, which cannot be a key", a(data_type)))
                 .help("Group by one of its parts: add it as a column of its own by `map`.");
             false
         }

@@ -1,7 +1,7 @@
 //! Streams that are merged have the same columns with the same types.
 
+use crate::check::words::a;
 use crate::codes;
-use millstream_engine::types::sql_name;
 
 use super::Findings;
 use crate::lower::columns::Columns;
@@ -15,7 +15,7 @@ pub(crate) fn check(first: (&Name, &Columns), other: (&Name, &Columns), findings
         match (other.get(&column.name).map(|other| &other.data_type), &column.data_type) {
             (None, _) => differences.push(format!("it has no column `{}`", column.name)),
             (Some(Some(theirs)), Some(ours)) if theirs != ours => {
-                differences.push(format!("its `{}` is a {}, not a {}", column.name, sql_name(theirs), sql_name(ours)))
+                differences.push(format!("its `{}` is {}, not {}", column.name, a(theirs), a(ours)))
             }
             _ => {}
         }

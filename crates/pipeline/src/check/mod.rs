@@ -18,5 +18,6 @@ pub(crate) mod test_section;
 pub(crate) mod topics;
 pub(crate) mod unused;
 pub(crate) mod window_spans;
+pub(crate) mod words;
 
 pub(crate) use finding::Findings;

@@ -1,8 +1,8 @@
 //! What a sink's format can write: csv no nested columns, raw exactly one column of text or bytes.
 
+use crate::check::words::a;
 use crate::codes;
 use arrow::datatypes::DataType;
-use millstream_engine::types::sql_name;
 
 use super::{Findings, csv_dialect};
 use crate::lower::columns::Columns;
@@ -29,11 +29,7 @@ pub(crate) fn check(format: Option<&Format>, at: Span, columns: &Columns, findin
             for column in &columns.visible {
                 if let Some(data_type) = column.data_type.as_ref().filter(|data_type| data_type.is_nested()) {
                     findings
-                        .error(
-                            codes::CSV_NESTED,
-                            at,
-                            format!("csv cannot write `{}`, a {}", column.name, sql_name(data_type)),
-                        )
+                        .error(codes::CSV_NESTED, at, format!("csv cannot write `{}`, {}", column.name, a(data_type)))
                         .help("Write `json`, or make columns of its parts by `map` and `drop` it.");
                 }
             }
@@ -67,7 +63,7 @@ fn raw(at: Span, columns: &Columns, findings: &mut Findings) -> Option<Written> 
                 .error(
                     codes::RAW_COLUMNS,
                     at,
-                    format!("raw writes text or bytes, but `{}` is a {}", column.name, sql_name(other)),
+                    format!("raw writes text or bytes, but `{}` is {}", column.name, a(other)),
                 )
                 .help(format!("Cast it: `- cast: {{{}: string}}`.", column.name));
             None

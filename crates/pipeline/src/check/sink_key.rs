@@ -1,8 +1,8 @@
 //! The key of a sink's messages: its columns are there, and can be written as one.
 
+use crate::check::words::a;
 use crate::codes;
 use arrow::datatypes::DataType;
-use millstream_engine::types::sql_name;
 
 use super::{Findings, group_keys};
 use crate::lower::columns::Columns;
@@ -98,11 +98,7 @@ fn of_columns(names: &[Name], columns: &Columns, findings: &mut Findings) -> Opt
         };
         if data_type.is_nested() || data_type == DataType::Null {
             findings
-                .error(
-                    codes::KEY_TYPE,
-                    name.span,
-                    format!("`{name}` is a {}, which cannot be a key", sql_name(&data_type)),
-                )
+                .error(codes::KEY_TYPE, name.span, format!("`{name}` is {}, which cannot be a key", a(&data_type)))
                 .help("Choose a column of text, numbers or times; make one by `map`.");
             right = false;
         }

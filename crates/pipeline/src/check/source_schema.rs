@@ -1,5 +1,6 @@
 //! What a source declares: columns for json and csv, at most one for raw.
 
+use crate::check::words::a;
 use crate::codes;
 use arrow::datatypes::DataType;
 use millstream_engine::types::sql_name;
@@ -52,7 +53,7 @@ pub(crate) fn check(
                 .error(
                     codes::RAW_COLUMNS,
                     *span,
-                    format!("raw reads `string` or `bytes`, but `{column}` is a {}", sql_name(data_type)),
+                    format!("raw reads `string` or `bytes`, but `{column}` is {}", a(data_type)),
                 )
                 .help("Declare it as `string`, and cast it in a step.");
             None

@@ -402,15 +402,17 @@ fn wrong_sinks_are_found() {
 fn wrong_graphs_are_found() {
     let sinks = "sinks:\n  - {from: x, topic: out}\n  - {from: b, topic: outb}\n";
     for (rest, expected) in [
-        ("streams:\n  x: {from: y}\n  y: {from: x}\n", vec!["unused-source a", "cycle x"]),
-        ("streams:\n  x: {from: aa}\n", vec!["unused-source a", "unknown-stream aa"]),
+        ("streams:\n  x: {from: y}\n  y: {from: x}\n", vec!["cycle x"]),
+        ("streams:\n  x: {from: aa}\n", vec!["unknown-stream aa"]),
         ("streams:\n  a: {from: b}\n  x: {from: a}\n", vec!["duplicate-name a"]),
-        ("streams:\n  x: {steps: []}\n", vec!["unused-source a", "no-from x"]),
+        ("streams:\n  x: {steps: []}\n", vec!["no-from x"]),
         ("streams:\n  x: {from: a}\n  y: {from: a}\n", vec!["unused-stream y"]),
+        ("streams:\n  x:\n    from: a\n    steps:\n      - branch: {y: v > 0}\n", vec!["branch-read x"]),
         (
-            "streams:\n  x:\n    from: a\n    steps:\n      - branch: {y: v > 0}\n",
-            vec!["unused-branch y", "branch-read x"],
+            "streams:\n  x: {from: a}\n  z:\n    from: a\n    steps:\n      - branch: {y: v > 0}\n",
+            vec!["unused-branch y"],
         ),
+        ("streams:\n  z: {from: a, steps: [{branch: {x: v > 0}}, {filter: v > 1}]}\n", vec!["branch-not-last "]),
         ("streams:\n  x: {steps: [{merge: [a]}]}\n", vec!["empty "]),
         (
             "streams:\n  c: {from: a, steps: [{cast: {v: string}}]}\n  x: {steps: [{merge: [b, c]}]}\n",

@@ -3,6 +3,7 @@
 use crate::codes;
 use std::collections::BTreeSet;
 
+use crate::check::words::a;
 use arrow::datatypes::DataType;
 use millstream_engine::expr::{Expr, ExprErrorKind};
 use millstream_engine::types::sql_name;
@@ -128,7 +129,7 @@ impl Builder<'_> {
             outputs[index].2 = Some(Value::Cast(name.value.clone(), target.clone()));
             if let Err(error) = schema.index_of(name).map_or(Ok(()), |at| Expr::cast(at, &target, &schema).map(drop)) {
                 debug_assert_eq!(error.kind, ExprErrorKind::Type);
-                let what = format!("`{name}`, a {}, cannot be cast to {}", sql_name(from), sql_name(&target));
+                let what = format!("`{name}`, {}, cannot be cast to {}", a(from), sql_name(&target));
                 let help = error.help.unwrap_or_else(|| "Choose another type, or compute it by `map`.".to_owned());
                 self.findings.error(codes::BAD_CAST, to.span, what).help(help);
             }

@@ -1,8 +1,8 @@
 //! unnest: the element of a list in its place.
 
+use crate::check::words::a;
 use crate::codes;
 use arrow::datatypes::DataType;
-use millstream_engine::types::sql_name;
 
 use super::Place;
 use crate::check::{column_names, group_keys};
@@ -35,7 +35,7 @@ impl Builder<'_> {
                 Some(item.data_type().clone())
             }
             Some(other) => {
-                let what = format!("`{list}` is a {}, not a list", sql_name(other));
+                let what = format!("`{list}` is {}, not a list", a(other));
                 self.findings.error(codes::NOT_A_LIST, list.span, what).help("Unnest a column of type `array<..>`.");
                 None
             }
