@@ -10,6 +10,7 @@ use std::fs::{self, File, TryLockError};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use millstream_engine::ids::{Offset, PartitionId};
 use millstream_engine::state::PageId;
@@ -318,8 +319,7 @@ impl From<StoredPosition> for Position {
 }
 
 fn open_db(dir: &Path) -> Result<sled::Db, StoreError> {
-    let config = sled::Config::new().path(dir).cache_capacity(CACHE_BYTES).flush_every_ms(None);
-    let db = guarded(dir, || config.open())?;
+    let db = guarded(dir, || open_when_free(dir))?;
     let tree = guarded(dir, || db.open_tree(FORMAT_TREE))?;
     match guarded(dir, || tree.get("version"))?.as_deref() {
         Some([FORMAT]) => {}
@@ -329,6 +329,23 @@ fn open_db(dir: &Path) -> Result<sled::Db, StoreError> {
         None => guarded(dir, || tree.insert("version", &[FORMAT]).and_then(|_| db.flush())).map(drop)?,
     }
     Ok(db)
+}
+
+/// Opens the database; waits a little where sled's own lock is held: as ours is not, the holder is a database of this
+/// process whose last threads are just ending.
+fn open_when_free(dir: &Path) -> sled::Result<sled::Db> {
+    let config = || sled::Config::new().path(dir).cache_capacity(CACHE_BYTES).flush_every_ms(None);
+    for _ in 0..500 {
+        match config().open() {
+            // sled has no kind of error for this.
+            Err(sled::Error::Io(error)) if error.to_string().starts_with("could not acquire lock") => {
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            result => return result,
+        }
+    }
+    let message = "its last user in this process does not let go of it";
+    Err(sled::Error::Io(io::Error::new(io::ErrorKind::PermissionDenied, message)))
 }
 
 /// Moves the folder to the first free name beside it.

@@ -149,7 +149,8 @@ impl Commits {
     /// # Errors
     /// [`LogError::OutcomeUnknown`] if the line may be there; after any other error it is not, crash points aside.
     pub(super) fn append(&mut self, mut line: Line, durability: &Durability) -> Result<Vec<Dead>, LogError> {
-        line.commit = self.state.commit + 1;
+        let next = self.state.commit.checked_add(1);
+        line.commit = next.ok_or_else(|| LogError::corrupt(&self.path, self.position, "there is no next commit"))?;
         let bytes = to_bytes(&line);
         let file = self.for_writing()?;
         crash_point!("log.commit.torn", disk::write_at(&file, &self.path, self.position, &bytes[..bytes.len() / 2])?);
@@ -182,7 +183,7 @@ impl Commits {
         let new_path = self.path.with_extension("new");
         let mut line = self.state.snapshot();
         line.format = Some(FORMAT);
-        line.generation = Some(format!("{:010}", self.generation + 1));
+        line.generation = Some(format!("{:010}", self.generation.saturating_add(1)));
         let bytes = to_bytes(&line);
         let file = durability.create(&new_path)?;
         crash_point!("log.compact.torn", disk::write_at(&file, &new_path, 0, &bytes[..bytes.len() / 2])?);
@@ -193,7 +194,7 @@ impl Commits {
         crash_point!("log.compact.renamed");
         durability.sync_folder(folder)?;
         crash_point!("log.compact.done");
-        self.generation += 1;
+        self.generation = self.generation.saturating_add(1);
         self.position = bytes.len() as u64;
         self.snapshot_bytes = self.position;
         self.head = bytes[..bytes.len().min(HEAD_LEN as usize)].to_vec();
@@ -223,4 +224,93 @@ fn to_bytes(line: &Line) -> Vec<u8> {
 
 fn unknown(error: &LogError) -> LogError {
     LogError::OutcomeUnknown { reason: error.to_string() }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::fs;
+
+    use millstream_engine::ids::{Offset, PartitionId};
+    use millstream_engine::time::Millis;
+    use serde_json::Value;
+
+    use super::*;
+    use crate::log::embedded::{Access, EmbeddedLog, Options};
+    use crate::log::{Log, NewRecord, ReadLimit, Records, Retention, TopicSettings};
+
+    /// Every number in a value, in a fixed order.
+    fn numbers(value: &mut Value) -> Vec<&mut Value> {
+        match value {
+            Value::Number(_) => vec![value],
+            Value::Array(items) => items.iter_mut().flat_map(numbers).collect(),
+            Value::Object(fields) => fields.iter_mut().flat_map(|(_, value)| numbers(value)).collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    fn use_everything(dir: &Path, access: Access) -> Result<(), LogError> {
+        let options = Options { durability: Durability::Os, segment_bytes: 300, ..Options::new(access) };
+        let mut log = EmbeddedLog::open(dir, options)?;
+        let mut records = Records::new();
+        let extent = log.extent("t", PartitionId(0))?;
+        log.offset_at("t", PartitionId(0), Millis(3))?;
+        log.read("t", PartitionId(0), extent.earliest, ReadLimit::default(), &mut records)?;
+        records.clear();
+        log.trim("t", PartitionId(0), Offset(4))?;
+        let value = [b'x'; 200];
+        let record = NewRecord { key: None, value: Some(&value), timestamp: Millis(4), headers: &[] };
+        (0..3).for_each(|_| records.push(Offset(0), record));
+        log.produce("t", PartitionId(0), &records)?;
+        let extent = log.extent("t", PartitionId(0))?;
+        records.clear();
+        log.read("t", PartitionId(0), extent.earliest, ReadLimit::default(), &mut records).map(drop)
+    }
+
+    fn small_log(dir: &Path) {
+        let options = Options { durability: Durability::Os, segment_bytes: 300, ..Options::new(Access::Run) };
+        let mut log = EmbeddedLog::open_or_create(dir, options).unwrap();
+        let retention = Retention { age_ms: None, bytes: Some(5_000) };
+        log.create_topic("t", TopicSettings { retention, ..TopicSettings::user(1) }).unwrap();
+        let mut records = Records::new();
+        let record = NewRecord { key: None, value: Some(b"some value"), timestamp: Millis(4), headers: &[] };
+        (0..3).for_each(|_| records.push(Offset(0), record));
+        for _ in 0..4 {
+            log.produce("t", PartitionId(0), &records).unwrap();
+        }
+    }
+
+    #[test]
+    fn wrong_numbers_with_right_checksums_never_panic() {
+        let extremes = [i64::MIN, -1, 0, 1, 7, 1 << 40, i64::MAX - 1, i64::MAX].map(Value::from);
+        let original = tempfile::tempdir().unwrap();
+        small_log(original.path());
+        let text = fs::read_to_string(original.path().join("commits")).unwrap();
+        let lines: Vec<&str> = text.lines().collect();
+        let mut tried = 0;
+        for (index, line) in lines.iter().enumerate() {
+            let mut value: Value = serde_json::from_str(line).unwrap();
+            value.as_object_mut().unwrap().shift_remove("crc");
+            for number in 0..numbers(&mut value).len() {
+                for extreme in extremes.iter().chain([&Value::from(u64::MAX)]) {
+                    let mut wrong = value.clone();
+                    *numbers(&mut wrong)[number] = extreme.clone();
+                    let mut bytes = serde_json::to_vec(&wrong).unwrap();
+                    bytes.pop();
+                    line::push_crc(0, &mut bytes);
+                    for access in [Access::Run, Access::Client] {
+                        let dir = tempfile::tempdir().unwrap();
+                        small_log(dir.path());
+                        let before = lines[..index].iter().map(|line| format!("{line}\n")).collect::<String>();
+                        let after = lines[index + 1..].iter().map(|line| format!("{line}\n")).collect::<String>();
+                        let whole = [before.as_bytes(), &bytes, after.as_bytes()].concat();
+                        fs::write(dir.path().join("commits"), whole).unwrap();
+                        let _ = use_everything(dir.path(), access);
+                        tried += 1;
+                    }
+                }
+            }
+        }
+        assert!(tried > 300, "{tried}");
+    }
 }

@@ -69,7 +69,9 @@ impl Layout {
                 return Err(LogError::NotALog { path: self.dir.clone(), message });
             }
         }
-        durability.sync_folder(&self.dir)
+        durability.sync_folder(&self.dir)?;
+        let parent = self.dir.parent().filter(|parent| !parent.as_os_str().is_empty());
+        durability.sync_folder(parent.unwrap_or(Path::new(".")))
     }
 }
 

@@ -93,7 +93,7 @@ impl State {
 
     /// Takes in a line, and says which segments died of it.
     pub(super) fn apply(&mut self, line: Line) -> Result<Vec<Dead>, String> {
-        if line.generation.is_none() && line.commit != self.commit + 1 {
+        if line.generation.is_none() && self.commit.checked_add(1) != Some(line.commit) {
             return Err(format!("commit {} stands behind commit {}", line.commit, self.commit));
         }
         let mut dead = Vec::new();
@@ -151,12 +151,20 @@ impl Partition {
         }
         self.end = change.end;
         self.earliest = change.earliest.unwrap_or(self.earliest);
-        if self.earliest > self.end || self.segments.last().is_some_and(|last| last.base > self.end) {
-            return Err("a segment or the earliest offset is behind the end");
+        if !(0..=self.end).contains(&self.earliest) {
+            return Err("the earliest offset is not one of its offsets");
+        }
+        match self.segments.last() {
+            // A record takes some bytes: so no end can be beyond what is on the disk.
+            Some(last) if !(0..=self.end).contains(&last.base) || (self.end - last.base) as u64 > last.bytes => {
+                return Err("a segment does not reach to the end");
+            }
+            None if self.end > 0 => return Err("there are records and no segments"),
+            _ => {}
         }
         let gone = self.dead_segments(self.earliest);
         let bases = self.segments.drain(..gone).map(|segment| segment.base).collect();
-        if self.segments.first().is_none_or(|first| first.base > self.earliest) && self.earliest < self.end {
+        if self.segments.first().is_some_and(|first| first.base > self.earliest) {
             return Err("no segment holds the earliest offset");
         }
         Ok(bases)
@@ -179,7 +187,7 @@ impl Partition {
 
     /// The earliest offset that a retention of `bytes` or of what is newer than `not_before` asks for.
     pub(super) fn retained_from(&self, bytes: Option<u64>, not_before: Option<Millis>) -> i64 {
-        let mut total: u64 = self.segments.iter().map(|segment| segment.bytes).sum();
+        let mut total = self.segments.iter().fold(0u64, |total, segment| total.saturating_add(segment.bytes));
         let mut earliest = self.earliest;
         for pair in self.segments.windows(2) {
             let too_old = not_before.is_some_and(|time| pair[0].newest < time.0);
@@ -187,7 +195,7 @@ impl Partition {
             if !too_old && !too_many {
                 break;
             }
-            total -= pair[0].bytes;
+            total = total.saturating_sub(pair[0].bytes);
             earliest = earliest.max(pair[1].base);
         }
         earliest
