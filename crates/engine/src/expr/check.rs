@@ -22,7 +22,7 @@ const MAX_NODES: usize = 50_000;
 
 /// Checks an expression of scalars over the columns of `schema`.
 pub(super) fn check(source: Source<'_>, ast: &SqlExpr, schema: &Schema) -> Result<(), ExprError> {
-    let mut check = Check { source, schema, depth: 0, weights: vec![1], lambda_params: Vec::new() };
+    let mut check = Check { source, schema, depth: 0, weights: vec![1] };
     match ast.visit(&mut check) {
         ControlFlow::Break(error) => Err(error),
         ControlFlow::Continue(()) => Ok(()),
@@ -75,7 +75,6 @@ struct Check<'a> {
     depth: usize,
     /// For each open node the nodes that it stands for so far: some shorthands repeat what they are applied to.
     weights: Vec<usize>,
-    lambda_params: Vec<String>,
 }
 
 impl Visitor for Check<'_> {
@@ -121,10 +120,6 @@ impl Visitor for Check<'_> {
                 let help = "Write `named_struct('a', x, 'b', y)`, or `{'a': x, 'b': y}`.".to_owned();
                 self.refuse(name.span, "a struct's fields are not named so", help)
             }
-            SqlExpr::Lambda(lambda) => {
-                self.lambda_params.extend(lambda.params.iter().map(|param| param.name.value.clone()));
-                ControlFlow::Continue(())
-            }
             _ => ControlFlow::Continue(()),
         }
     }
@@ -168,7 +163,7 @@ impl Check<'_> {
     }
 
     fn column(&self, ident: &Ident) -> ControlFlow<ExprError> {
-        if self.schema.column_with_name(&ident.value).is_some() || self.lambda_params.contains(&ident.value) {
+        if self.schema.column_with_name(&ident.value).is_some() {
             return ControlFlow::Continue(());
         }
         ControlFlow::Break(unknown_column(self.source, ident, self.schema))
@@ -177,9 +172,6 @@ impl Check<'_> {
     /// `a.b.c`: a column and fields within it.
     fn path(&self, idents: &[Ident]) -> ControlFlow<ExprError> {
         let Some((first, fields)) = idents.split_first() else { return ControlFlow::Continue(()) };
-        if self.lambda_params.contains(&first.value) {
-            return ControlFlow::Continue(());
-        }
         let Some((_, column)) = self.schema.column_with_name(&first.value) else {
             return ControlFlow::Break(unknown_column(self.source, first, self.schema));
         };
@@ -280,6 +272,10 @@ fn unknown_function(source: Source<'_>, function: &Function, name: &str) -> Expr
         let message = format!("`{name}` is an aggregate, and a value of one row is wanted here");
         let help = "Aggregates stand under `aggregates:` of a window or aggregate step, and not within each other.";
         return source.error(ExprErrorKind::Unsupported, span, message, Some(help.to_owned()));
+    }
+    if name == "unnest" {
+        let help = "Use an `unnest` step: it makes a row of each element.".to_owned();
+        return source.error(ExprErrorKind::UnknownFunction, span, "there is no function `unnest`", help);
     }
     let known = FUNCTIONS.names().into_iter().chain(aggregates);
     let help = nearest(name, known).map(|near| format!("Did you mean `{near}`?"));

@@ -3,12 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
 
-use datafusion_expr::{HigherOrderUDF, ScalarUDF, Volatility};
+use datafusion_expr::{ScalarUDF, Volatility};
 
 /// The functions by name, aliases included.
 pub(super) struct Functions {
     scalar: BTreeMap<String, Arc<ScalarUDF>>,
-    higher_order: BTreeMap<String, Arc<HigherOrderUDF>>,
 }
 
 /// All scalar functions.
@@ -94,34 +93,21 @@ impl Functions {
             }
             scalar.insert(function.name().to_owned(), function);
         }
-        let mut higher_order = BTreeMap::new();
-        for function in datafusion_functions_nested::all_default_higher_order_functions() {
-            for alias in function.aliases() {
-                higher_order.insert(alias.clone(), Arc::clone(&function));
-            }
-            higher_order.insert(function.name().to_owned(), function);
-        }
-        Functions { scalar, higher_order }
+        Functions { scalar }
     }
 
     pub(super) fn scalar(&self, name: &str) -> Option<&Arc<ScalarUDF>> {
         self.scalar.get(name)
     }
 
-    pub(super) fn higher_order(&self, name: &str) -> Option<&Arc<HigherOrderUDF>> {
-        self.higher_order.get(name)
-    }
-
     /// Whether `name`, in lower case, can be called.
     pub(super) fn knows(&self, name: &str) -> bool {
-        name == "make_map" || self.scalar.contains_key(name) || self.higher_order.contains_key(name)
+        name == "make_map" || self.scalar.contains_key(name)
     }
 
     /// All names, sorted.
     pub(super) fn names(&self) -> Vec<&str> {
-        let mut names = self.scalar.keys().chain(self.higher_order.keys()).map(String::as_str).collect::<Vec<_>>();
-        names.sort_unstable();
-        names
+        self.scalar.keys().map(String::as_str).collect()
     }
 }
 

@@ -57,12 +57,20 @@ const PREFIXES: &[&str] = &[
 
 /// One line of a message, without what only the library's makers care for.
 fn tidy(message: &str) -> String {
+    if message.contains("regex parse error") {
+        let why = message.lines().find_map(|line| line.strip_prefix("error: ")).unwrap_or("it does not parse");
+        return format!("not a regular expression: {}", why.trim());
+    }
     let mut line = message.lines().next().unwrap_or_default().trim();
     while let Some(rest) = PREFIXES.iter().find_map(|prefix| line.strip_prefix(prefix)) {
         line = rest;
     }
     if let Some((before, _)) = line.split_once("This issue was likely caused by a bug") {
         line = before;
+    }
+    if ["Ident {", "Span(", "sqltorel"].iter().any(|inside| line.contains(inside)) {
+        // A syntax tree is no message.
+        return "this is not supported here".to_owned();
     }
     let line = line.trim_end_matches(['.', ' ']);
     let mut words = String::with_capacity(line.len());

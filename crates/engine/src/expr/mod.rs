@@ -14,6 +14,7 @@ mod suggest;
 mod tests;
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -137,6 +138,12 @@ impl Expr {
     }
 }
 
+impl fmt::Display for Expr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.sql)
+    }
+}
+
 /// A compiled expression over aggregates: `sum(qty)`, `sum(price * qty) / sum(qty)`,
 /// `sum(qty) filter (where side = 'buy')`.
 #[derive(Debug, Clone)]
@@ -159,6 +166,12 @@ impl AggregateExpr {
     /// The text that it was compiled from.
     pub fn sql(&self) -> &str {
         self.result.sql()
+    }
+}
+
+impl fmt::Display for AggregateExpr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.sql())
     }
 }
 

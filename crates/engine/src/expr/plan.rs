@@ -4,6 +4,7 @@ use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, LazyLock};
 
+use arrow::array::RecordBatch;
 use arrow::compute::can_cast_types;
 use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef, TimeUnit};
 use datafusion_common::config::ConfigOptions;
@@ -14,7 +15,8 @@ use datafusion_expr::physical_planning_context::PhysicalPlanningContext;
 use datafusion_expr::planner::{ContextProvider, ExprPlanner, TypePlanner};
 use datafusion_expr::simplify::SimplifyContext;
 use datafusion_expr::sqlparser::ast::{
-    DataType as SqlType, Expr as SqlExpr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Visit, Visitor,
+    DataType as SqlType, Expr as SqlExpr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Value, Visit,
+    Visitor,
 };
 use datafusion_expr::{AggregateUDF, Expr as Logical, HigherOrderUDF, Operator, ScalarUDF, TableSource, WindowUDF};
 use datafusion_optimizer::analyzer::type_coercion::TypeCoercionRewriter;
@@ -150,6 +152,7 @@ fn plan_unguarded(ast: &SqlExpr, scope: &Scope) -> Result<Expr, Fault> {
     let logical = simplifier.simplify(logical).map_err(fault)?;
     let physical = physical_of(&logical, names).map_err(fault)?;
     let data_type = physical.data_type(&scope.schema).map_err(fault)?;
+    try_out(&physical, &scope.schema)?;
     let code = match physical.downcast_ref::<Column>() {
         Some(column) => Code::Column(column.index()),
         None => Code::Physical(physical),
@@ -164,6 +167,19 @@ fn plan_unguarded(ast: &SqlExpr, scope: &Scope) -> Result<Expr, Fault> {
             help: error.help,
             ours: true,
         }),
+    }
+}
+
+/// Finds what the types do not show, such as `date_part('fortnight', ts)`: what fails without any row fails with all.
+/// Arithmetic is left alone, for a guard may stand before it.
+fn try_out(physical: &Arc<dyn PhysicalExpr>, schema: &SchemaRef) -> Result<(), Fault> {
+    match physical.evaluate(&RecordBatch::new_empty(Arc::clone(schema))) {
+        Err(error) => match error.find_root() {
+            DataFusionError::ArrowError(..) => Ok(()),
+            DataFusionError::Internal(_) => Err(Fault::of(&error)),
+            _ => Err(Fault { ours: true, ..Fault::of(&error) }),
+        },
+        Ok(_) => Ok(()),
     }
 }
 
@@ -229,28 +245,17 @@ fn negated(negative: &NegativeExpr, data_type: &DataType) -> Result<Arc<dyn Phys
 
 /// Finds the smallest part of an expression that cannot be compiled on its own, and says what is wrong with it.
 fn locate(source: Source<'_>, ast: &SqlExpr, scope: &Scope, whole: Fault) -> ExprError {
-    struct Locate<'a> {
-        scope: &'a Scope,
-        lambdas: usize,
-    }
+    struct Locate<'a>(&'a Scope);
     impl Visitor for Locate<'_> {
         type Break = (SqlExpr, Fault);
-        fn pre_visit_expr(&mut self, expr: &SqlExpr) -> ControlFlow<Self::Break> {
-            self.lambdas += usize::from(matches!(expr, SqlExpr::Lambda(_)));
-            ControlFlow::Continue(())
-        }
         fn post_visit_expr(&mut self, expr: &SqlExpr) -> ControlFlow<Self::Break> {
-            if matches!(expr, SqlExpr::Lambda(_)) {
-                self.lambdas -= 1;
-            } else if self.lambdas == 0
-                && let Err(fault) = plan(expr, self.scope)
-            {
-                return ControlFlow::Break((expr.clone(), fault));
+            match plan(expr, self.0) {
+                Ok(_) => ControlFlow::Continue(()),
+                Err(fault) => ControlFlow::Break((expr.clone(), fault)),
             }
-            ControlFlow::Continue(())
         }
     }
-    let (at, fault) = match ast.visit(&mut Locate { scope, lambdas: 0 }) {
+    let (at, fault) = match ast.visit(&mut Locate(scope)) {
         ControlFlow::Break(found) => found,
         ControlFlow::Continue(()) => (ast.clone(), whole),
     };
@@ -261,6 +266,9 @@ fn locate(source: Source<'_>, ast: &SqlExpr, scope: &Scope, whole: Fault) -> Exp
 /// A better message than the library's, from the types of the parts.
 fn describe(ast: &SqlExpr, scope: &Scope, fault: Fault) -> Fault {
     let type_of = |part: &SqlExpr| plan(part, scope).ok().map(|expr| sql_name(expr.data_type()));
+    if fault.message.contains("regular expression") {
+        return fault;
+    }
     match ast {
         SqlExpr::BinaryOp { left, op, right } => match (type_of(left), type_of(right)) {
             (Some(left), Some(right)) => Fault::types(format!("`{op}` does not take {left} and {right}"), None),
@@ -283,12 +291,23 @@ fn describe(ast: &SqlExpr, scope: &Scope, fault: Fault) -> Fault {
             }
             None => fault,
         },
-        SqlExpr::Cast { expr, data_type, .. } => match type_of(expr) {
-            Some(from) if fault.kind == ExprErrorKind::Type => {
-                Fault::types(format!("cannot cast {from} to {}", data_type.to_string().to_lowercase()), None)
+        SqlExpr::Cast { expr, data_type, .. } => {
+            let name = data_type.to_string().to_lowercase();
+            let mut of_null = ast.clone();
+            if let SqlExpr::Cast { expr, .. } = &mut of_null {
+                **expr = SqlExpr::Value(Value::Null.into());
             }
-            _ => Fault { message: format!("there is no type `{data_type}` here"), ..fault },
-        },
+            match type_of(expr) {
+                Some(from) if type_of(&of_null).is_some() => {
+                    Fault::types(format!("cannot cast {from} to {name}"), None)
+                }
+                _ => Fault { kind: ExprErrorKind::Type, message: format!("there is no type `{name}` here"), ..fault },
+            }
+        }
+        SqlExpr::Substring { .. } => Fault::types(
+            "`substring` wants a string, where to start, and perhaps how many characters".to_owned(),
+            Some("It is written `substr(text, start, length)`, and the first character is 1.".to_owned()),
+        ),
         SqlExpr::Case { conditions, else_result, .. } => {
             let values = conditions.iter().map(|when| &when.result).chain(else_result.as_deref());
             let types = values.filter_map(type_of).collect::<Vec<_>>();
@@ -350,8 +369,8 @@ impl ContextProvider for Provider {
         FUNCTIONS.scalar(name).cloned()
     }
 
-    fn get_higher_order_meta(&self, name: &str) -> Option<Arc<HigherOrderUDF>> {
-        FUNCTIONS.higher_order(name).cloned()
+    fn get_higher_order_meta(&self, _name: &str) -> Option<Arc<HigherOrderUDF>> {
+        None
     }
 
     fn get_aggregate_meta(&self, _name: &str) -> Option<Arc<AggregateUDF>> {

@@ -115,9 +115,10 @@ fn compare(left: &Logical, right: &Logical, schema: &DFSchema) -> Option<Fault> 
             column.name,
             sql_name(other)
         ),
-        Logical::Literal(ScalarValue::Utf8(Some(value)), _) => {
+        Logical::Literal(ScalarValue::Utf8(Some(value)), _) if value.parse::<f64>().is_ok() => {
             format!("Write the literal without quotes: `{value}`.")
         }
+        Logical::Literal(..) => format!("Write a {} there.", sql_name(other)),
         _ => format!("Cast the string: `cast(.. as {})`.", sql_name(other)),
     };
     Some(Fault::types(cannot_compare(&left_type, &right_type), Some(help)))
@@ -215,7 +216,7 @@ pub(super) fn check_constants(expr: &Logical) -> Result<(), Fault> {
             Logical::Cast(Cast { .. }) => true,
             _ => false,
         };
-        if candidate && !node.any_column_refs() && !reads_lambda(node) {
+        if candidate && !node.any_column_refs() {
             fault = check_constant(node);
         }
         Ok(if fault.is_some() { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
@@ -225,10 +226,6 @@ pub(super) fn check_constants(expr: &Logical) -> Result<(), Fault> {
         (None, Ok(_)) => Ok(()),
         (None, Err(error)) => Err(Fault::of(&error)),
     }
-}
-
-fn reads_lambda(node: &Logical) -> bool {
-    node.exists(|node| Ok(matches!(node, Logical::LambdaVariable(_)))).unwrap_or(true)
 }
 
 fn check_constant(node: &Logical) -> Option<Fault> {

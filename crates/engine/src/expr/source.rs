@@ -33,7 +33,7 @@ impl<'a> Source<'a> {
     /// The byte range of an expression; `None` where the parser does not know it.
     pub(super) fn range_of(&self, ast: &SqlExpr) -> Option<Range<usize>> {
         let range = self.range(ast.span())?;
-        Some(self.with_parentheses(range))
+        Some(self.with_brackets(range))
     }
 
     /// The text of an expression as written, or as the parser would write it.
@@ -56,21 +56,20 @@ impl<'a> Source<'a> {
         }
     }
 
-    /// The parser leaves the closing parenthesis of a call out of its span: takes it in where it is missing.
-    fn with_parentheses(&self, range: Range<usize>) -> Range<usize> {
+    /// The parser leaves closing brackets out of its spans: takes in those that are missing.
+    fn with_brackets(&self, range: Range<usize>) -> Range<usize> {
         let inside = &self.sql[range.clone()];
-        let open = inside.matches('(').count();
-        let mut missing = open.saturating_sub(inside.matches(')').count());
+        let missing =
+            |open: char, close: char| inside.matches(open).count().saturating_sub(inside.matches(close).count());
+        let mut missing = [(')', missing('(', ')')), (']', missing('[', ']')), ('}', missing('{', '}'))];
         let mut end = range.end;
-        while missing > 0 {
-            let rest = &self.sql[end..];
-            let Some(found) = rest.find(|c: char| !c.is_whitespace()).filter(|&at| rest[at..].starts_with(')')) else {
-                break;
-            };
-            end += found + 1;
-            missing -= 1;
+        loop {
+            let rest = self.sql[end..].trim_start();
+            let next = missing.iter_mut().find(|(close, left)| *left > 0 && rest.starts_with(*close));
+            let Some((_, left)) = next else { return range.start..end };
+            *left -= 1;
+            end = self.sql.len() - rest.len() + 1;
         }
-        range.start..end
     }
 
     /// An error at a place in the text.

@@ -343,12 +343,18 @@ fn mistakes_are_marked() {
         ("", Syntax, ""),
         ("  \n ", Syntax, ""),
         ("price; drop", Syntax, ";"),
-        ("cast(venue as nothing)", Unsupported, ""),
+        ("cast(venue as nothing)", Type, ""),
         ("null", Type, ""),
         ("ts > 'yesterday'", Type, "ts > 'yesterday'"),
         ("9223372036854775807 + 1", Type, "9223372036854775807 + 1"),
         ("abs(qty, 2)", Type, "abs(qty, 2)"),
         ("price > 1 and point > 2", Type, "point > 2"),
+        ("date_part('fortnight', ts)", Type, "date_part('fortnight', ts)"),
+        ("tags['a']", Type, "tags['a']"),
+        ("regexp_like(venue, '(')", Type, "regexp_like(venue, '(')"),
+        ("cast(point as int)", Type, ""),
+        ("unnest(tags)", UnknownFunction, "unnest"),
+        ("substr(venue)", Type, ""),
     ];
     for (sql, kind, at) in cases {
         let (found, marked) = marked(sql);
@@ -369,6 +375,11 @@ fn help_helps() {
     assert!(refuse("venue = \"XNAS\"").help.unwrap().contains("'XNAS'"));
     assert!(refuse("venue > 5").help.unwrap().contains("cast(venue as bigint)"));
     assert_eq!(refuse("venue > 5").message, "cannot compare string with bigint");
+    assert_eq!(refuse("regexp_like(venue, '(')").message, "not a regular expression: unclosed group");
+    assert_eq!(refuse("date_part('fortnight', ts)").message, "date part 'fortnight' not supported");
+    assert_eq!(refuse("abs(venue)").message, "`abs` does not take (string)");
+    assert_eq!(refuse("abs(venue)").help.unwrap(), "It is written `abs(numeric_expression)`.");
+    assert_eq!(refuse("cast(point as int)").message, "cannot cast struct<lat: double, name: string> to int");
     assert_eq!(refuse("price >").message, "the expression ends where an expression is expected");
     assert_eq!(refuse("a\n+ prize").span.unwrap(), 0..1);
     assert_eq!(refuse("qty\n+ 'é' || prize").span.map(|span| span.start), Some("qty\n+ 'é' || ".len()));
@@ -486,11 +497,10 @@ fn no_text_overflows_or_hangs() {
     texts.push(format!("case {} end", "when qty = 1 then 2 ".repeat(100)));
     for text in &texts {
         let short = &text[..text.len().min(60)];
-        let started = std::time::Instant::now();
         let _ = Expr::compile(text, &schema()).map(|expr| expr.evaluate(&rows()));
         let _ = AggregateExpr::compile(&format!("sum({text})"), &schema());
         let _ = AggregateExpr::compile(text, &schema());
-        println!("{:?} {} {short}", started.elapsed(), text.len());
+        println!("{} {short}", text.len());
     }
 }
 

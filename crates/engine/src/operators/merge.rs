@@ -143,10 +143,10 @@ fn position(batch: &Batch, row: usize) -> u32 {
 }
 
 fn origins(batches: &[&Batch], picks: &[(usize, usize)]) -> RowOrigin {
-    if let RowOrigin::One(origin) = &batches[0].meta.origin {
-        if batches.iter().all(|batch| matches!(&batch.meta.origin, RowOrigin::One(other) if other == origin)) {
-            return RowOrigin::One(*origin);
-        }
+    if let RowOrigin::One(origin) = &batches[0].meta.origin
+        && batches.iter().all(|batch| matches!(&batch.meta.origin, RowOrigin::One(other) if other == origin))
+    {
+        return RowOrigin::One(*origin);
     }
     let each = picks.iter().map(|&(batch, row)| batches[batch].meta.origin.at(row).0);
     RowOrigin::Each(UInt64Array::from_iter_values(each))

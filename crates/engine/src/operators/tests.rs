@@ -25,8 +25,11 @@ fn schema() -> SchemaRef {
     ]))
 }
 
-/// (id, n, tags) with event times; row `i` has offset `i` and position `i`.
-fn batch(rows: &[(i64, Option<i64>, Option<&[&str]>, i64)]) -> Batch {
+/// id, n, tags and event time.
+type Row<'a> = (i64, Option<i64>, Option<&'a [&'a str]>, i64);
+
+/// Rows with their event times; row `i` has offset `i` and position `i`.
+fn batch(rows: &[Row<'_>]) -> Batch {
     let mut tags = ListBuilder::new(StringBuilder::new());
     for (_, _, list, _) in rows {
         match list {
