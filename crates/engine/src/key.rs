@@ -16,8 +16,8 @@ pub enum KeyStyle {
     Object(Vec<String>),
     /// The plain texts of the columns with this between them; null only if all columns are.
     Joined(String),
-    /// Kafka Streams' windowed bytes. The last two columns are `window_start` and `window_end`, those before make the
-    /// key itself; a null key stays null.
+    /// Kafka Streams' windowed bytes. The last columns are the bounds in the order in which they are written, those
+    /// before make the key itself; a null key stays null.
     Windowed {
         /// How the key itself is made: not windowed again.
         key: Box<KeyStyle>,
@@ -29,9 +29,9 @@ pub enum KeyStyle {
 /// The bounds in a windowed key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WindowBounds {
-    /// key ‖ i64 BE start.
+    /// key ‖ i64 BE `window_start`.
     Start,
-    /// key ‖ i64 BE end ‖ i64 BE start, as of a session.
+    /// key ‖ i64 BE `window_end` ‖ i64 BE `window_start`, as of a session.
     EndAndStart,
 }
 
@@ -91,7 +91,7 @@ enum Key {
     Plain(Cells),
     Object(Vec<(Vec<u8>, Cells)>),
     Joined(Vec<Cells>, Vec<u8>),
-    Windowed { key: Box<Key>, bounds: WindowBounds, start: Int64Array, end: Int64Array },
+    Windowed(Box<Key>, Vec<Int64Array>),
 }
 
 impl Key {
@@ -110,13 +110,12 @@ impl Key {
                 Key::Joined(columns.iter().map(Cells::new).collect(), separator.clone().into_bytes())
             }
             KeyStyle::Windowed { key, bounds } => {
-                let [key_columns @ .., start, end] = columns else { panic!("a windowed key ends in window bounds") };
-                Key::Windowed {
-                    key: Box::new(Key::new(key_columns, key)),
-                    bounds: *bounds,
-                    start: millis(start),
-                    end: millis(end),
-                }
+                let count = match bounds {
+                    WindowBounds::Start => 1,
+                    WindowBounds::EndAndStart => 2,
+                };
+                let (key_columns, bounds) = columns.split_at(columns.len().saturating_sub(count));
+                Key::Windowed(Box::new(Key::new(key_columns, key)), bounds.iter().map(millis).collect())
             }
         }
     }
@@ -141,12 +140,11 @@ impl Key {
                 }
                 parts.iter().any(|cells| !cells.is_null(row))
             }
-            Key::Windowed { key, bounds, start, end } => {
+            Key::Windowed(key, bounds) => {
                 let some = key.write(row, out);
-                if *bounds == WindowBounds::EndAndStart {
-                    out.extend_from_slice(&end.value(row).to_be_bytes());
+                for bound in bounds {
+                    out.extend_from_slice(&bound.value(row).to_be_bytes());
                 }
-                out.extend_from_slice(&start.value(row).to_be_bytes());
                 some
             }
         }
@@ -250,8 +248,8 @@ mod tests {
         let bounds = |ms: i64| -> ArrayRef { Arc::new(TimestampMillisecondArray::from(vec![ms]).with_timezone("UTC")) };
         let key: ArrayRef = Arc::new(StringArray::from(vec!["k"]));
         let style = |bounds| KeyStyle::Windowed { key: Box::new(KeyStyle::Plain), bounds };
-        let columns = [key, bounds(258), bounds(-1)];
-        let windowed = render(&columns, &style(WindowBounds::Start));
+        let columns = [key, bounds(-1), bounds(258)];
+        let windowed = render(&[columns[0].clone(), columns[2].clone()], &style(WindowBounds::Start));
         assert_eq!(windowed.value(0), b"k\0\0\0\0\0\0\x01\x02");
         let session = render(&columns, &style(WindowBounds::EndAndStart));
         assert_eq!(session.value(0), b"k\xff\xff\xff\xff\xff\xff\xff\xff\0\0\0\0\0\0\x01\x02");

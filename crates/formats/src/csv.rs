@@ -18,11 +18,28 @@ use crate::json::push_base64;
 use crate::members::Members;
 use crate::{number, temporal};
 
+/// How the fields of a record are told apart.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CsvDialect {
+    /// What stands between two fields: one ASCII character.
+    pub delimiter: u8,
+    /// What stands around a field that holds a delimiter, a quote or a line end: one ASCII character.
+    pub quote: u8,
+    /// A text that, not quoted, means null as the empty field does. Nulls are written so.
+    pub null: String,
+}
+
+impl Default for CsvDialect {
+    fn default() -> CsvDialect {
+        CsvDialect { delimiter: b',', quote: b'"', null: String::new() }
+    }
+}
+
 /// Appends CSV records to columns.
 #[derive(Debug)]
 pub(crate) struct CsvDecoder {
     members: Members,
-    delimiter: u8,
+    dialect: CsvDialect,
     /// For each field of a record the column that it fills.
     places: Vec<Option<usize>>,
     /// A field's text where it has doubled quotes.
@@ -48,7 +65,7 @@ impl CsvDecoder {
         }
         let members = Members::new(fields)?;
         let places = format.fields.iter().map(|name| members.find(name, 0)).collect();
-        Ok(CsvDecoder { members, delimiter: format.delimiter, places, scratch: String::new() })
+        Ok(CsvDecoder { members, dialect: format.dialect.clone(), places, scratch: String::new() })
     }
 
     pub(crate) fn members(&mut self) -> &mut Members {
@@ -72,10 +89,10 @@ impl CsvDecoder {
         let mut rest = Some(text);
         let mut count = 0;
         while let Some(from) = rest {
-            let (field, after) = split(from, text.len() - from.len(), self.delimiter, &mut self.scratch)?;
+            let (field, after) = split(from, text.len() - from.len(), &self.dialect, &mut self.scratch)?;
             if let Some(Some(place)) = self.places.get(count) {
                 let column = &mut self.members.columns[*place];
-                read_field(&field, column).map_err(|fault| fault.in_member(column.field.name()))?;
+                read_field(&field, &self.dialect.null, column).map_err(|fault| fault.in_member(column.field.name()))?;
             }
             count += 1;
             rest = after;
@@ -91,24 +108,24 @@ impl CsvDecoder {
 fn split<'s, 'a: 's>(
     from: &'a str,
     at: usize,
-    delimiter: u8,
+    dialect: &CsvDialect,
     scratch: &'s mut String,
 ) -> Fallible<(Field<'s>, Option<&'a str>)> {
-    let delimiter = char::from(delimiter);
-    let Some(quoted) = from.strip_prefix('"') else {
+    let (delimiter, quote) = (char::from(dialect.delimiter), char::from(dialect.quote));
+    let Some(quoted) = from.strip_prefix(quote) else {
         let end = from.find(delimiter).unwrap_or(from.len());
         if let Some(line) = from[..end].find(['\n', '\r']) {
             return Err(Fault::syntax(format!("more than one record: a line ends at byte {}", at + line)));
         }
         return Ok((Field::Plain(&from[..end]), from.get(end + 1..)));
     };
-    let (mut text, mut rest) = until_quote(quoted, at)?;
-    if rest.starts_with('"') {
+    let (mut text, mut rest) = until_quote(quoted, quote, at)?;
+    if rest.starts_with(quote) {
         scratch.clear();
         scratch.push_str(text);
-        while let Some(after) = rest.strip_prefix('"') {
-            scratch.push('"');
-            (text, rest) = until_quote(after, at)?;
+        while let Some(after) = rest.strip_prefix(quote) {
+            scratch.push(quote);
+            (text, rest) = until_quote(after, quote, at)?;
             scratch.push_str(text);
         }
         text = &*scratch;
@@ -121,14 +138,14 @@ fn split<'s, 'a: 's>(
 }
 
 /// What stands before the next quote, and what behind it.
-fn until_quote(text: &str, field_at: usize) -> Fallible<(&str, &str)> {
-    text.split_once('"')
+fn until_quote(text: &str, quote: char, field_at: usize) -> Fallible<(&str, &str)> {
+    text.split_once(quote)
         .ok_or_else(|| Fault::syntax(format!("the quoted field that begins at byte {field_at} does not end")))
 }
 
-fn read_field(field: &Field<'_>, column: &mut Column) -> Fallible<()> {
+fn read_field(field: &Field<'_>, null: &str, column: &mut Column) -> Fallible<()> {
     let text = match field {
-        Field::Plain("") => return column.push_missing("nothing"),
+        Field::Plain(text) if text.is_empty() || *text == null => return column.push_missing("nothing"),
         Field::Quoted("") if !matches!(column.values, Values::Utf8(_) | Values::Binary(_)) => {
             return column.push_missing("nothing");
         }
@@ -143,8 +160,7 @@ fn read_field(field: &Field<'_>, column: &mut Column) -> Fallible<()> {
         Values::Decimal(values, precision, scale) => push(values, number::decimal(text, *precision, *scale)),
         Values::Date(values) => push(values, temporal::date(text)),
         Values::Timestamp(values, unit) => {
-            let millis = || number::integer(text).and_then(|millis| temporal::from_millis(millis, *unit));
-            push(values, temporal::timestamp(text, *unit).or_else(millis))
+            push(values, temporal::timestamp(text, *unit).or_else(|| number::integer(text)))
         }
         Values::Utf8(values) => {
             values.push(text.as_bytes());
@@ -187,18 +203,18 @@ fn check_flat(name: &str, data_type: &DataType) -> Result<(), FormatError> {
 /// Writes rows as CSV records without line ends.
 #[derive(Debug)]
 pub(crate) struct CsvEncoder {
-    delimiter: u8,
+    dialect: CsvDialect,
     /// Index and name of the columns that are written.
     columns: Vec<(usize, String)>,
 }
 
 impl CsvEncoder {
-    pub(crate) fn new(fields: &[(usize, FieldRef)], delimiter: u8) -> Result<CsvEncoder, FormatError> {
+    pub(crate) fn new(fields: &[(usize, FieldRef)], dialect: CsvDialect) -> Result<CsvEncoder, FormatError> {
         for (_, field) in fields {
             check_flat(field.name(), field.data_type())?;
         }
         Ok(CsvEncoder {
-            delimiter,
+            dialect,
             columns: fields.iter().map(|(index, field)| (*index, field.name().clone())).collect(),
         })
     }
@@ -221,57 +237,56 @@ impl CsvEncoder {
     fn write_row(&self, cells: &[Cells], row: usize, out: &mut Vec<u8>) -> Result<(), (&str, NotJson)> {
         for (place, ((_, name), cells)) in self.columns.iter().zip(cells).enumerate() {
             if place > 0 {
-                out.push(self.delimiter);
+                out.push(self.dialect.delimiter);
             }
-            if !cells.is_null(row) {
+            if cells.is_null(row) {
+                out.extend_from_slice(self.dialect.null.as_bytes());
+            } else {
                 self.write_field(cells, row, out).map_err(|what| (name.as_str(), what))?;
             }
         }
         Ok(())
     }
 
-    /// Writes a value as JSON would, without its quotes; text as it is, in quotes where it must be.
+    /// Writes text as it is and any other value as JSON would without its quotes; in quotes where it must be.
     fn write_field(&self, cells: &Cells, row: usize, out: &mut Vec<u8>) -> Result<(), NotJson> {
         let start = out.len();
         if let (Some(text), false) = (cells.bytes(row), cells.is_binary()) {
             out.extend_from_slice(text);
         } else {
             cells.write_json(row, out)?;
-            // What JSON puts into quotes here, base64 and times, has nothing that CSV would have to escape, but an empty
-            // byte string is not null.
-            if out[start..].starts_with(b"\"") && out.len() > start + 2 {
+            if out[start..].starts_with(b"\"") {
                 out.pop();
                 out.remove(start);
             }
-            return Ok(());
         }
-        let special = |&byte: &u8| byte == self.delimiter || matches!(byte, b'"' | b'\n' | b'\r');
-        if out.len() == start {
-            out.extend_from_slice(b"\"\"");
-        } else if out[start..].iter().any(special) {
-            quote(start, out);
+        let CsvDialect { delimiter, quote, null } = &self.dialect;
+        let special = |byte: &u8| byte == delimiter || byte == quote || matches!(byte, b'\n' | b'\r');
+        let field = &out[start..];
+        if field.is_empty() || field == null.as_bytes() || field.iter().any(special) {
+            enclose(start, *quote, out);
         }
         Ok(())
     }
 }
 
 /// Puts the end of `out` from `start` on into quotes, in place.
-fn quote(start: usize, out: &mut Vec<u8>) {
-    let quotes = out[start..].iter().filter(|&&byte| byte == b'"').count();
+fn enclose(start: usize, quote: u8, out: &mut Vec<u8>) {
+    let quotes = out[start..].iter().filter(|&&byte| byte == quote).count();
     let mut from = out.len();
     let mut to = from + quotes + 2;
-    out.resize(to, b'"');
+    out.resize(to, quote);
     to -= 1;
     while from > start {
         from -= 1;
         to -= 1;
         out[to] = out[from];
-        if out[from] == b'"' {
+        if out[from] == quote {
             to -= 1;
-            out[to] = b'"';
+            out[to] = quote;
         }
     }
-    out[start] = b'"';
+    out[start] = quote;
 }
 
 #[cfg(test)]
@@ -292,7 +307,7 @@ mod tests {
             Field::new("id", DataType::Int64, true),
             Field::new("at", DataType::Date32, true),
         ]);
-        let format = DecodeFormat::Csv(CsvFormat { fields, delimiter: b',' });
+        let format = DecodeFormat::Csv(CsvFormat { fields, dialect: CsvDialect::default() });
         let messages = payloads
             .iter()
             .map(|payload| Message { key: None, value: Some(payload), timestamp: 0, offset: 0, headers: Headers::NONE })

@@ -5,7 +5,7 @@ use arrow::datatypes::SchemaRef;
 use millstream_engine::error::RecordError;
 
 use crate::column::Column;
-use crate::csv::CsvDecoder;
+use crate::csv::{CsvDecoder, CsvDialect};
 use crate::error::FormatError;
 use crate::fault::{Fallible, Fault};
 use crate::json::{Betting, JsonDecoder};
@@ -21,7 +21,7 @@ pub enum DecodeFormat {
     Json,
     /// One CSV record a message.
     Csv(CsvFormat),
-    /// The payload as it is, in the column [`RAW_COLUMN`](crate::raw::RAW_COLUMN) (string or bytes).
+    /// The payload as it is, in one column of strings or bytes.
     Raw,
 }
 
@@ -30,8 +30,8 @@ pub enum DecodeFormat {
 pub struct CsvFormat {
     /// The names of all fields of a record in their order, those included that are not read.
     pub fields: Vec<String>,
-    /// What stands between two fields.
-    pub delimiter: u8,
+    /// How fields are told apart.
+    pub dialect: CsvDialect,
 }
 
 /// What became of some messages.

@@ -8,22 +8,19 @@ use millstream_engine::error::RowFault;
 use millstream_engine::text::Cells;
 use millstream_engine::types::sql_name;
 
-use crate::csv::CsvEncoder;
+use crate::csv::{CsvDialect, CsvEncoder};
 use crate::error::FormatError;
 use crate::json::JsonEncoder;
 use crate::raw::RawEncoder;
 use crate::system::SystemColumn;
 
 /// The format of a sink's payloads.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum EncodeFormat {
     /// One JSON object a row.
     Json,
     /// One CSV record a row, without a line end.
-    Csv {
-        /// What stands between two fields.
-        delimiter: u8,
-    },
+    Csv(CsvDialect),
     /// The one column, string or bytes, as it is.
     Raw,
 }
@@ -86,13 +83,14 @@ enum Payloads {
 }
 
 impl Encoder {
-    /// An encoder for rows of `columns`. System columns are not written.
+    /// An encoder for rows of `columns`. System columns are not written, but for the one column of a raw payload.
     ///
     /// # Errors
     /// If the format cannot write one of the columns.
     pub fn new(format: EncodeFormat, columns: &SchemaRef) -> Result<Encoder, FormatError> {
         let fields = columns.fields().iter().cloned().enumerate();
-        let fields = fields.filter(|(_, field)| SystemColumn::named(field.name()).is_none()).collect::<Vec<_>>();
+        let hidden = |name: &str| columns.fields().len() > 1 && SystemColumn::named(name).is_some();
+        let fields = fields.filter(|(_, field)| !hidden(field.name())).collect::<Vec<_>>();
         for (_, field) in &fields {
             if !Cells::supports(field.data_type()) {
                 let message = format!("{} cannot be written", sql_name(field.data_type()));
@@ -101,7 +99,7 @@ impl Encoder {
         }
         let payloads = match format {
             EncodeFormat::Json => Payloads::Json(JsonEncoder::new(&fields)),
-            EncodeFormat::Csv { delimiter } => Payloads::Csv(CsvEncoder::new(&fields, delimiter)?),
+            EncodeFormat::Csv(dialect) => Payloads::Csv(CsvEncoder::new(&fields, dialect)?),
             EncodeFormat::Raw => Payloads::Raw(RawEncoder::new(&fields)?),
         };
         Ok(Encoder { payloads })

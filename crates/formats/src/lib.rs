@@ -1,7 +1,7 @@
 //! Bytes to columns and back: JSON, CSV and raw values, and the frames of internal topics. Never fetches a schema.
 
 mod column;
-mod csv;
+pub mod csv;
 pub mod decode;
 pub mod encode;
 pub mod error;
@@ -11,7 +11,7 @@ pub mod json;
 mod members;
 pub mod message;
 mod number;
-pub mod raw;
+mod raw;
 pub mod system;
 mod temporal;
 
@@ -22,6 +22,7 @@ mod roundtrip;
 #[allow(clippy::unwrap_used)]
 mod testing;
 
+pub use csv::CsvDialect;
 pub use decode::{CsvFormat, DecodeFormat, Decoded, Decoder};
 pub use encode::{EncodeFormat, Encoded, Encoder};
 pub use error::FormatError;

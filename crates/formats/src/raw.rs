@@ -4,6 +4,7 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, FieldRef};
 use millstream_engine::error::{RecordError, RecordErrorKind, RowFault};
 use millstream_engine::text::Cells;
+use millstream_engine::types::sql_name;
 
 use crate::column::Values;
 use crate::encode::Encoded;
@@ -11,10 +12,7 @@ use crate::error::FormatError;
 use crate::fault::{Fallible, Fault};
 use crate::members::Members;
 
-/// The name of the column that a raw payload fills.
-pub const RAW_COLUMN: &str = "value";
-
-/// Appends payloads to the column `value`, if it is read.
+/// Appends payloads to their one column, if it is read.
 #[derive(Debug)]
 pub(crate) struct RawDecoder {
     members: Members,
@@ -22,12 +20,13 @@ pub(crate) struct RawDecoder {
 
 impl RawDecoder {
     pub(crate) fn new(fields: &[FieldRef]) -> Result<RawDecoder, FormatError> {
+        if fields.len() > 1 {
+            return Err(FormatError::Columns(format!("a raw payload fills one column, not {}", fields.len())));
+        }
         for field in fields {
-            if field.name() != RAW_COLUMN || !matches!(field.data_type(), DataType::Utf8 | DataType::Binary) {
-                return Err(FormatError::Column {
-                    column: field.name().clone(),
-                    message: "a raw message has the one column `value`, string or bytes".to_owned(),
-                });
+            if !matches!(field.data_type(), DataType::Utf8 | DataType::Binary) {
+                let message = format!("a raw payload is string or bytes, not {}", sql_name(field.data_type()));
+                return Err(FormatError::Column { column: field.name().clone(), message });
             }
         }
         Ok(RawDecoder { members: Members::new(fields)? })
@@ -73,8 +72,7 @@ impl RawEncoder {
             DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => {}
             DataType::Binary | DataType::LargeBinary | DataType::BinaryView => {}
             other => {
-                let found = millstream_engine::types::sql_name(other);
-                let message = format!("a raw payload is string or bytes, not {found}");
+                let message = format!("a raw payload is string or bytes, not {}", sql_name(other));
                 return Err(FormatError::Column { column: field.name().clone(), message });
             }
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray, TimestampMillisecondArray};
 
 use crate::testing::{Random, batch, flat_columns, nested_columns};
-use crate::{CsvFormat, DecodeFormat, Decoder, EncodeFormat, Encoded, Encoder, Headers, Message};
+use crate::{CsvDialect, CsvFormat, DecodeFormat, Decoder, EncodeFormat, Encoded, Encoder, Headers, Message};
 
 fn back(rows: &RecordBatch, write: EncodeFormat, read: DecodeFormat) -> RecordBatch {
     let mut encoded = Encoded::default();
@@ -43,8 +43,13 @@ fn csv_reads_back() {
         let mut random = Random::new(seed);
         let rows = batch(flat_columns(40, &mut random));
         let fields = rows.schema().fields().iter().map(|field| field.name().clone()).collect();
-        let format = CsvFormat { fields, delimiter: b';' };
-        let read = back(&rows, EncodeFormat::Csv { delimiter: b';' }, DecodeFormat::Csv(format));
+        let dialect = match seed % 3 {
+            0 => CsvDialect::default(),
+            1 => CsvDialect { delimiter: b';', quote: b'a', null: "Ulm".to_owned() },
+            _ => CsvDialect { delimiter: b' ', quote: b'"', null: "null".to_owned() },
+        };
+        let format = CsvFormat { fields, dialect: dialect.clone() };
+        let read = back(&rows, EncodeFormat::Csv(dialect), DecodeFormat::Csv(format));
         assert_eq!(read, rows, "seed {seed}");
     }
 }
@@ -90,7 +95,7 @@ fn csv_writes_what_is_there() {
     let rows = small_rows();
     let mut encoded = Encoded::default();
     let faults =
-        Encoder::new(EncodeFormat::Csv { delimiter: b',' }, &rows.schema()).unwrap().encode(&rows, &mut encoded);
+        Encoder::new(EncodeFormat::Csv(CsvDialect::default()), &rows.schema()).unwrap().encode(&rows, &mut encoded);
     assert_eq!(encoded.payload(0), b"-1,10.0,2026-01-01T00:00:00.000Z");
     assert_eq!(encoded.payload(2), b"");
     assert_eq!(faults.len(), 2);
@@ -102,6 +107,6 @@ fn what_a_format_cannot_write_is_refused_at_once() {
     let error = Encoder::new(EncodeFormat::Raw, &rows.schema()).unwrap_err();
     assert_eq!(error.to_string(), "a raw payload is one column, string or bytes; there are 3: n, x, t");
     let nested = batch(nested_columns(1, &mut Random::new(0)));
-    let error = Encoder::new(EncodeFormat::Csv { delimiter: b',' }, &nested.schema()).unwrap_err();
+    let error = Encoder::new(EncodeFormat::Csv(CsvDialect::default()), &nested.schema()).unwrap_err();
     assert!(error.to_string().starts_with("column object: struct<"), "{error}");
 }

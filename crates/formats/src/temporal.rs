@@ -24,16 +24,6 @@ pub(crate) fn timestamp(text: &str, unit: TimeUnit) -> Option<i64> {
     i64::try_from(seconds * i128::from(scale) + i128::from(fraction)).ok()
 }
 
-/// Milliseconds since the epoch in `unit`.
-pub(crate) fn from_millis(millis: i64, unit: TimeUnit) -> Option<i64> {
-    match unit {
-        TimeUnit::Second => Some(millis.div_euclid(1_000)),
-        TimeUnit::Millisecond => Some(millis),
-        TimeUnit::Microsecond => millis.checked_mul(1_000),
-        TimeUnit::Nanosecond => millis.checked_mul(1_000_000),
-    }
-}
-
 fn date_part(text: &[u8]) -> Option<(i64, &[u8])> {
     let (&[y0, y1, y2, y3, b'-', m0, m1, b'-', d0, d1], rest) = text.split_first_chunk::<10>()? else { return None };
     let year = pair(y0, y1)? * 100 + pair(y2, y3)?;

@@ -86,9 +86,9 @@ fn exchange(seed: u64, count: usize) -> ExchangeFrame {
     let mut random = Random::new(seed);
     let numbers = |random: &mut Random| Int64Array::from_iter_values((0..count).map(|_| random.next() as i64));
     let clock = RowClock {
-        before: (seed % 2 == 0).then(|| numbers(&mut random)),
+        before: seed.is_multiple_of(2).then(|| numbers(&mut random)),
         own: OwnTime::Silent,
-        after: if seed % 3 == 0 { Watermark::UNKNOWN } else { Watermark(-5) },
+        after: if seed.is_multiple_of(3) { Watermark::UNKNOWN } else { Watermark(-5) },
     };
     let meta = RowMeta {
         input: InputId(9),
@@ -100,7 +100,7 @@ fn exchange(seed: u64, count: usize) -> ExchangeFrame {
         offset: numbers(&mut random),
         clock,
         position: None,
-        tombstone: (seed % 5 == 0).then(|| BooleanArray::from(vec![true; count])),
+        tombstone: seed.is_multiple_of(5).then(|| BooleanArray::from(vec![true; count])),
     };
     let sender = TaskId { subtopology: 1, partition: PartitionId(seed as u32) };
     ExchangeFrame { sender, idle: seed % 2 == 1, batch: Batch { rows: batch(flat_columns(count, &mut random)), meta } }

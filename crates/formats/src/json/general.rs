@@ -2,7 +2,8 @@
 //!
 //! Rules: names are case-sensitive; a name that is missing or null is null; a name that stands twice in one object is a
 //! fault; a number for an integer column may be spelled `1.0` or `1e3` if its value is whole; decimals come as numbers
-//! or strings; bytes are base64 strings; dates are `YYYY-MM-DD`; timestamps are ISO 8601 strings or whole milliseconds.
+//! or strings; bytes are base64 strings; dates are `YYYY-MM-DD`; timestamps are ISO 8601 strings or whole
+//! numbers of the column's own unit since 1970.
 
 use base64::Engine as _;
 use base64::alphabet::STANDARD;
@@ -90,10 +91,7 @@ fn read_typed(reader: &mut Reader<'_>, kind: Kind, values: &mut Values, scratch:
         (Values::Timestamp(values, unit), Kind::String) => {
             Ok(push(values, temporal::timestamp(reader.string(scratch)?, *unit)))
         }
-        (Values::Timestamp(values, unit), Kind::Number) => {
-            let millis = number::integer(reader.number()?);
-            Ok(push(values, millis.and_then(|millis| temporal::from_millis(millis, *unit))))
-        }
+        (Values::Timestamp(values, _), Kind::Number) => Ok(push(values, number::integer(reader.number()?))),
         (Values::Utf8(values), Kind::String) => {
             values.push(reader.string(scratch)?.as_bytes());
             Ok(true)

@@ -148,7 +148,9 @@ impl<'a> Reader<'a> {
         let start = self.at;
         let rest = &self.text.as_bytes()[start..];
         let len = memchr2(b'"', b'\\', rest).unwrap_or(rest.len());
-        if let Some(control) = rest[..len].iter().position(|&byte| byte < 0x20) {
+        // Without an early exit this runs sixteen bytes at a time.
+        if rest[..len].iter().fold(false, |any, &byte| any | (byte < 0x20)) {
+            let control = rest[..len].iter().take_while(|&&byte| byte >= 0x20).count();
             let found = rest[control];
             return Err(Fault::syntax(format!(
                 "not JSON: control character 0x{found:02x} in a string at byte {}",

@@ -2,6 +2,7 @@
 //! of, no escapes. It must never change what is accepted nor any value: whatever it does not know leaves it at once,
 //! and the general path takes the whole message.
 
+use arrow::datatypes::TimeUnit;
 use memchr::memchr;
 
 use super::Betting;
@@ -9,7 +10,7 @@ use super::general::read_value;
 use super::reader::{Kind, Reader};
 use crate::column::{Column, Values};
 use crate::members::Members;
-use crate::number;
+use crate::{number, temporal};
 
 /// How many shapes are kept: topics with several kinds of records have a few.
 const SHAPES: usize = 4;
@@ -274,8 +275,8 @@ fn read<'a>(rest: &'a [u8], strings: Strings, column: &mut Column) -> Option<&'a
             values.push(i32::try_from(value).ok()?);
             rest
         }
-        Values::Timestamp(values, arrow::datatypes::TimeUnit::Millisecond) => {
-            let (value, rest) = integer(rest)?;
+        Values::Timestamp(values, unit) => {
+            let (value, rest) = time(rest, strings, *unit)?;
             values.push(value);
             rest
         }
@@ -346,6 +347,16 @@ fn integer(rest: &[u8]) -> Option<(i64, &[u8])> {
     let (value, rest) = digits(unsigned)?;
     let value = value as i64;
     Some((if negative { -value } else { value }, no_fraction(rest)?))
+}
+
+/// A time in `unit` from a whole number of it or from text without escapes.
+#[inline]
+fn time(rest: &[u8], strings: Strings, unit: TimeUnit) -> Option<(i64, &[u8])> {
+    if let [b'"', after @ ..] = rest {
+        let (text, rest) = string(after, strings)?;
+        return Some((temporal::timestamp(std::str::from_utf8(text).ok()?, unit)?, rest));
+    }
+    integer(rest)
 }
 
 #[inline]

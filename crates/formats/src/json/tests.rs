@@ -50,7 +50,7 @@ fn every_scalar_type() {
     ];
     let documents = [
         r#"{"b":true,"i":-7,"l":9007199254740993,"d":0.1,"m":12.34,"s":"aé\u00e9\ud83d\ude00\n","x":"AP8=","date":"1970-01-02","t":"1970-01-01T00:00:01.5Z"}"#,
-        r#" { "t" : 1500 , "date" : null , "i" : 2.0, "l":1e3, "d":1, "m":"-0.05", "x":"AP8", "unknown":{"a":[1,{}]} } "#,
+        r#" { "t" : 1500000 , "date" : null , "i" : 2.0, "l":1e3, "d":1, "m":"-0.05", "x":"AP8", "unknown":{"a":[1,{}]} } "#,
     ];
     let decoded = decode(&columns, &documents);
     assert_eq!(decoded.faults, []);
