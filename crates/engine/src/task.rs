@@ -78,6 +78,8 @@ struct Node {
     /// (output, node, port), in order of the nodes.
     successors: Vec<(usize, NodeId, Port)>,
     ledger: Ledger,
+    /// How many of its rows have been given a place.
+    numbered: u32,
 }
 
 struct Input {
@@ -320,9 +322,12 @@ impl Task {
 
     /// Moves what node `index` emitted to the nodes behind it.
     fn deliver(&mut self, index: usize) {
-        for (output, item) in self.outbox.drain(..) {
-            if let Item::Batch(batch) = &item {
+        for (output, mut item) in self.outbox.drain(..) {
+            if let Item::Batch(batch) = &mut item {
                 note_watermark(&mut self.inputs, NodeId(index), batch);
+                if self.keeps_positions && batch.meta.position.is_none() {
+                    number(batch, &mut self.nodes[index].numbered);
+                }
             }
             let successors = &self.nodes[index].successors;
             let mut targets = successors
@@ -339,6 +344,15 @@ impl Task {
             }
         }
     }
+}
+
+/// Gives results of a window places of their own, so that a merge behind it can restore their order. Only places of one
+/// node are compared, so they may go on from pass to pass, and begin again where the numbers end.
+fn number(batch: &mut Batch, next: &mut u32) {
+    let rows = batch.len() as u32;
+    let first = if next.checked_add(rows).is_none() { 0 } else { *next };
+    *next = first + rows;
+    batch.meta.position = Some(UInt32Array::from_iter_values(first..*next));
 }
 
 /// Keeps W_i of a source for people to look at, from what its node emits.

@@ -56,6 +56,7 @@ impl Task {
                 operator,
                 successors: successors(plan, NodeId(index)),
                 ledger: Ledger::default(),
+                numbered: 0,
             });
         }
         for input in &mut inputs {
