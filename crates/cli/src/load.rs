@@ -2,12 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
+use millstream_pipeline::case::TestSpec;
 use millstream_pipeline::diagnostic::{Diagnostics, Severity, Style};
 use millstream_pipeline::interpolate::{Asked, NoValue};
 use millstream_pipeline::lower;
 use millstream_pipeline::spec::Pipeline;
 use millstream_pipeline::topology::{PartitionCounts, Topology};
 use millstream_pipeline::yaml::source_map::SourceMap;
+use millstream_pipeline::yaml::spanned::Spanned;
 
 use crate::exit::Failure;
 
@@ -38,17 +40,13 @@ pub(crate) struct Checked {
     pub(crate) right: Option<Loaded>,
 }
 
-/// The files that `paths` name: files as they are, folders with the `.yaml` and `.yml` files in them, sorted.
+/// The files that `paths` name: files as they are, folders with the `.yaml` and `.yml` files in and under them, sorted.
 pub(crate) fn files(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
     let mut files = Vec::new();
     for path in paths {
         if path.is_dir() {
-            let entries = std::fs::read_dir(path)
-                .map_err(|error| Failure::run(format!("cannot read {}: {error}", path.display())))?;
-            let mut found: Vec<PathBuf> = entries
-                .filter_map(|entry| entry.ok().map(|entry| entry.path()))
-                .filter(|path| path.extension().is_some_and(|end| end == "yaml" || end == "yml"))
-                .collect();
+            let mut found = Vec::new();
+            find_yaml(path, &mut found)?;
             if found.is_empty() {
                 return Err(Failure::usage(format!("there is no .yaml file in {}", path.display())));
             }
@@ -61,14 +59,96 @@ pub(crate) fn files(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
     Ok(files)
 }
 
-/// Reads and checks one file.
-pub(crate) fn check(path: &Path) -> Result<Checked, Failure> {
-    let text = std::fs::read(path).map_err(|error| {
+/// The `.yaml` and `.yml` files in a folder and the folders in it.
+fn find_yaml(folder: &Path, found: &mut Vec<PathBuf>) -> Result<(), Failure> {
+    let entries = std::fs::read_dir(folder)
+        .map_err(|error| Failure::run(format!("cannot read {}: {error}", folder.display())))?;
+    for entry in entries.filter_map(Result::ok) {
+        let path = entry.path();
+        if path.is_dir() {
+            find_yaml(&path, found)?;
+        } else if path.extension().is_some_and(|end| end == "yaml" || end == "yml") {
+            found.push(path);
+        }
+    }
+    Ok(())
+}
+
+/// A case file that was read: a pipeline that is right, and tests of it.
+pub(crate) struct Case {
+    pub(crate) path: PathBuf,
+    pub(crate) pipeline: Loaded,
+    pub(crate) tests: Vec<Spanned<TestSpec>>,
+}
+
+/// Reads files of either kind, pipelines (whose own tests are meant) and case files, and checks them; prints what is wrong
+/// with them, and goes on only if nothing is.
+pub(crate) fn load_cases(paths: &[PathBuf]) -> Result<Vec<Case>, Failure> {
+    let mut cases = Vec::new();
+    let mut wrong = false;
+    for path in files(paths)? {
+        let text = read(&path)?;
+        let (diagnostics, case) =
+            if is_case_file(&text) { check_case(&path, &text)? } else { as_case(check_text(&path, &text)) };
+        print(&diagnostics);
+        match case {
+            Some(case) => cases.push(case),
+            None => wrong = true,
+        }
+    }
+    if wrong { Err(Failure::pipeline_wrong()) } else { Ok(cases) }
+}
+
+/// In a case file the pipeline is a mapping or the name of a file; in a pipeline `pipeline:` is its name.
+fn is_case_file(text: &str) -> bool {
+    text.lines().any(|line| line.trim_end() == "pipeline:" || line.starts_with("pipeline_file:"))
+}
+
+fn as_case((diagnostics, loaded): (Diagnostics, Option<Loaded>)) -> (Diagnostics, Option<Case>) {
+    let case =
+        loaded.map(|pipeline| Case { path: pipeline.path.clone(), tests: pipeline.pipeline.tests.clone(), pipeline });
+    (diagnostics, case)
+}
+
+fn check_case(path: &Path, text: &str) -> Result<(Diagnostics, Option<Case>), Failure> {
+    let lookup = |asked: Asked, name: &str| look_up(path, asked, name);
+    let (case, map) = match millstream_pipeline::parse_case(&path.display().to_string(), text, &lookup) {
+        Ok(parsed) => parsed,
+        Err(diagnostics) => return Ok((diagnostics, None)),
+    };
+    let (diagnostics, pipeline) = match (case.pipeline, &case.pipeline_file) {
+        (Some(pipeline), _) => check_parsed(path, pipeline.value, map),
+        (None, Some(file)) => {
+            let file = path.parent().unwrap_or(Path::new("")).join(&file.value);
+            check_text(&file, &read(&file)?)
+        }
+        (None, None) => {
+            let message = format!("{} has neither `pipeline:` nor `pipeline_file:`", path.display());
+            return Err(
+                Failure::usage(message).help("A case file tests one pipeline: write it there, or name its file.")
+            );
+        }
+    };
+    let case = pipeline.map(|pipeline| {
+        let mut tests = pipeline.pipeline.tests.clone();
+        tests.extend(case.tests);
+        Case { path: path.to_owned(), pipeline, tests }
+    });
+    Ok((diagnostics, case))
+}
+
+fn read(path: &Path) -> Result<String, Failure> {
+    let bytes = std::fs::read(path).map_err(|error| {
         Failure::usage(format!("cannot read {}: {error}", path.display()))
             .help("Name a pipeline file, or a folder of them.")
     })?;
-    let text = String::from_utf8(text)
-        .map_err(|error| Failure::usage(format!("{} is not UTF-8 text: {}", path.display(), error.utf8_error())))?;
+    String::from_utf8(bytes)
+        .map_err(|error| Failure::usage(format!("{} is not UTF-8 text: {}", path.display(), error.utf8_error())))
+}
+
+/// Reads and checks one file.
+pub(crate) fn check(path: &Path) -> Result<Checked, Failure> {
+    let text = read(path)?;
     let (diagnostics, right) = check_text(path, &text);
     Ok(Checked { path: path.to_owned(), diagnostics, right })
 }
@@ -80,6 +160,10 @@ pub(crate) fn check_text(path: &Path, text: &str) -> (Diagnostics, Option<Loaded
         Ok(parsed) => parsed,
         Err(diagnostics) => return (diagnostics, None),
     };
+    check_parsed(path, pipeline, map)
+}
+
+fn check_parsed(path: &Path, pipeline: Pipeline, map: SourceMap) -> (Diagnostics, Option<Loaded>) {
     match lower::check(&pipeline, &map) {
         Err(diagnostics) => (diagnostics, None),
         Ok(topology) => {

@@ -30,6 +30,7 @@ enum Command {
     Graph(commands::graph::Graph),
     Schema(commands::schema::Schema),
     Topic(commands::topic::Topic),
+    Bench(commands::bench::Bench),
     Completions(commands::completions::Completions),
 }
 
@@ -43,6 +44,7 @@ fn main() -> std::process::ExitCode {
         Command::Graph(command) => command.run(),
         Command::Schema(command) => command.run(),
         Command::Topic(command) => command.run(),
+        Command::Bench(command) => command.run(),
         Command::Completions(command) => command.run(),
     };
     match outcome {

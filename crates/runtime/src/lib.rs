@@ -5,6 +5,7 @@
 //! - [`follow`]: the loop of a running pipeline.
 //! - [`log`]: topics with partitions and transactions; two siblings behind one trait, in memory and in a folder.
 //! - [`crash`]: where tests may stop both.
+//! - [`bench`], [`nexmark`]: whole pipelines under a seeded load.
 //! - [`sample`]: seeded sample data.
 //! - [`store`]: committed pages of state, a disposable cache of the changelog; in memory and in sled.
 //!
@@ -13,10 +14,12 @@
 // Files and clocks are kept out of the crates below; this is the one in which they belong.
 #![allow(clippy::disallowed_methods)]
 
+pub mod bench;
 pub mod case;
 pub mod crash;
 pub mod follow;
 pub mod log;
+pub mod nexmark;
 pub mod sample;
 pub mod store;
 pub mod worker;

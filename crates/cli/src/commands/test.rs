@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use millstream_pipeline::case::TestSpec;
-use millstream_runtime::case::{self, TestReport};
+use millstream_runtime::case::{self as runner, TestReport};
 use serde_json::json;
 
 use crate::exit::{Exit, Failure};
@@ -15,7 +15,7 @@ use crate::render::{DIM, ERROR, GOOD, RESET};
 /// after every record. What has been committed must be the same each time.
 #[derive(Debug, Args)]
 pub(crate) struct Test {
-    /// Pipeline files, or folders of them.
+    /// Pipeline files and case files, or folders of them.
     #[arg(required = true)]
     paths: Vec<PathBuf>,
     /// Only tests whose name holds this text.
@@ -34,19 +34,19 @@ impl Test {
         let mut passed = 0;
         let mut failed = 0;
         let mut results = Vec::new();
-        for loaded in load::load(&self.paths)? {
-            let tests = loaded.pipeline.tests.iter().filter(|test| self.is_asked_for(test));
+        for case in load::load_cases(&self.paths)? {
+            let tests = case.tests.iter().filter(|test| self.is_asked_for(test));
             for test in tests {
-                let report = case::run(&|counts| loaded.lower(counts), test);
+                let report = runner::run(&|counts| case.pipeline.lower(counts), test);
                 if report.passed() {
                     passed += 1;
                 } else {
                     failed += 1;
                 }
                 if self.json {
-                    results.push(as_json(&loaded.path.display().to_string(), &report));
+                    results.push(as_json(&case.path.display().to_string(), &report));
                 } else {
-                    self.print(&loaded.path.display().to_string(), &report);
+                    self.print(&case.path.display().to_string(), &report);
                 }
             }
         }

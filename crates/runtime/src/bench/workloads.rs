@@ -1,0 +1,86 @@
+//! The workloads: pipelines over Nexmark's events.
+
+use crate::nexmark::Event;
+
+/// A pipeline over Nexmark's events.
+#[derive(Debug, Clone, Copy)]
+pub struct Workload {
+    /// Its name on the command line.
+    pub name: &'static str,
+    /// What it does, in a few words.
+    pub about: &'static str,
+    /// The events that it reads.
+    pub event: Event,
+    /// Its steps, as YAML.
+    steps: &'static str,
+}
+
+impl Workload {
+    /// The pipeline, as YAML. It reads the topic `events`.
+    pub fn pipeline(&self) -> String {
+        let schema = match self.event {
+            Event::Bid => {
+                "{auction: bigint, bidder: bigint, price: bigint, channel: string, url: string, \
+                 date_time: timestamp(ms), extra: string}"
+            }
+            Event::Auction => {
+                "{id: bigint, item_name: string, initial_bid: bigint, reserve: bigint, date_time: timestamp(ms), \
+                 expires: timestamp(ms), seller: bigint, category: bigint, extra: string}"
+            }
+            Event::Person => {
+                "{id: bigint, name: string, email: string, city: string, state: string, date_time: timestamp(ms), \
+                 extra: string}"
+            }
+        };
+        format!(
+            "version: 1\npipeline: bench-{}\nsources:\n  events:\n    topic: events\n    format: json\n    \
+             schema: {schema}\n    event_time: date_time\nsteps:\n{}\nsink: {{topic: results}}\n",
+            self.name, self.steps
+        )
+    }
+}
+
+const fn bids(name: &'static str, about: &'static str, steps: &'static str) -> Workload {
+    Workload { name, about, event: Event::Bid, steps }
+}
+
+/// All workloads, in the order in which they run.
+pub const WORKLOADS: &[Workload] = &[
+    bids("same", "decode and encode the same", "  - select: [auction, bidder, price, channel, url, date_time, extra]"),
+    bids(
+        "project",
+        "projection and arithmetic",
+        "  - select: {auction: auction, bidder: bidder, price: price * 0.908}",
+    ),
+    bids("filter", "keep 1 in 123", "  - filter: auction % 123 = 0\n  - select: [auction, price]"),
+    bids("tumbling", "10 s, count and sum per auction", WINDOW_TUMBLING_10S),
+    bids("tumbling-60s", "60 s, count and sum per auction", WINDOW_TUMBLING_60S),
+    bids("hopping", "10 s every 2 s", WINDOW_HOPPING_10S),
+    bids("hopping-60s", "60 s every 1 s", WINDOW_HOPPING_60S),
+    bids("session", "gap 10 s, per auction", WINDOW_SESSION),
+    bids("over", "rolling over 10 s, per auction", WINDOW_OVER),
+    Workload {
+        name: "auctions",
+        about: "auctions: average reserve per category, 10 s",
+        event: Event::Auction,
+        steps: "  - window: {id: w, by: [category], tumbling: 10s, aggregates: {n: count(*), reserve: avg(reserve)}}",
+    },
+    Workload {
+        name: "persons",
+        about: "persons: how many registered per city, 10 s",
+        event: Event::Person,
+        steps: "  - window: {id: w, by: [city], tumbling: 10s, aggregates: {n: count(*)}}",
+    },
+];
+
+const WINDOW_TUMBLING_10S: &str =
+    "  - window: {id: w, by: [auction], tumbling: 10s, aggregates: {n: count(*), total: sum(price)}}";
+const WINDOW_TUMBLING_60S: &str =
+    "  - window: {id: w, by: [auction], tumbling: 60s, aggregates: {n: count(*), total: sum(price)}}";
+const WINDOW_HOPPING_10S: &str =
+    "  - window: {id: w, by: [auction], hopping: {size: 10s, every: 2s}, aggregates: {n: count(*), total: sum(price)}}";
+const WINDOW_HOPPING_60S: &str =
+    "  - window: {id: w, by: [auction], hopping: {size: 60s, every: 1s}, aggregates: {n: count(*), total: sum(price)}}";
+const WINDOW_SESSION: &str =
+    "  - window: {id: w, by: [auction], session: 10s, aggregates: {n: count(*), total: sum(price)}}";
+const WINDOW_OVER: &str = "  - window: {id: w, by: [auction], over: 10s, aggregates: {n: count(*), total: sum(price)}}";
