@@ -372,3 +372,116 @@ impl Serialize for Diagnostics {
         }))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::codes;
+
+    fn two() -> Diagnostics {
+        let file = Arc::new(SourceFile::new("p.yaml", "a: 1\nbé: 2\na: 3\n"));
+        let mut diagnostics = Diagnostics::new(file.clone());
+        let again = Diagnostic::error(codes::DUPLICATE_KEY, file.span(12..13), "the key `a` stands twice");
+        diagnostics.push(again.clone().label("here again").also(file.span(0..1), "first here"));
+        diagnostics.push(
+            Diagnostic::warning(codes::UNKNOWN_KEY, file.span(5..8), "no key `bé`")
+                .help("There is `be`.")
+                .did_you_mean("bé", ["be", "other"]),
+        );
+        diagnostics.push(again.clone().label("here again").also(file.span(0..1), "first here"));
+        diagnostics.sort();
+        diagnostics
+    }
+
+    #[test]
+    fn are_sorted_and_stand_once() {
+        let diagnostics = two();
+        assert_eq!(diagnostics.iter().map(|d| d.code.name()).collect::<Vec<_>>(), ["unknown-key", "duplicate-key"]);
+        assert!(diagnostics.has_errors());
+    }
+
+    #[test]
+    fn are_text_for_people() {
+        insta::assert_snapshot!(two().render(Style::Plain), @r##"
+        warning[MS0201]: no key `bé`
+         --> p.yaml:2:1
+          |
+        2 | bé: 2
+          | ^^
+          |
+          = help: There is `be`.
+        help: did you mean `be`?
+          |
+        2 - bé: 2
+        2 + be: 2
+          |
+
+        error[MS0104]: the key `a` stands twice
+         --> p.yaml:3:1
+          |
+        1 | a: 1
+          | - first here
+        2 | bé: 2
+        3 | a: 3
+          | ^ here again
+        "##);
+        assert!(two().render(Style::Colored).contains("\u{1b}["));
+        assert!(!two().render(Style::Plain).contains('\u{1b}'));
+    }
+
+    #[test]
+    fn are_json_for_tools() {
+        let json = serde_json::to_value(two()).unwrap();
+        insta::assert_snapshot!(serde_json::to_string_pretty(&json[0]).unwrap(), @r##"
+        {
+          "code": "MS0201",
+          "name": "unknown-key",
+          "severity": "warning",
+          "message": "no key `bé`",
+          "file": "p.yaml",
+          "line": 2,
+          "column": 1,
+          "end_line": 2,
+          "end_column": 3,
+          "start": 5,
+          "end": 8,
+          "label": null,
+          "labels": [],
+          "help": "There is `be`.",
+          "suggestion": {
+            "file": "p.yaml",
+            "line": 2,
+            "column": 1,
+            "end_line": 2,
+            "end_column": 3,
+            "start": 5,
+            "end": 8,
+            "text": "be"
+          }
+        }
+        "##);
+        assert_eq!(json[1]["labels"][0]["line"], 1);
+        assert_eq!((&json[1]["line"], &json[1]["column"]), (&3.into(), &1.into()));
+    }
+
+    #[test]
+    fn of_a_long_line_only_the_place_is_shown() {
+        let file = Arc::new(SourceFile::new("p.yaml", "x".repeat(100_000)));
+        let mut diagnostics = Diagnostics::new(file.clone());
+        diagnostics.push(Diagnostic::error(codes::YAML_SYNTAX, file.span(50_000..50_001), "wrong").help("Do else."));
+        let text = diagnostics.render(Style::Plain);
+        assert!(text.contains("p.yaml:1:50001") && text.contains("Do else.") && text.len() < 500, "{text}");
+    }
+
+    #[test]
+    fn are_not_more_than_can_be_read() {
+        let mut diagnostics = two();
+        let one = diagnostics.iter().next().unwrap().clone();
+        diagnostics.extend(std::iter::repeat_n(one, 2 * MOST));
+        assert_eq!((diagnostics.len(), diagnostics.left_out()), (MOST, MOST + 2));
+        assert!(
+            diagnostics.is_full() && diagnostics.render(Style::Plain).ends_with(&format!("and {} more\n", MOST + 2))
+        );
+    }
+}

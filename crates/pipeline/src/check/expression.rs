@@ -110,7 +110,13 @@ fn report(expression: &Expression, error: ExprError, columns: &Columns, findings
     let finding = findings.error(code, expression.span, error.message);
     finding.within = error.span;
     match error.help {
-        Some(help) => finding.help(help),
+        Some(help) => match help.strip_prefix("Did you mean `").and_then(|rest| rest.split_once("`?")) {
+            Some((meant, rest)) => {
+                finding.meant = Some(meant.to_owned());
+                if rest.is_empty() { finding } else { finding.help(rest.trim()) }
+            }
+            None => finding.help(help),
+        },
         None if error.kind == ExprErrorKind::UnknownColumn => {
             finding.help_nearest(word.trim_matches('"'), columns.names().collect::<Vec<_>>(), "The columns here are")
         }

@@ -5,6 +5,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Fields, TimeUnit};
+use millstream_engine::types::sql_name;
 use schemars::JsonSchema;
 use serde::de::{Deserialize, Deserializer, Error};
 
@@ -229,52 +230,7 @@ impl Parser<'_> {
 
 impl fmt::Display for ColumnType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write_type(&self.0, f)
-    }
-}
-
-/// A type as a pipeline writes it; types that cannot be written are shown as Arrow names them.
-pub fn display(data_type: &DataType) -> String {
-    ColumnType(data_type.clone()).to_string()
-}
-
-fn write_type(data_type: &DataType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    match data_type {
-        DataType::Boolean => f.write_str("boolean"),
-        DataType::Int32 => f.write_str("int"),
-        DataType::Int64 => f.write_str("bigint"),
-        DataType::Float32 => f.write_str("float"),
-        DataType::Float64 => f.write_str("double"),
-        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => f.write_str("string"),
-        DataType::Binary | DataType::LargeBinary | DataType::BinaryView => f.write_str("bytes"),
-        DataType::Date32 => f.write_str("date"),
-        DataType::Decimal128(precision, scale) => write!(f, "decimal({precision}, {scale})"),
-        DataType::Timestamp(TimeUnit::Millisecond, _) => f.write_str("timestamp(ms)"),
-        DataType::Timestamp(TimeUnit::Microsecond, _) => f.write_str("timestamp(us)"),
-        DataType::List(item) => {
-            f.write_str("array<")?;
-            write_type(item.data_type(), f)?;
-            f.write_str(">")
-        }
-        DataType::Struct(fields) => {
-            f.write_str("struct<")?;
-            for (index, field) in fields.iter().enumerate() {
-                write!(f, "{}{}: ", if index == 0 { "" } else { ", " }, field.name())?;
-                write_type(field.data_type(), f)?;
-            }
-            f.write_str(">")
-        }
-        DataType::Map(entry, _) => match entry.data_type() {
-            DataType::Struct(fields) if fields.len() == 2 => {
-                f.write_str("map<")?;
-                write_type(fields[0].data_type(), f)?;
-                f.write_str(", ")?;
-                write_type(fields[1].data_type(), f)?;
-                f.write_str(">")
-            }
-            other => write!(f, "{other}"),
-        },
-        other => write!(f, "{other}"),
+        f.write_str(&sql_name(&self.0))
     }
 }
 
@@ -293,7 +249,7 @@ mod tests {
     fn reads_what_it_shows() {
         for text in [
             "boolean",
-            "decimal(18, 4)",
+            "decimal(18,4)",
             "timestamp(us)",
             "struct<a: int, b: array<map<string, double>>>",
             "array<struct<x: string>>",

@@ -74,7 +74,11 @@ impl<'a> Checker<'a> {
         }
         if node.is_null() && !choices.iter().any(|choice| scalar::allows(choice.schema, "null")) {
             let diagnostic = Diagnostic::error(codes::NO_VALUE, place.at, format!("{} has no value", place.what));
-            let help = "Give it one, or leave the key out. If the next lines belong to it, indent them.";
+            let cut = place.what.contains(')') || place.what.contains(']');
+            let help = match cut {
+                true => "Within `{..}` a comma ends a value: put an expression that holds one in quotes.",
+                false => "Give it one, or leave the key out. If the next lines belong to it, indent them.",
+            };
             diagnostics.push(diagnostic.help(help));
             return;
         }
