@@ -84,7 +84,8 @@ fn mutate(document: &mut Vec<u8>, random: &mut Random) {
     ];
     let at = random.below(document.len() + 1);
     let piece = PIECES[random.below(PIECES.len())];
-    match random.below(8) {
+    match random.below(9) {
+        7 => replace_number(document, random),
         0 if at < document.len() => document[at] ^= 1 << random.below(8),
         1 => document.truncate(at),
         2 => {
@@ -106,6 +107,38 @@ fn mutate(document: &mut Vec<u8>, random: &mut Random) {
         6 => document.extend_from_slice(piece),
         _ => swap_members(document, random),
     }
+}
+
+/// Puts a number at the edge of some type's range, or of exactness, in place of some digits.
+fn replace_number(document: &mut Vec<u8>, random: &mut Random) {
+    const EDGES: [&str; 18] = [
+        "9223372036854775807",
+        "9223372036854775808",
+        "9999999999999999999",
+        "1000000000000000000",
+        "999999999999999999",
+        "18446744073709551616",
+        "9007199254740991",
+        "9007199254740992",
+        "9007199254740993",
+        "900719925474099.3",
+        "0.000000000000000001",
+        "0.0000000000000000001",
+        "123456789.123456789",
+        "1.999999999999999999",
+        "2147483647",
+        "2147483648",
+        "12345678",
+        "0.0",
+    ];
+    let starts = (1..document.len()).filter(|&at| document[at].is_ascii_digit() && !document[at - 1].is_ascii_digit());
+    let starts = starts.collect::<Vec<_>>();
+    if starts.is_empty() {
+        return;
+    }
+    let start = starts[random.below(starts.len())];
+    let len = document[start..].iter().take_while(|byte| byte.is_ascii_digit()).count();
+    document.splice(start..start + len, EDGES[random.below(EDGES.len())].bytes());
 }
 
 /// Swaps two stretches between commas: members in another order, or worse.
