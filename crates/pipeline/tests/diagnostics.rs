@@ -1,5 +1,6 @@
 //! Every wrong pipeline in `tests/diagnostics/`, and what is said of it.
 #![allow(clippy::unwrap_used)]
+#![allow(clippy::disallowed_methods, reason = "a test reads the files that it is about")]
 
 use std::collections::BTreeSet;
 use std::fs;

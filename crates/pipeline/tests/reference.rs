@@ -1,5 +1,6 @@
 //! The committed reference is what the types say, and its examples can be read.
 #![allow(clippy::unwrap_used)]
+#![allow(clippy::disallowed_methods, reason = "a test reads the files that it is about")]
 
 use std::collections::BTreeSet;
 use std::fs;

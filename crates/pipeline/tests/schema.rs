@@ -1,5 +1,6 @@
 //! The JSON Schema that editors use agrees with what is read, and every committed pipeline and case is valid by it.
 #![allow(clippy::unwrap_used)]
+#![allow(clippy::disallowed_methods, reason = "a test reads the files that it is about")]
 
 use std::fs;
 use std::path::{Path, PathBuf};

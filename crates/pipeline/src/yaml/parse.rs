@@ -1,6 +1,6 @@
 //! Text to tree: everything that YAML has and a pipeline must not have is refused here.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use saphyr_parser::{Event, Parser, ScalarStyle, ScanError};
 
@@ -65,7 +65,7 @@ struct Open {
 
 enum OpenKind {
     Sequence(Vec<Node>),
-    Mapping { entries: Vec<(Node, Node)>, key: Option<Node>, seen: HashMap<String, Span> },
+    Mapping { entries: Vec<(Node, Node)>, key: Option<Node>, seen: BTreeMap<String, Span> },
 }
 
 struct Builder<'a> {
@@ -127,7 +127,7 @@ impl Builder<'_> {
                 }
                 Event::MappingStart(anchor, tag) => {
                     self.refuse(anchor, tag.is_some(), span);
-                    let kind = OpenKind::Mapping { entries: Vec::new(), key: None, seen: HashMap::new() };
+                    let kind = OpenKind::Mapping { entries: Vec::new(), key: None, seen: BTreeMap::new() };
                     self.open(span, kind)?;
                 }
                 Event::SequenceEnd | Event::MappingEnd => {
@@ -266,7 +266,7 @@ fn written_length(text: &str, style: Style) -> usize {
     text.trim_end().len()
 }
 
-fn check_key(key: &Node, seen: &mut HashMap<String, Span>) -> Option<Diagnostic> {
+fn check_key(key: &Node, seen: &mut BTreeMap<String, Span>) -> Option<Diagnostic> {
     let name = match key.text() {
         Some(name) if !key.is_null() => name,
         _ => {
@@ -334,6 +334,7 @@ fn explain(info: &str) -> (String, &'static str) {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    #![allow(clippy::disallowed_methods, reason = "how long hostile files take is what is tested")]
     use std::sync::Arc;
     use std::time::Instant;
 
@@ -416,14 +417,12 @@ mod tests {
         ];
         for (text, wanted) in hostile {
             let begun = Instant::now();
-            let (_, names, diagnostics) = read(&text);
+            let (_, names, _) = read(&text);
             let shown: String = text.chars().take(12).collect();
-            eprintln!("{shown:?} {:?} {:?} {}", begun.elapsed(), names.first(), names.len());
             assert!(begun.elapsed().as_secs() < 5, "{shown:?} takes {:?}", begun.elapsed());
             if wanted != "?" {
                 assert_eq!(names.first().map(String::as_str), Some(wanted), "{shown:?}");
             }
-            drop(diagnostics);
         }
     }
 }

@@ -39,6 +39,7 @@ pub use window::{Emit, EmitEvery, EmitWord, Grid, Hopping, Late, LateTo, LateWor
 /// ```
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
+#[allow(clippy::large_enum_variant, reason = "a pipeline has few steps, and they are never moved about")]
 pub enum Step {
     /// Keeps the rows for which a condition is true.
     Filter(Filter),
