@@ -40,8 +40,9 @@ pub const CRASH_POINTS: &[&str] = &[
 ];
 
 /// Switches that take a guard away, for tests that must then fail: write the commit record before the data is synced;
-/// write offsets in a commit record of their own.
-pub const CONTROLS: &[&str] = &["log.control.commit_before_data", "log.control.offsets_apart"];
+/// write offsets in a commit record of their own; store state before it is committed.
+pub const CONTROLS: &[&str] =
+    &["log.control.commit_before_data", "log.control.offsets_apart", "worker.control.state_before_commit"];
 
 /// A crash point was hit.
 #[derive(Debug)]

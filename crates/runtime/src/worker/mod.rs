@@ -23,7 +23,7 @@ use millstream_engine::time::{Millis, Watermark};
 use millstream_formats::frame::{self, ExchangeFrame};
 use millstream_pipeline::topology::Topology;
 
-use crate::crash::crash_point;
+use crate::crash::{self, crash_point};
 use crate::log::{CommittedOffset, Header, Log, NewRecord, ReadLimit, RecordView, Records, TopicPartition};
 use crate::store::{StateStore, StateStores};
 
@@ -218,6 +218,9 @@ impl<L: Log> Worker<L> {
             self.log.abort();
             return Ok(false);
         }
+        if crash::control("worker.control.state_before_commit") {
+            self.checkpoint_uncommitted(now)?;
+        }
         crash_point!("worker.before_commit");
         self.log.commit(&self.topology.name, &offsets)?;
         crash_point!("worker.after_commit");
@@ -241,6 +244,22 @@ impl<L: Log> Worker<L> {
         crash_point!("worker.before_flush");
         self.stores.flush()?;
         Ok(())
+    }
+
+    /// What a worker must never do, for the test that shows that it would be noticed: stores state that is not committed.
+    fn checkpoint_uncommitted(&mut self, now: Millis) -> Result<(), WorkerError> {
+        for running in &mut self.tasks {
+            if let Some(kept) = &mut running.kept {
+                kept.changelog.next.0 += kept.changelog.open_records;
+            }
+        }
+        let stored = self.checkpoint(now);
+        for running in &mut self.tasks {
+            if let Some(kept) = &mut running.kept {
+                kept.changelog.next.0 -= kept.changelog.open_records;
+            }
+        }
+        stored
     }
 
     /// The ledger of each step, all tasks together, in the order of the graph.
