@@ -14,7 +14,8 @@ use crate::plan::ExchangePlan;
 use crate::state::{Delta, PageId, PageImage, StateHandle};
 use crate::time::{Millis, Watermark};
 
-/// The sending end. Its only state is its clock: how far each of its inputs has come, rows with a null key left out.
+/// The sending end. Its only state is its clock (how far each of its inputs has come, rows with a null key left out) and
+/// what it has told of it.
 pub struct Exchange {
     exchange: ExchangeId,
     keys: Vec<usize>,
@@ -77,6 +78,7 @@ impl Exchange {
 
     fn send(&mut self, partition: usize, batch: Batch, cx: &mut Context<'_>) {
         let told = Told { watermark: batch.meta.clock.after, idle: self.clock.all_idle() };
+        self.clock_changed |= self.told[partition] != told;
         self.told[partition] = told;
         cx.ledger().rows_out += batch.len() as u64;
         cx.effect(Effect::Exchange(ExchangeOutput {
@@ -153,12 +155,20 @@ impl StateHandle for Exchange {
         delta.scalars.map_or(Ok(()), |scalars| self.load_scalars(&scalars))
     }
 
+    /// The clock, then the watermark that each partition has been told: a restart need not tell it again.
     fn scalars(&self) -> Vec<u8> {
-        self.clock.save()
+        let mut scalars = self.clock.save();
+        scalars.extend(self.told.iter().flat_map(|told| told.watermark.0.to_le_bytes()));
+        scalars
     }
 
     fn load_scalars(&mut self, scalars: &[u8]) -> Result<(), TaskError> {
-        self.clock.load(scalars).map(|_| ())
+        let clock = self.clock.load(scalars)?;
+        let watermarks = scalars[clock..].chunks_exact(8).filter_map(|bytes| bytes.try_into().ok());
+        for (told, watermark) in self.told.iter_mut().zip(watermarks) {
+            told.watermark = Watermark(i64::from_le_bytes(watermark));
+        }
+        Ok(())
     }
 
     fn take_dirty_pages(&mut self) -> Result<Vec<PageImage>, TaskError> {

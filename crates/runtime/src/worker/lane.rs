@@ -13,6 +13,7 @@ use millstream_formats::{CsvFormat, DecodeFormat, Decoded, Decoder, Headers, Mes
 use millstream_pipeline::topology::{ExchangeDef, SourceDef, SourceFormat};
 
 use super::WorkerError;
+use super::output::dialect;
 use crate::log::{Log, ReadLimit, Records};
 
 /// A partition that a task reads.
@@ -78,7 +79,7 @@ impl Lane {
             SourceFormat::Raw => DecodeFormat::Raw,
             SourceFormat::Csv(csv) => DecodeFormat::Csv(CsvFormat {
                 fields: source.declared.fields().iter().map(|field| field.name().clone()).collect(),
-                delimiter: csv.delimiter,
+                dialect: dialect(csv),
             }),
         };
         let decoder = Decoder::new(format, source.columns.clone())

@@ -6,8 +6,8 @@ use millstream_engine::error::RowFault;
 use millstream_engine::ids::PartitionId;
 use millstream_engine::key::{self, KeyStyle, WindowBounds};
 use millstream_engine::time::Millis;
-use millstream_formats::{EncodeFormat, Encoded, Encoder};
-use millstream_pipeline::topology::{SinkDef, SinkFormat, SinkKey, SinkRole, WindowedBounds};
+use millstream_formats::{CsvDialect, EncodeFormat, Encoded, Encoder};
+use millstream_pipeline::topology::{CsvFormat, SinkDef, SinkFormat, SinkKey, SinkRole, WindowedBounds};
 
 use super::WorkerError;
 use crate::log::{Header, Log, NewRecord};
@@ -24,7 +24,7 @@ impl SinkWriter {
     pub(super) fn new(def: &SinkDef, partitions: u32) -> Result<SinkWriter, WorkerError> {
         let format = match &def.format {
             SinkFormat::Json => EncodeFormat::Json,
-            SinkFormat::Csv(csv) => EncodeFormat::Csv { delimiter: csv.delimiter },
+            SinkFormat::Csv(csv) => EncodeFormat::Csv(dialect(csv)),
             SinkFormat::Raw { .. } => EncodeFormat::Raw,
         };
         let written = def.columns.project(&written_columns(def)).map_err(|error| WorkerError::internal(&error))?;
@@ -87,6 +87,11 @@ impl SinkWriter {
             }
         }
     }
+}
+
+/// The dialect of separated values, for the formats.
+pub(super) fn dialect(csv: &CsvFormat) -> CsvDialect {
+    CsvDialect { delimiter: csv.delimiter, quote: csv.quote, null: csv.null.clone() }
 }
 
 /// The columns that a key is made of, and how.
