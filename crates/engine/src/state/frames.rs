@@ -192,11 +192,17 @@ impl Table {
     /// By pane, hash of the key, key, serial number: the order of pages, and the same on every run. A row that was deleted
     /// more than once is told once.
     fn sort(&self, items: &mut Vec<Item<'_>>) {
-        let mut placed = items.iter().map(|&item| (self.place(&item), item)).collect::<Vec<_>>();
-        placed.sort_unstable_by(|(a, _), (b, _)| -> Ordering { a.cmp(b) });
-        placed.dedup_by(|(a, _), (b, _)| a == b);
-        items.clear();
-        items.extend(placed.into_iter().map(|(_, item)| item));
+        let rank = |(at, item): (usize, &Item<'_>)| {
+            let (pane, hash, ..) = self.place(item);
+            (pane, hash, at)
+        };
+        let mut ranks = items.iter().enumerate().map(rank).collect::<Vec<_>>();
+        // Hashes are seldom equal: the keys behind them are looked up only then.
+        ranks.sort_unstable_by(|a, b| -> Ordering {
+            (a.0, a.1).cmp(&(b.0, b.1)).then_with(|| self.place(&items[a.2]).cmp(&self.place(&items[b.2])))
+        });
+        ranks.dedup_by(|a, b| a.1 == b.1 && self.place(&items[a.2]) == self.place(&items[b.2]));
+        *items = ranks.into_iter().map(|(_, _, at)| items[at]).collect();
     }
 
     fn frames(&self, mut items: Vec<Item<'_>>) -> Result<Vec<RecordBatch>, TaskError> {

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod bounds;
+mod chained;
 mod model;
 mod random;
 mod world;
