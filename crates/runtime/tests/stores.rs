@@ -149,6 +149,48 @@ fn another_version_is_put_aside() {
     assert_eq!(quarantined.unwrap().reason, "its format is [9], not [1]");
 }
 
+/// Whole pages changed behind our back, with sled none the wiser, are found when the folder is opened.
+#[test]
+fn pages_that_are_not_what_was_written_put_the_folder_aside() {
+    type Damage = fn(&sled::Tree);
+    let damages: [(&str, Damage); 5] = [
+        ("an entry does not match its checksum", |tree| {
+            let (key, mut value) = tree.iter().next().unwrap().unwrap();
+            let last = value.len() - 1;
+            value[last] ^= 1;
+            tree.insert(key, value).unwrap();
+        }),
+        ("entries are missing, or older than they should be", |tree| {
+            tree.pop_min().unwrap();
+        }),
+        ("an entry has version 2, not 1", |tree| {
+            let (key, mut value) = tree.iter().next().unwrap().unwrap();
+            value[0] = 2;
+            tree.insert(key, value).unwrap();
+        }),
+        ("an entry is cut off", |tree| drop(tree.insert(tree.iter().next().unwrap().unwrap().0, b"xy").unwrap())),
+        ("an entry has a key that is not ours", |tree| drop(tree.insert(b"key", b"value").unwrap())),
+    ];
+    for (reason, damage) in damages {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("state");
+        let stores = SledStores::open(&path).unwrap().0;
+        let random = &mut Random(5);
+        let mut store = stores.open_task("t").unwrap();
+        (0..5).for_each(|_| store.apply(batch(random)).unwrap());
+        stores.flush().unwrap();
+        drop((store, stores));
+        // sled lets go of its own lock a moment after the last handle is gone.
+        let db = (0..).find_map(|_| sled::open(&path).ok()).unwrap();
+        damage(&db.open_tree("t").unwrap());
+        db.flush().unwrap();
+        drop(db);
+        let (stores, quarantined) = SledStores::open(&path).unwrap();
+        assert!(quarantined.unwrap().reason.ends_with(reason), "{reason}");
+        assert_eq!(stores.open_task("t").unwrap().position().unwrap(), None);
+    }
+}
+
 /// All that a store says.
 type Content = (Option<Position>, BTreeMap<StoreKey, Vec<u8>>);
 

@@ -88,8 +88,8 @@ pub trait StateStore: Send {
 
 /// The stores of a process, one per task.
 pub trait StateStores: Send {
-    /// The store of a task, by a name that stays the same across restarts; empty if it is new. Everything in it is read
-    /// and checked first. A task is opened once at a time.
+    /// The store of a task, by a name that stays the same across restarts; empty if it is new. A task is opened once at a
+    /// time.
     ///
     /// # Errors
     /// If it cannot be opened; [`StoreError::Untrusted`] if it is not what was written to it.

@@ -2,14 +2,16 @@
 //!
 //! Nothing that sled says is taken on trust: every entry carries a version and a checksum of its key and content, and the
 //! head of a tree carries, in the same atomic batch as each change, the sum of all entries. A page that is damaged, lost, or
-//! an older one come back is noticed when the task is opened. sled may panic over a damaged file: that is caught and is
-//! [`StoreError::Untrusted`] like the rest. A folder that cannot be trusted is put aside, and a new one begun.
+//! an older one come back is noticed when the folder is opened: all of it is read then. sled may panic over a damaged file:
+//! that is caught and is [`StoreError::Untrusted`] like the rest. A folder that cannot be trusted is put aside, and a new
+//! one begun.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, TryLockError};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use millstream_engine::ids::{Offset, PartitionId};
@@ -23,6 +25,8 @@ use crate::crash::crash_point;
 const FORMAT: u8 = 1;
 /// The tree that holds the version alone.
 const FORMAT_TREE: &str = "millstream.format";
+/// The tree that every sled database has.
+const SLED_TREE: &str = "__sled__default";
 const CACHE_BYTES: u64 = 64 << 20;
 /// The key of a tree's head; no step has a name so long.
 const HEAD_KEY: [u8; 4] = [0xff; 4];
@@ -32,11 +36,24 @@ const HEAD_KEY: [u8; 4] = [0xff; 4];
 pub struct SledStores {
     dir: PathBuf,
     db: sled::Db,
+    /// What was found in the trees of tasks that are not open yet.
+    checked: Mutex<BTreeMap<Vec<u8>, Content>>,
     _lock: File,
 }
 
+/// What a tree holds, without the pages themselves.
+#[derive(Debug, Default)]
+struct Content {
+    position: Option<Position>,
+    /// The checksum of every entry, by its key.
+    checks: BTreeMap<Vec<u8>, u32>,
+    /// The sum over `checks`.
+    sum: u64,
+}
+
 impl SledStores {
-    /// Opens the folder, or makes it. One that cannot be opened is put aside first, which is said.
+    /// Opens the folder, or makes it, and checks all that is in it. One that cannot be trusted is put aside first, which is
+    /// said.
     ///
     /// # Errors
     /// [`StoreError::Folder`] if another process uses it, or if it can be neither opened nor moved.
@@ -45,15 +62,15 @@ impl SledStores {
             fs::create_dir_all(parent).map_err(|error| folder("create", dir, &error))?;
         }
         let lock = lock(dir)?;
-        match open_db(dir) {
-            Ok(db) => Ok((SledStores { dir: dir.to_owned(), db, _lock: lock }, None)),
+        let (opened, quarantined) = match open_checked(dir) {
             Err(StoreError::Untrusted { message }) => {
                 let quarantined = put_aside(dir, message)?;
-                let db = open_db(dir)?;
-                Ok((SledStores { dir: dir.to_owned(), db, _lock: lock }, Some(quarantined)))
+                (open_checked(dir)?, Some(quarantined))
             }
-            Err(error) => Err(error),
-        }
+            result => (result?, None),
+        };
+        let (db, checked) = opened;
+        Ok((SledStores { dir: dir.to_owned(), db, checked: Mutex::new(checked), _lock: lock }, quarantined))
     }
 
     /// Puts the folder aside, because a task's store could not be trusted, and begins a new one. Stores opened before go
@@ -63,19 +80,24 @@ impl SledStores {
     /// If the folder cannot be moved, or the new one not be made.
     pub fn quarantine(&mut self, reason: &str) -> Result<Quarantined, StoreError> {
         let quarantined = put_aside(&self.dir, reason.to_owned())?;
-        let old = std::mem::replace(&mut self.db, open_db(&self.dir)?);
-        // Closing a damaged database may panic as well.
-        let _ = catch_unwind(AssertUnwindSafe(|| drop(old)));
+        let (db, checked) = open_checked(&self.dir)?;
+        close(std::mem::replace(&mut self.db, db));
+        *self.checked() = checked;
         Ok(quarantined)
+    }
+
+    /// Entries are taken out whole.
+    fn checked(&self) -> MutexGuard<'_, BTreeMap<Vec<u8>, Content>> {
+        self.checked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl StateStores for SledStores {
     fn open_task(&self, task: &str) -> Result<Box<dyn StateStore>, StoreError> {
         let tree = guarded(&self.dir, || self.db.open_tree(task))?;
-        let mut store = SledStore { dir: self.dir.clone(), tree, position: None, checks: BTreeMap::new(), sum: 0 };
-        store.verify()?;
-        Ok(Box::new(store))
+        let checked = self.checked().remove(task.as_bytes());
+        let content = checked.map_or_else(|| check(&self.dir, &tree), Ok)?;
+        Ok(Box::new(SledStore { dir: self.dir.clone(), tree, content }))
     }
 
     fn flush(&self) -> Result<(), StoreError> {
@@ -90,11 +112,7 @@ impl StateStores for SledStores {
 struct SledStore {
     dir: PathBuf,
     tree: sled::Tree,
-    position: Option<Position>,
-    /// The checksum of every entry, by its key.
-    checks: BTreeMap<Vec<u8>, u32>,
-    /// The sum over `checks`.
-    sum: u64,
+    content: Content,
 }
 
 /// What a tree says of itself.
@@ -113,49 +131,73 @@ struct StoredPosition {
 /// Takes a key and what is stored under it.
 type Visit<'a> = dyn FnMut(&[u8], &[u8]) -> Result<(), StoreError> + 'a;
 
-impl SledStore {
-    /// Reads every entry once and adds them up.
-    fn verify(&mut self) -> Result<(), StoreError> {
-        let (mut checks, mut sum, mut head) = (BTreeMap::new(), 0u64, None);
-        self.each(&mut |key, stored| {
-            if key == HEAD_KEY {
-                head = Some(read_head(opened(key, stored)?)?);
-                return Ok(());
-            }
-            decode_key(key).ok_or_else(|| untrusted("an entry has a key that is not ours"))?;
-            opened(key, stored)?;
-            let check = crc_of(stored);
-            sum = sum.wrapping_add(weight(key, check));
-            checks.insert(key.to_vec(), check);
-            Ok(())
-        })?;
-        let written = head.as_ref().map_or(0, |head| head.sum);
-        if written != sum {
-            return Err(untrusted("entries are missing, or older than they should be"));
+/// Opens the database and checks every tree in it.
+fn open_checked(dir: &Path) -> Result<(sled::Db, BTreeMap<Vec<u8>, Content>), StoreError> {
+    let db = open_db(dir)?;
+    match check_all(dir, &db) {
+        Ok(checked) => Ok((db, checked)),
+        Err(error) => {
+            close(db);
+            Err(error)
         }
-        self.position = head.and_then(|head| head.position).map(Position::from);
-        (self.checks, self.sum) = (checks, sum);
-        Ok(())
     }
+}
 
-    fn each(&self, visit: &mut Visit<'_>) -> Result<(), StoreError> {
-        let mut entries = self.tree.iter();
-        while let Some((key, stored)) = guarded(&self.dir, || entries.next().transpose())? {
-            visit(&key, &stored)?;
+fn check_all(dir: &Path, db: &sled::Db) -> Result<BTreeMap<Vec<u8>, Content>, StoreError> {
+    let mut checked = BTreeMap::new();
+    for name in guarded(dir, || Ok(db.tree_names()))? {
+        if name != FORMAT_TREE && name != SLED_TREE {
+            let tree = guarded(dir, || db.open_tree(&name))?;
+            checked.insert(name.to_vec(), check(dir, &tree)?);
         }
-        Ok(())
     }
+    Ok(checked)
+}
+
+/// Reads every entry of a tree once and adds them up.
+fn check(dir: &Path, tree: &sled::Tree) -> Result<Content, StoreError> {
+    let (mut content, mut head) = (Content::default(), None);
+    each(dir, tree, &mut |key, stored| {
+        if key == HEAD_KEY {
+            head = Some(read_head(opened(key, stored)?)?);
+            return Ok(());
+        }
+        decode_key(key).ok_or_else(|| untrusted("an entry has a key that is not ours"))?;
+        opened(key, stored)?;
+        let check = crc_of(stored);
+        content.sum = content.sum.wrapping_add(weight(key, check));
+        content.checks.insert(key.to_vec(), check);
+        Ok(())
+    })?;
+    if head.as_ref().map_or(0, |head| head.sum) != content.sum {
+        return Err(untrusted("entries are missing, or older than they should be"));
+    }
+    content.position = head.and_then(|head| head.position).map(Position::from);
+    Ok(content)
+}
+
+fn each(dir: &Path, tree: &sled::Tree, visit: &mut Visit<'_>) -> Result<(), StoreError> {
+    let mut entries = tree.iter();
+    while let Some((key, stored)) = guarded(dir, || entries.next().transpose())? {
+        visit(&key, &stored)?;
+    }
+    Ok(())
+}
+
+/// Closing a damaged database may panic as well.
+fn close(db: sled::Db) {
+    let _ = catch_unwind(AssertUnwindSafe(|| drop(db)));
 }
 
 impl StateStore for SledStore {
     fn position(&self) -> Result<Option<Position>, StoreError> {
-        Ok(self.position.clone())
+        Ok(self.content.position.clone())
     }
 
     fn get(&self, key: &StoreKey) -> Result<Option<Vec<u8>>, StoreError> {
         let key = encode_key(key);
         let stored = guarded(&self.dir, || self.tree.get(&key))?;
-        if stored.as_deref().map(crc_of) != self.checks.get(&key).copied() {
+        if stored.as_deref().map(crc_of) != self.content.checks.get(&key).copied() {
             return Err(untrusted("an entry is not the one that was written"));
         }
         stored.map(|stored| opened(&key, &stored).map(<[u8]>::to_vec)).transpose()
@@ -163,12 +205,12 @@ impl StateStore for SledStore {
 
     fn scan(&self, visit: &mut dyn FnMut(StoreKey, &[u8])) -> Result<(), StoreError> {
         let mut seen = 0;
-        self.each(&mut |key, stored| {
+        each(&self.dir, &self.tree, &mut |key, stored| {
             if key == HEAD_KEY {
                 return Ok(());
             }
             let content = opened(key, stored)?;
-            if self.checks.get(key) != Some(&crc_of(stored)) {
+            if self.content.checks.get(key) != Some(&crc_of(stored)) {
                 return Err(untrusted("an entry is not the one that was written"));
             }
             seen += 1;
@@ -176,7 +218,7 @@ impl StateStore for SledStore {
             visit(key, content);
             Ok(())
         })?;
-        if seen != self.checks.len() { Err(untrusted("entries are missing")) } else { Ok(()) }
+        if seen != self.content.checks.len() { Err(untrusted("entries are missing")) } else { Ok(()) }
     }
 
     fn apply(&mut self, batch: StoreBatch) -> Result<(), StoreError> {
@@ -196,22 +238,22 @@ impl StateStore for SledStore {
             }
             changed.insert(key, check);
         }
-        let mut sum = self.sum;
+        let mut sum = self.content.sum;
         for (key, check) in &changed {
-            let before = self.checks.get(key).map_or(0, |check| weight(key, *check));
+            let before = self.content.checks.get(key).map_or(0, |check| weight(key, *check));
             let after = check.map_or(0, |check| weight(key, check));
             sum = sum.wrapping_sub(before).wrapping_add(after);
         }
-        let position = batch.position.or_else(|| self.position.clone());
+        let position = batch.position.or_else(|| self.content.position.clone());
         let head = Head { sum, position: position.as_ref().map(StoredPosition::from) };
         let head = serde_json::to_vec(&head).expect("names and numbers");
         changes.insert(&HEAD_KEY, closed(&HEAD_KEY, &head));
         guarded(&self.dir, || self.tree.apply_batch(changes))?;
-        (self.sum, self.position) = (sum, position);
+        (self.content.sum, self.content.position) = (sum, position);
         for (key, check) in changed {
             match check {
-                Some(check) => self.checks.insert(key, check),
-                None => self.checks.remove(&key),
+                Some(check) => self.content.checks.insert(key, check),
+                None => self.content.checks.remove(&key),
             };
         }
         crash_point!("store.apply.after");
@@ -222,8 +264,8 @@ impl StateStore for SledStore {
         // The head goes first: what is left of a half cleared tree has no sum and is not trusted.
         guarded(&self.dir, || self.tree.remove(HEAD_KEY).and_then(|_| self.tree.flush()))?;
         guarded(&self.dir, || self.tree.clear())?;
-        (self.position, self.sum) = (None, 0);
-        self.checks.clear();
+        (self.content.position, self.content.sum) = (None, 0);
+        self.content.checks.clear();
         Ok(())
     }
 }

@@ -18,7 +18,8 @@ use crate::crash::crash_point;
 use crate::log::{LogError, Retention, TopicKind, TopicSettings};
 
 /// Names that may stand in the folder before it is a log: ours, and the state beside it.
-const OWN_NAMES: &[&str] = &["topics", "commits", "commits.new", "commits.lock", "run.lock", "state", "state.lock"];
+const OWN_NAMES: &[&str] =
+    &["topics", "commits", "commits.new", "commits.lock", "run.lock", "state", "state.lock", ".state"];
 
 /// Where things are.
 #[derive(Debug, Clone)]
