@@ -115,6 +115,10 @@ impl Results {
         meta: RowMeta,
         cx: &mut Context<'_>,
     ) -> Result<(), TaskError> {
+        if ready.values.is_empty() {
+            cx.emit(Batch { rows: RecordBatch::new_empty(Arc::clone(&self.schema)), meta });
+            return Ok(());
+        }
         let (rows, keep) = self.rows(kept, ready, 0, ready.values.len(), cx)?;
         let meta = match keep {
             None => meta,

@@ -1,0 +1,78 @@
+//! A case as the text of a case file: the pipeline, what arrives, and what must be written.
+
+use std::fmt::Write;
+
+use super::engine::AGGREGATES;
+use super::{Case, End, When, expected};
+use crate::model::{Event, Kind, outcome};
+
+/// The text of a case file.
+pub fn case_file(name: &str, case: &Case) -> String {
+    let mut text = format!("name: {name}\n");
+    let rules = case.rules;
+    let mut line = |indent: usize, words: &str| writeln!(text, "{:indent$}{words}", "").unwrap_or_default();
+    line(0, "source:");
+    line(2, "topic: rows");
+    line(2, "format: json");
+    line(2, "schema: {k: string, v: bigint, ts: bigint}");
+    line(2, "event_time: ts");
+    line(2, &format!("watermark: {{out_of_order: {}ms}}", rules.out_of_order));
+    line(0, "steps:");
+    line(2, "- window:");
+    line(6, "id: world");
+    line(6, "by: [k]");
+    line(6, &kind(rules.kind));
+    line(6, &format!("grace: {}ms", rules.grace));
+    match (rules.kind, case.emit) {
+        (Kind::OverArrival(_), _) => line(6, "emit: arrival"),
+        (_, When::Final) => line(6, "emit: final"),
+        (_, When::Changes) => line(6, "emit: changes"),
+    }
+    line(6, "late: {to: late}");
+    line(6, "aggregates:");
+    AGGREGATES.iter().for_each(|(name, sql)| line(8, &format!("{name}: {sql}")));
+    line(0, "sink: {topic: results, format: json}");
+    line(0, "tests:");
+    line(2, "- name: shrunken");
+    line(4, &format!("partitions: {{rows: {}}}", rules.inputs));
+    if case.end == End::Close {
+        line(4, "close: true");
+    }
+    line(4, "in:");
+    for event in &case.events {
+        match event {
+            Event::Idle(input) => line(6, &format!("# partition {input} is idle from here on")),
+            Event::Row(row) => {
+                let value = row.value.map_or("null".to_owned(), |value| value.to_string());
+                let key = row.key.as_deref().unwrap_or("null");
+                let fields = format!("k: {key}, v: {value}, ts: {}, _partition: {}", row.t, row.input);
+                line(6, &format!("- rows: {{{fields}}}"));
+            }
+        }
+    }
+    let outcome = outcome(rules, &case.events);
+    let mut windows = outcome.closed;
+    if case.end == End::Close || case.emit == When::Changes {
+        windows.extend(outcome.open);
+    }
+    line(4, "out:");
+    line(6, "results:");
+    for result in expected(&case.events, &windows) {
+        let bounds = format!("k: {}, window_start: {}, window_end: {}", result.key, result.start, result.end);
+        line(8, &format!("- {{{bounds}, rows: {}, list: {:?}}}", result.values.rows, result.values.list));
+    }
+    text
+}
+
+fn kind(kind: Kind) -> String {
+    match kind {
+        Kind::Tumbling { size, offset } => format!("tumbling: {{size: {size}ms, offset: {offset}ms}}"),
+        Kind::Hopping { size, every, offset } => {
+            format!("hopping: {{size: {size}ms, every: {every}ms, offset: {offset}ms}}")
+        }
+        Kind::Sliding(span) => format!("sliding: {span}ms"),
+        Kind::OverArrival(span) | Kind::OverFinal(span) => format!("over: {span}ms"),
+        Kind::Session(gap) => format!("session: {gap}ms"),
+        Kind::Count(rows) => format!("count: {rows}"),
+    }
+}
