@@ -131,12 +131,14 @@ impl Clock {
         self.w.max(watermark.min(self.least_of_others(input)))
     }
 
-    /// The clock as bytes, for the operator's scalars. Idleness is not kept: it is of the wall clock.
+    /// The clock as bytes, for the operator's scalars. Idleness is part of it: an input that was idle is late by at least W
+    /// when it speaks, and a restart does not make the others wait for it.
     pub fn save(&self) -> Vec<u8> {
         let mut bytes = self.w.0.to_le_bytes().to_vec();
         bytes.extend((self.inputs.len() as u32).to_le_bytes());
         for input in &self.inputs {
             bytes.extend(input.w.0.to_le_bytes());
+            bytes.push(u8::from(input.idle));
             bytes.extend((input.label.len() as u32).to_le_bytes());
             bytes.extend(input.label.as_bytes());
         }
@@ -161,10 +163,11 @@ impl Clock {
         let count = u32::from_le_bytes(take(&mut rest, 4)?.try_into().ok()?);
         for _ in 0..count {
             let w = Watermark(i64::from_le_bytes(take(&mut rest, 8)?.try_into().ok()?));
+            let idle = take(&mut rest, 1)?[0] != 0;
             let length = u32::from_le_bytes(take(&mut rest, 4)?.try_into().ok()?);
             let label = take(&mut rest, length as usize)?;
             if let Some(input) = self.inputs.iter_mut().find(|input| input.label.as_bytes() == label) {
-                input.w = w;
+                (input.w, input.idle) = (w, idle);
             }
         }
         self.w = w;
@@ -233,11 +236,13 @@ mod tests {
         saved.advance(A, Watermark(10));
         saved.advance(B, Watermark(-7));
         saved.refresh();
+        saved.on_idle(B);
         let bytes = saved.save();
         let mut loaded = Clock::new(vec![(A, "b".to_owned()), (B, "a".to_owned())]);
         assert_eq!(loaded.load(&bytes).unwrap(), bytes.len());
         assert_eq!(loaded.w(), Watermark(-7));
         assert_eq!(loaded.input_watermark(B), Watermark(10));
+        assert_eq!(loaded.refresh(), Watermark(10), "b is still idle");
         for cut in 0..bytes.len() {
             assert!(clock().load(&bytes[..cut]).is_err(), "cut at {cut}");
         }

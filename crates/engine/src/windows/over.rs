@@ -194,6 +194,7 @@ impl Over {
         if !self.kept.take_restored() {
             return;
         }
+        self.told_idle = self.kept.clock.all_idle();
         self.lines.clear(&mut self.kept.table);
         self.due.clear();
         let closed = self.kept.clock.w().minus(self.grace);

@@ -330,6 +330,7 @@ impl Session {
         if !self.kept.take_restored() {
             return;
         }
+        self.told_idle = self.kept.clock.all_idle();
         self.index.clear();
         self.ends.clear();
         self.changed.clear();

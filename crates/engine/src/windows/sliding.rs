@@ -240,6 +240,7 @@ impl Sliding {
         if !self.kept.take_restored() {
             return;
         }
+        self.told_idle = self.kept.clock.all_idle();
         self.lines.clear(&mut self.kept.table);
         self.ends.clear();
         self.fresh.clear();

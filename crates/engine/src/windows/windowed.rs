@@ -136,6 +136,7 @@ impl<K: Kind> Windowed<K> {
         if !self.kept.take_restored() {
             return;
         }
+        self.told_idle = self.kept.clock.all_idle();
         self.kind.restored(&mut self.kept);
         self.results.restore_told(self.kind.told(self.kept.clock.w()));
         self.pending.clear();

@@ -58,8 +58,10 @@ pub fn case_file(name: &str, case: &Case) -> String {
     line(4, "out:");
     line(6, "results:");
     for result in expected(&case.events, &windows) {
+        let list = result.values.list.iter().map(|value| value.map_or("null".to_owned(), |value| value.to_string()));
+        let list = list.collect::<Vec<_>>().join(", ");
         let bounds = format!("k: {}, window_start: {}, window_end: {}", result.key, result.start, result.end);
-        line(8, &format!("- {{{bounds}, rows: {}, list: {:?}}}", result.values.rows, result.values.list));
+        line(8, &format!("- {{{bounds}, rows: {}, list: [{list}]}}", result.values.rows));
     }
     text
 }

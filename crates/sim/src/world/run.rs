@@ -11,7 +11,7 @@ use millstream_engine::ledger::Ledger;
 use millstream_engine::operator::{Operator, Signal};
 use millstream_engine::time::{Millis, Watermark};
 
-use super::store::{Restore, Store};
+use super::store::Store;
 use super::{Case, End, When, engine, same_values};
 use crate::model::{self, Event, Kind, Values};
 use crate::random::Random;
@@ -190,8 +190,10 @@ impl<'a> Run<'a> {
     fn crash(&mut self) -> Result<(), String> {
         self.operator = engine::operator(self.case)?;
         let state = self.operator.state().ok_or("the operator has no state")?;
-        let by = *self.random.pick(&[Restore::Changelog, Restore::Pages]);
-        self.store.restore(state, by)?;
+        if self.random.once_in(3) {
+            self.store.lose_pages();
+        }
+        self.store.restore(state)?;
         self.ledger = Ledger { restored: state.held_rows(), ..Ledger::default() };
         self.booked = self.ledger;
         self.now = self.committed.clone();

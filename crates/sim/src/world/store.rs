@@ -32,30 +32,22 @@ impl Store {
         self.good_for = self.changelog.len();
     }
 
-    /// Puts everything that was committed into an empty state; deltas after `from` only, if the pages allow it.
-    pub(super) fn restore(&self, state: &mut dyn StateHandle, by: Restore) -> Result<(), String> {
-        let failed = |error: millstream_engine::error::TaskError| error.to_string();
-        let from = match by {
-            Restore::Changelog => 0,
-            Restore::Pages => {
-                if let Some(scalars) = &self.scalars {
-                    state.load_scalars(scalars).map_err(failed)?;
-                }
-                for (&id, rows) in &self.pages {
-                    state.load_page(id, rows.clone()).map_err(failed)?;
-                }
-                self.good_for
-            }
-        };
-        self.changelog[from..].iter().try_for_each(|delta| state.apply(delta.clone())).map_err(failed)
+    /// Loses the pages: the changelog is all there is.
+    pub(super) fn lose_pages(&mut self) {
+        self.pages.clear();
+        self.scalars = None;
+        self.good_for = 0;
     }
-}
 
-/// From what a state is restored.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Restore {
-    /// From the whole changelog, as after the loss of the store.
-    Changelog,
-    /// From pages, and what the changelog has beyond them.
-    Pages,
+    /// Puts everything that was committed into an empty state.
+    pub(super) fn restore(&self, state: &mut dyn StateHandle) -> Result<(), String> {
+        let failed = |error: millstream_engine::error::TaskError| error.to_string();
+        if let Some(scalars) = &self.scalars {
+            state.load_scalars(scalars).map_err(failed)?;
+        }
+        for (&id, rows) in &self.pages {
+            state.load_page(id, rows.clone()).map_err(failed)?;
+        }
+        self.changelog[self.good_for..].iter().try_for_each(|delta| state.apply(delta.clone())).map_err(failed)
+    }
 }

@@ -40,3 +40,46 @@ fn windows_do_what_the_model_says_even_seeds() {
 fn windows_do_what_the_model_says_odd_seeds() {
     check_seeds(1);
 }
+
+/// Kinds of windows, and rules that are off by one millisecond.
+type Mistake = (&'static str, fn(&Kind) -> bool, fn(&mut Rules));
+
+/// A world that would not notice an operator that is off by one millisecond would prove nothing.
+#[test]
+fn one_millisecond_is_noticed() {
+    let grace: fn(&mut Rules) = |rules| rules.grace += 1;
+    let behind: fn(&mut Rules) = |rules| rules.out_of_order += 1;
+    let span: fn(&mut Rules) = |rules| match &mut rules.kind {
+        Kind::Tumbling { size: span, .. }
+        | Kind::Hopping { size: span, .. }
+        | Kind::Sliding(span)
+        | Kind::OverArrival(span)
+        | Kind::OverFinal(span)
+        | Kind::Session(span) => *span += 1,
+        Kind::Count(rows) => *rows += 1,
+    };
+    let kinds: [(&str, fn(&Kind) -> bool); 6] = [
+        ("tumbling", |kind| matches!(kind, Kind::Tumbling { .. })),
+        ("hopping", |kind| matches!(kind, Kind::Hopping { .. })),
+        ("sliding", |kind| matches!(kind, Kind::Sliding(_))),
+        ("over: arrival", |kind| matches!(kind, Kind::OverArrival(_))),
+        ("over: final", |kind| matches!(kind, Kind::OverFinal(_))),
+        ("session", |kind| matches!(kind, Kind::Session(_))),
+    ];
+    for (name, is_kind) in kinds {
+        for (what, change) in [("grace", grace), ("out_of_order", behind), ("span", span)] {
+            assert!((0..500).any(|seed| is_caught(seed, (name, is_kind, change))), "{name}: {what} off by one");
+        }
+    }
+}
+
+fn is_caught(seed: u64, (_, is_kind, change): Mistake) -> bool {
+    let case = generate(seed);
+    if !is_kind(&case.rules.kind) || case.emit == When::Changes {
+        return false;
+    }
+    let mut mistaken = case.clone();
+    change(&mut mistaken.rules);
+    let observed = run::run(&mistaken, Schedule::Plain).expect("the engine runs");
+    judge(&case, &observed).is_err()
+}
