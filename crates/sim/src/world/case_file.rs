@@ -2,21 +2,24 @@
 
 use std::fmt::Write;
 
+use arrow::temporal_conversions::timestamp_ms_to_datetime;
+
 use super::engine::AGGREGATES;
 use super::{Case, End, When, expected};
 use crate::model::{Event, Kind, outcome};
 
 /// The text of a case file.
 pub fn case_file(name: &str, case: &Case) -> String {
-    let mut text = format!("name: {name}\n");
+    let mut text = format!("version: 1\npipeline: {name}\n");
     let rules = case.rules;
     let mut line = |indent: usize, words: &str| writeln!(text, "{:indent$}{words}", "").unwrap_or_default();
-    line(0, "source:");
-    line(2, "topic: rows");
-    line(2, "format: json");
-    line(2, "schema: {k: string, v: bigint, ts: bigint}");
-    line(2, "event_time: ts");
-    line(2, &format!("watermark: {{out_of_order: {}ms}}", rules.out_of_order));
+    line(0, "sources:");
+    line(2, "rows:");
+    line(4, "topic: rows");
+    line(4, "format: json");
+    line(4, "schema: {k: string, v: bigint, ts: bigint}");
+    line(4, "event_time: ts");
+    line(4, &format!("watermark: {{out_of_order: {}ms}}", rules.out_of_order));
     line(0, "steps:");
     line(2, "- window:");
     line(6, "id: world");
@@ -31,7 +34,10 @@ pub fn case_file(name: &str, case: &Case) -> String {
     line(6, "late: {to: late}");
     line(6, "aggregates:");
     AGGREGATES.iter().for_each(|(name, sql)| line(8, &format!("{name}: {sql}")));
-    line(0, "sink: {topic: results, format: json}");
+    line(0, "sink:");
+    line(2, "topic: results");
+    line(2, "format: json");
+    line(2, "key: {columns: [k], windowed: true}");
     line(0, "tests:");
     line(2, "- name: shrunken");
     line(4, &format!("partitions: {{rows: {}}}", rules.inputs));
@@ -56,21 +62,31 @@ pub fn case_file(name: &str, case: &Case) -> String {
         windows.extend(outcome.open);
     }
     line(4, "out:");
-    line(6, "results:");
-    for result in expected(&case.events, &windows) {
+    let results = expected(&case.events, &windows);
+    line(6, if results.is_empty() { "results: []" } else { "results:" });
+    for result in results {
         let list = result.values.list.iter().map(|value| value.map_or("null".to_owned(), |value| value.to_string()));
         let list = list.collect::<Vec<_>>().join(", ");
-        let bounds = format!("k: {}, window_start: {}, window_end: {}", result.key, result.start, result.end);
+        let (start, end) = (time(result.start), time(result.end));
+        let bounds = format!("k: {}, window_start: {start}, window_end: {end}", result.key);
         line(8, &format!("- {{{bounds}, rows: {}, list: [{list}]}}", result.values.rows));
     }
     text
 }
 
+/// A time as it stands in a result.
+fn time(millis: i64) -> String {
+    let time = timestamp_ms_to_datetime(millis).map(|time| time.format("%Y-%m-%dT%H:%M:%S%.3fZ").to_string());
+    time.unwrap_or_else(|| millis.to_string())
+}
+
 fn kind(kind: Kind) -> String {
     match kind {
-        Kind::Tumbling { size, offset } => format!("tumbling: {{size: {size}ms, offset: {offset}ms}}"),
+        Kind::Tumbling { size, offset } => {
+            format!("tumbling: {{size: {size}ms, offset: {}ms}}", offset.rem_euclid(size))
+        }
         Kind::Hopping { size, every, offset } => {
-            format!("hopping: {{size: {size}ms, every: {every}ms, offset: {offset}ms}}")
+            format!("hopping: {{size: {size}ms, every: {every}ms, offset: {}ms}}", offset.rem_euclid(every))
         }
         Kind::Sliding(span) => format!("sliding: {span}ms"),
         Kind::OverArrival(span) | Kind::OverFinal(span) => format!("over: {span}ms"),

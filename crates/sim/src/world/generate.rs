@@ -43,7 +43,9 @@ fn kind(random: &mut Random, scale: i64) -> Kind {
 fn events(random: &mut Random, rules: Rules, scale: i64) -> Vec<Event> {
     let length = *random.pick(&[3, 8, 20, 60]);
     let mut offsets = vec![0; rules.inputs];
-    let mut now = vec![random.between(-30, 0) * scale; rules.inputs];
+    // Rows of sources are never from before 1970; what stands behind a window may be.
+    let (first, least) = if random.once_in(4) { (-30, i64::MIN) } else { (0, 0) };
+    let mut now = vec![random.between(first, first + 30) * scale; rules.inputs];
     let mut events = Vec::new();
     for _ in 0..length {
         let input = random.below(rules.inputs as u64) as usize;
@@ -59,7 +61,7 @@ fn events(random: &mut Random, rules: Rules, scale: i64) -> Vec<Event> {
         let back = if random.once_in(3) { random.between(0, 20 * scale) } else { 0 };
         let key = (!random.once_in(15)).then(|| random.pick(&["a", "a", "b", "c"]).to_string());
         let value = (!random.once_in(8)).then(|| random.between(-5, 20));
-        events.push(Event::Row(Row { input, offset: offsets[input], key, t: now[input] - back, value }));
+        events.push(Event::Row(Row { input, offset: offsets[input], key, t: (now[input] - back).max(least), value }));
         offsets[input] += 1;
     }
     events

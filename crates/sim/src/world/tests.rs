@@ -1,5 +1,8 @@
 //! Thousands of seeds. `MILLSTREAM_SEED=n` runs one alone, `MILLSTREAM_SEEDS=n` that many.
 
+use millstream_pipeline::interpolate::no_lookup;
+use millstream_pipeline::topology::PartitionCounts;
+
 use super::*;
 
 /// Seeds in the normal suite.
@@ -40,6 +43,17 @@ fn windows_do_what_the_model_says_even_seeds() {
 #[test]
 fn windows_do_what_the_model_says_odd_seeds() {
     check_seeds(1);
+}
+
+#[test]
+fn a_shrunken_case_is_a_case_file() {
+    let nothing = PartitionCounts::unknown();
+    for seed in 0..40 {
+        let text = case_file("seed", &generate(seed));
+        if let Err(diagnostics) = millstream_pipeline::check("case.yaml", &text, &no_lookup, &nothing) {
+            panic!("seed {seed}: {diagnostics:?}\n{text}");
+        }
+    }
 }
 
 type IsKind = fn(&Kind) -> bool;
