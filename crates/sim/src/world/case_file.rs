@@ -25,13 +25,16 @@ pub fn case_file(name: &str, case: &Case) -> String {
     line(6, "id: world");
     line(6, "by: [k]");
     line(6, &kind(rules.kind));
-    line(6, &format!("grace: {}ms", rules.grace));
+    if !matches!(rules.kind, Kind::Count(_)) {
+        line(6, &format!("grace: {}ms", rules.grace));
+        line(6, "late: {to: late}");
+    }
     match (rules.kind, case.emit) {
+        (Kind::Count(_), _) => {}
         (Kind::OverArrival(_), _) => line(6, "emit: arrival"),
         (_, When::Final) => line(6, "emit: final"),
         (_, When::Changes) => line(6, "emit: changes"),
     }
-    line(6, "late: {to: late}");
     line(6, "aggregates:");
     AGGREGATES.iter().for_each(|(name, sql)| line(8, &format!("{name}: {sql}")));
     line(0, "sink:");
