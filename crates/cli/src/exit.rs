@@ -72,7 +72,6 @@ impl From<LogError> for Failure {
     fn from(error: LogError) -> Failure {
         let failure = Failure::run(error.to_string());
         match error {
-            LogError::UnknownTopic { .. } => failure.help("`millstream topic list` shows the topics that there are."),
             LogError::InUse { .. } => {
                 failure.help("Stop the other run, or give this one another folder with --local DIR.")
             }

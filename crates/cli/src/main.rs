@@ -5,6 +5,7 @@
 
 mod commands;
 mod exit;
+mod folder;
 mod load;
 mod render;
 

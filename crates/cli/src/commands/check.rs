@@ -43,9 +43,10 @@ impl Check {
                 None => {
                     let errors = load::errors(&checked.diagnostics);
                     anstream::println!(
-                        "{}wrong{RESET} {}: {errors} error(s)",
+                        "{}wrong{RESET} {}: {}",
                         crate::render::ERROR,
-                        checked.path.display()
+                        checked.path.display(),
+                        crate::render::count(errors as u64, "error")
                     );
                 }
             }

@@ -165,7 +165,8 @@ fn columns(cells: [String; 8]) -> String {
 fn next_things(file: &std::path::Path, data: &std::path::Path) {
     let (file, data) = (file.display(), data.display());
     anstream::println!("\n{GOOD}three things to try next{RESET}");
-    println!("  millstream topic consume ohlc-1m --local {data} -n 3 --json");
-    println!("  millstream test {file} --ledger");
-    println!("  millstream demo --crash");
+    let millstream = std::env::args().next().unwrap_or_else(|| "millstream".to_owned());
+    println!("  {millstream} topic consume ohlc-1m --local {data} -n 3 --json");
+    println!("  {millstream} test {file} --ledger");
+    println!("  {millstream} demo --crash");
 }

@@ -6,7 +6,7 @@ use clap::Args;
 use millstream_pipeline::explain;
 use millstream_pipeline::topology::PartitionCounts;
 use millstream_runtime::log::Log;
-use millstream_runtime::log::embedded::{Access, EmbeddedLog, Options};
+use millstream_runtime::log::embedded::Access;
 
 use crate::exit::{Exit, Failure};
 use crate::load;
@@ -29,7 +29,7 @@ impl PlanCommand {
         let loaded = load::load_one(&self.path)?;
         let mut counts = PartitionCounts::unknown();
         if let Some(dir) = &self.local {
-            let log = EmbeddedLog::open(dir, Options::new(Access::Client))?;
+            let log = crate::folder::open(dir, Access::Client)?;
             for topic in &loaded.topology.topics {
                 if let Some(partitions) = log.partitions(topic)? {
                     counts.0.insert(topic.clone(), partitions);

@@ -10,12 +10,13 @@ use millstream_engine::ledger::Ledger;
 use millstream_pipeline::topology::{PartitionCounts, Topology};
 use millstream_runtime::follow::{self, Stop, Until};
 use millstream_runtime::log::Log;
-use millstream_runtime::log::embedded::{Access, EmbeddedLog, Options};
+use millstream_runtime::log::embedded::{Access, EmbeddedLog};
 use millstream_runtime::store::sled::SledStores;
 use millstream_runtime::worker::{Standing, Worker, WorkerSettings};
 use serde_json::json;
 
 use crate::exit::{Exit, Failure};
+use crate::folder;
 use crate::load::{self, Loaded};
 use crate::render::progress::Progress;
 
@@ -29,7 +30,7 @@ pub(crate) struct Run {
     #[arg(required = true)]
     paths: Vec<PathBuf>,
     /// The folder of topics (the embedded log), with the pipelines' state beside them.
-    #[arg(long, value_name = "DIR", default_value = "./data")]
+    #[arg(long, value_name = "DIR", default_value = folder::DEFAULT)]
     local: PathBuf,
     /// Stops when everything that is there has been processed. Open windows stay open.
     #[arg(long)]
@@ -54,7 +55,7 @@ impl Run {
     pub(crate) fn run(self) -> crate::Outcome {
         let loaded = load::load(&self.paths)?;
         refuse_twins(&loaded)?;
-        let log = EmbeddedLog::open_or_create(&self.local, Options::new(Access::Run))?;
+        let log = folder::open(&self.local, Access::Run)?;
         let stop = stop_on_signals()?;
         let until = match (self.until_end, self.close) {
             (false, _) => Until::Stopped,
@@ -86,7 +87,9 @@ impl Run {
             return;
         }
         for report in reports {
-            crate::render::ledger(&report.pipeline, &report.standing, &report.ledger);
+            if !report.ledger.is_empty() {
+                crate::render::ledger(&report.pipeline, &report.standing, &report.ledger);
+            }
             if let Some(error) = &report.error {
                 Failure::run(error.clone()).report();
             }
@@ -111,6 +114,9 @@ fn run_one(
             return report;
         }
     };
+    if until == Until::Stopped {
+        line.say("running; Ctrl-C commits and leaves");
+    }
     let outcome = follow::follow(&mut worker, until, stop, &mut |_, standing| line.show(standing));
     report.standing = worker.standing();
     report.ledger = worker.ledger();
@@ -125,7 +131,7 @@ fn start(
     dir: &Path,
     line: &crate::render::progress::Line,
 ) -> Result<Worker<EmbeddedLog>, String> {
-    let topology = lower(loaded, &log)?;
+    let topology = lower(loaded, &log, dir)?;
     let (stores, quarantined) =
         SledStores::open(&dir.join(".state").join(&topology.name)).map_err(|error| error.to_string())?;
     if let Some(quarantined) = &quarantined {
@@ -147,7 +153,7 @@ fn start(
 }
 
 /// The topology for the partitions that the source topics have.
-fn lower(loaded: &Loaded, log: &EmbeddedLog) -> Result<Topology, String> {
+fn lower(loaded: &Loaded, log: &EmbeddedLog, dir: &Path) -> Result<Topology, String> {
     let mut counts = PartitionCounts::unknown();
     for topic in &loaded.topology.topics {
         match log.partitions(topic).map_err(|error| error.to_string())? {
@@ -156,8 +162,9 @@ fn lower(loaded: &Loaded, log: &EmbeddedLog) -> Result<Topology, String> {
             }
             None => {
                 return Err(format!(
-                    "pipeline {}: topic {topic} does not exist: create it with `millstream topic create {topic}`",
-                    loaded.topology.name
+                    "pipeline {}: there is no topic {topic}: create it with `{}`",
+                    loaded.topology.name,
+                    folder::command(&format!("create {topic}"), dir)
                 ));
             }
         }

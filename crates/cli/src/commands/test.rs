@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use millstream_pipeline::case::TestSpec;
-use millstream_runtime::case::{self as runner, TestReport};
+use millstream_runtime::case::{self as runner, Failure as Failed, TestReport};
 use serde_json::json;
 
 use crate::exit::{Exit, Failure};
@@ -68,8 +68,8 @@ impl Test {
     fn print(&self, file: &str, report: &TestReport) {
         let (style, word) = if report.passed() { (GOOD, "pass") } else { (ERROR, "FAIL") };
         anstream::println!("{style}{word}{RESET} {DIM}{file}:{RESET} {}", report.name);
-        for failure in &report.failures {
-            anstream::println!("     {}: {}", failure.way, failure.message.replace('\n', "\n     "));
+        for (ways, message) in by_message(&report.failures) {
+            anstream::println!("     {ways}: {}", message.replace('\n', "\n     "));
         }
         if self.ledger {
             for (step, ledger) in &report.ledger {
@@ -77,6 +77,18 @@ impl Test {
             }
         }
     }
+}
+
+/// Failures with the ways in which they showed: mostly a test fails in all of them alike.
+fn by_message(failures: &[Failed]) -> Vec<(String, &str)> {
+    let mut grouped: Vec<(String, &str)> = Vec::new();
+    for failure in failures {
+        match grouped.iter_mut().find(|(_, message)| *message == failure.message) {
+            Some((ways, _)) => *ways = format!("{ways}; {}", failure.way),
+            None => grouped.push((failure.way.to_string(), &failure.message)),
+        }
+    }
+    grouped
 }
 
 fn as_json(file: &str, report: &TestReport) -> serde_json::Value {

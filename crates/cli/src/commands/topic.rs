@@ -8,11 +8,13 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use comfy_table::Table;
 use millstream_engine::ids::PartitionId;
-use millstream_runtime::log::embedded::{Access, EmbeddedLog, Options};
+use millstream_runtime::log::embedded::{Access, EmbeddedLog};
 use millstream_runtime::log::{Log, Retention, TopicInfo, TopicKind, TopicSettings};
 use serde_json::json;
 
 use crate::exit::{Exit, Failure};
+use crate::folder;
+use crate::render::count;
 
 /// Creates, lists, writes and reads topics of a folder (the embedded log).
 #[derive(Debug, Args)]
@@ -34,14 +36,18 @@ enum TopicCommand {
 #[derive(Debug, Args)]
 pub(crate) struct Folder {
     /// The folder of topics (the embedded log).
-    #[arg(long, value_name = "DIR", default_value = "./data")]
+    #[arg(long, value_name = "DIR", default_value = folder::DEFAULT)]
     local: PathBuf,
 }
 
 impl Folder {
-    /// Opens the log for producing and consuming, beside a run that may be going on; it is made if it is not there.
+    /// Opens the log for producing and consuming, beside a run that may be going on.
     fn open(&self) -> Result<EmbeddedLog, Failure> {
-        Ok(EmbeddedLog::open_or_create(&self.local, Options::new(Access::Client))?)
+        folder::open(&self.local, Access::Client)
+    }
+
+    fn no_topic(&self, topic: &str) -> Failure {
+        folder::no_topic(topic, &self.local)
     }
 }
 
@@ -107,8 +113,8 @@ impl Create {
             bytes: self.retention_mib.map(|mib| mib.saturating_mul(1 << 20)),
         };
         let settings = TopicSettings { retention, ..TopicSettings::user(self.partitions) };
-        self.folder.open()?.create_topic(&self.topic, settings)?;
-        println!("created topic {} with {} partition(s)", self.topic, self.partitions);
+        folder::create(&self.folder.local)?.create_topic(&self.topic, settings)?;
+        println!("created topic {} with {}", self.topic, count(u64::from(self.partitions), "partition"));
         Ok(Exit::Well)
     }
 }
@@ -153,10 +159,8 @@ fn records(log: &EmbeddedLog, topic: &TopicInfo) -> Result<i64, Failure> {
 impl Describe {
     fn run(self) -> crate::Outcome {
         let log = self.folder.open()?;
-        let topic = log.topics()?.into_iter().find(|topic| topic.name == self.topic).ok_or_else(|| {
-            Failure::run(format!("there is no topic {}", self.topic))
-                .help("`millstream topic list` shows the topics that there are.")
-        })?;
+        let topic = log.topics()?.into_iter().find(|topic| topic.name == self.topic);
+        let topic = topic.ok_or_else(|| self.folder.no_topic(&self.topic))?;
         let mut partitions = Vec::new();
         for partition in (0..topic.settings.partitions).map(PartitionId) {
             partitions.push((partition, log.extent(&topic.name, partition)?));

@@ -36,14 +36,23 @@ pub(crate) fn time(ms: i64) -> String {
 /// Prints where every row of a pipeline went.
 pub(crate) fn ledger(pipeline: &str, standing: &Standing, ledger: &[(String, Ledger)]) {
     anstream::println!(
-        "{GOOD}{pipeline}{RESET}: {} record(s) in, {} message(s) out, {} commit(s)",
-        standing.records_in,
-        standing.records_out,
-        standing.commits
+        "{GOOD}{pipeline}{RESET}: {} in, {} out, {}",
+        count(standing.records_in, "record"),
+        count(standing.records_out, "message"),
+        count(standing.commits, "commit")
     );
     for (step, counts) in ledger {
-        anstream::println!("  {step}: {counts}");
+        if *counts == Ledger::default() {
+            anstream::println!("  {step}: {DIM}no rows{RESET}");
+        } else {
+            anstream::println!("  {step}: {counts}");
+        }
     }
+}
+
+/// So many of a thing: `1 record`, `2 records`.
+pub(crate) fn count(number: u64, thing: &str) -> String {
+    format!("{number} {thing}{}", if number == 1 { "" } else { "s" })
 }
 
 /// The ledger as JSON: counts by step.

@@ -88,12 +88,12 @@ fn topic_differs(topology: &Topology, topic: &str, expected: &Expected, messages
         .next()
         .unwrap_or_default();
     let expected_text = rows.iter().map(|row| show_row(row)).collect::<Vec<_>>().join("\n            ");
-    Some(format!(
-        "topic {topic}: expected {} record(s), found {}{detail}\n  expected: {expected_text}\n  found:    {}",
-        rows.len(),
-        kept.len(),
-        show_all(&kept)
-    ))
+    let counts = if rows.len() == kept.len() {
+        "these are not the records expected".to_owned()
+    } else {
+        format!("records expected: {}, found: {}", rows.len(), kept.len())
+    };
+    Some(format!("topic {topic}: {counts}{detail}\n  expected: {expected_text}\n  found:    {}", show_all(&kept)))
 }
 
 /// Whether rows and messages can be paired so that every pair matches (augmenting paths: a row may name few columns).

@@ -28,6 +28,7 @@ pub(super) fn run(dir: &Path, count: usize, seed: u64) -> crate::Outcome {
     let undisturbed = dir.join("undisturbed");
     let mut log = open_with_topic(&killed)?;
     let slice = count / (KILLS + 1);
+    println!("{count} trades for a run in {} that is killed {KILLS} times", killed.display());
     for kill in 0..KILLS {
         let mut child = start(&file, &killed, &[])?;
         trades::produce(&mut log, seed, kill * slice..(kill + 1) * slice)?;

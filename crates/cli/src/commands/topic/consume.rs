@@ -41,10 +41,10 @@ const LOOK_AGAIN: Duration = Duration::from_millis(50);
 impl Consume {
     pub(super) fn run(self) -> crate::Outcome {
         let mut log = self.folder.open()?;
-        let count = log.partitions(&self.topic)?.ok_or_else(|| {
-            Failure::run(format!("there is no topic {}", self.topic))
-                .help("`millstream topic list` shows the topics that there are.")
-        })?;
+        let count = log.partitions(&self.topic)?.ok_or_else(|| self.folder.no_topic(&self.topic))?;
+        if self.partition.is_some_and(|partition| partition >= count) {
+            return Err(Failure::usage(format!("topic {} has partitions 0 to {}", self.topic, count - 1)));
+        }
         let mut places = Vec::new();
         for partition in (0..count).filter(|partition| self.partition.is_none_or(|only| only == *partition)) {
             let extent = log.extent(&self.topic, PartitionId(partition))?;

@@ -46,10 +46,7 @@ const LINES_AT_ONCE: usize = 4096;
 impl Produce {
     pub(super) fn run(self) -> crate::Outcome {
         let mut log = self.folder.open()?;
-        let partitions = log.partitions(&self.topic)?.ok_or_else(|| {
-            Failure::run(format!("there is no topic {}", self.topic))
-                .help(format!("Create it first: `millstream topic create {}`.", self.topic))
-        })?;
+        let partitions = log.partitions(&self.topic)?.ok_or_else(|| self.folder.no_topic(&self.topic))?;
         if self.partition.is_some_and(|partition| partition >= partitions) {
             return Err(Failure::usage(format!("topic {} has partitions 0 to {}", self.topic, partitions - 1)));
         }
@@ -90,7 +87,7 @@ impl Produce {
             }
         }
         self.flush(&mut log, &mut pending)?;
-        println!("wrote {count} record(s) to {}", self.topic);
+        println!("wrote {} to {}", crate::render::count(count, "record"), self.topic);
         Ok(Exit::Well)
     }
 
