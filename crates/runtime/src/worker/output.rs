@@ -105,12 +105,16 @@ fn style_of(key: &SinkKey) -> (Vec<usize>, KeyStyle) {
         SinkKey::Joined { columns, separator } => (columns.clone(), KeyStyle::Joined(separator.clone())),
         SinkKey::Windowed { key, bounds } => {
             let (mut columns, key) = style_of(key);
-            let (start, end, bounds) = match bounds {
-                // The end is not written, but the style takes both columns.
-                WindowedBounds::Start { start } => (*start, *start, WindowBounds::Start),
-                WindowedBounds::EndStart { end, start } => (*start, *end, WindowBounds::EndAndStart),
+            let bounds = match bounds {
+                WindowedBounds::Start { start } => {
+                    columns.push(*start);
+                    WindowBounds::Start
+                }
+                WindowedBounds::EndStart { end, start } => {
+                    columns.extend([*end, *start]);
+                    WindowBounds::EndAndStart
+                }
             };
-            columns.extend([start, end]);
             (columns, KeyStyle::Windowed { key: Box::new(key), bounds })
         }
         SinkKey::None | SinkKey::SourceKey(_) => (Vec::new(), KeyStyle::Plain),
@@ -145,5 +149,18 @@ pub(super) fn as_json(row: &arrow::array::RecordBatch) -> Vec<u8> {
             encoded.bytes
         }
         Err(_) => Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn windowed_keys_name_their_columns_in_the_order_of_the_bytes() {
+        let key = || Box::new(SinkKey::Column(7));
+        let of = |bounds| style_of(&SinkKey::Windowed { key: key(), bounds }).0;
+        assert_eq!(of(WindowedBounds::Start { start: 1 }), [7, 1]);
+        assert_eq!(of(WindowedBounds::EndStart { end: 2, start: 1 }), [7, 2, 1]);
     }
 }
