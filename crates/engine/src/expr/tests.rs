@@ -1,3 +1,5 @@
+//! Expressions as users write them: values, types, rows at fault, and what is said of mistakes.
+
 #![allow(clippy::unwrap_used)]
 
 use std::sync::Arc;

@@ -1,3 +1,5 @@
+//! The stateless operators, whole and in every even cut.
+
 #![allow(clippy::unwrap_used)]
 
 use std::sync::Arc;

@@ -1,3 +1,5 @@
+//! Frames there and back, and frames that are not whole.
+
 use arrow::array::UInt32Array;
 use millstream_engine::time::Millis;
 
