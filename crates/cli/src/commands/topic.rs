@@ -51,6 +51,12 @@ impl Folder {
     }
 }
 
+/// The topic has no such partition.
+fn no_partition(topic: &str, asked: u32, partitions: u32) -> Failure {
+    Failure::usage(format!("topic {topic} has no partition {asked}"))
+        .help(format!("It has {}, counted from 0.", count(u64::from(partitions), "partition")))
+}
+
 /// Creates a topic.
 #[derive(Debug, Args)]
 struct Create {

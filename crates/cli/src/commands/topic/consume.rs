@@ -9,7 +9,7 @@ use millstream_runtime::log::{Log, ReadLimit, RecordView, Records};
 use serde_json::json;
 
 use super::Folder;
-use crate::exit::{Exit, Failure};
+use crate::exit::Exit;
 
 /// Prints the committed records of a topic: one record, one line.
 #[derive(Debug, Args)]
@@ -42,8 +42,8 @@ impl Consume {
     pub(super) fn run(self) -> crate::Outcome {
         let mut log = self.folder.open()?;
         let count = log.partitions(&self.topic)?.ok_or_else(|| self.folder.no_topic(&self.topic))?;
-        if self.partition.is_some_and(|partition| partition >= count) {
-            return Err(Failure::usage(format!("topic {} has partitions 0 to {}", self.topic, count - 1)));
+        if let Some(asked) = self.partition.filter(|partition| *partition >= count) {
+            return Err(super::no_partition(&self.topic, asked, count));
         }
         let mut places = Vec::new();
         for partition in (0..count).filter(|partition| self.partition.is_none_or(|only| only == *partition)) {

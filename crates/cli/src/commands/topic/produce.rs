@@ -47,8 +47,8 @@ impl Produce {
     pub(super) fn run(self) -> crate::Outcome {
         let mut log = self.folder.open()?;
         let partitions = log.partitions(&self.topic)?.ok_or_else(|| self.folder.no_topic(&self.topic))?;
-        if self.partition.is_some_and(|partition| partition >= partitions) {
-            return Err(Failure::usage(format!("topic {} has partitions 0 to {}", self.topic, partitions - 1)));
+        if let Some(asked) = self.partition.filter(|partition| *partition >= partitions) {
+            return Err(super::no_partition(&self.topic, asked, partitions));
         }
         let input: Box<dyn BufRead> = match &self.file {
             Some(file) => Box::new(BufReader::new(
@@ -64,7 +64,7 @@ impl Produce {
         };
         let mut pending: BTreeMap<PartitionId, Records> = BTreeMap::new();
         let mut count: u64 = 0;
-        for line in input.split(b'\n') {
+        for (number, line) in (1..).zip(input.split(b'\n')) {
             let mut line = line?;
             if line.last() == Some(&b'\r') {
                 line.pop();
@@ -72,7 +72,7 @@ impl Produce {
             if line.is_empty() {
                 continue;
             }
-            let (key, value) = self.key_and_value(&line)?;
+            let (key, value) = self.key_and_value(&line, number)?;
             let partition = match (self.partition, &key) {
                 (Some(partition), _) => PartitionId(partition),
                 (None, Some(key)) => partition_for(key, partitions),
@@ -98,10 +98,11 @@ impl Produce {
         Ok(())
     }
 
-    fn key_and_value<'a>(&self, line: &'a [u8]) -> Result<(Option<Vec<u8>>, &'a [u8]), Failure> {
+    fn key_and_value<'a>(&self, line: &'a [u8], number: u64) -> Result<(Option<Vec<u8>>, &'a [u8]), Failure> {
         if let Some(field) = &self.key_field {
-            let object: serde_json::Value = serde_json::from_slice(line)
-                .map_err(|error| Failure::run(format!("a line is not JSON, so it has no field {field}: {error}")))?;
+            let object: serde_json::Value = serde_json::from_slice(line).map_err(|error| {
+                Failure::run(format!("line {number} is not JSON, so it has no field {field}: {error}"))
+            })?;
             let key = object.get(field).filter(|key| !key.is_null()).map(|key| match key {
                 serde_json::Value::String(text) => text.clone().into_bytes(),
                 other => other.to_string().into_bytes(),

@@ -1,0 +1,470 @@
+//! The command as people and scripts see it: exit codes, messages, JSON, topics, signals; each test in a fresh folder.
+#![cfg(unix)]
+#![allow(clippy::unwrap_used, clippy::disallowed_methods)]
+
+use std::fs;
+use std::io::Write;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// The mean temperature of each room, minute by minute.
+const ROOMS: &str = "\
+version: 1
+pipeline: rooms
+sources:
+  readings:
+    format: json
+    schema: {room: string, celsius: double, at: timestamp(ms)}
+    key: room
+    event_time: at
+steps:
+  - filter: celsius > -50
+  - window: {id: by_minute, by: room, tumbling: 1m, aggregates: {mean: avg(celsius)}}
+sink: {topic: rooms-1m, key: room}
+tests:
+  - name: a minute closes when a reading of a later minute comes
+    in:
+      readings:
+        - {room: hall, celsius: 20, at: 2026-01-01T00:00:10Z}
+        - {room: hall, celsius: 22, at: 2026-01-01T00:00:50Z}
+        - {room: hall, celsius: 30, at: 2026-01-01T00:01:05Z}
+    out:
+      rooms-1m: [{room: hall, mean: 21}]
+";
+
+/// How long a test waits for another process.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A fresh folder in which commands are run.
+struct Folder(TempDir);
+
+/// How a command ended, and what it said.
+struct Ran {
+    code: i32,
+    out: String,
+    err: String,
+}
+
+impl Folder {
+    fn new() -> Folder {
+        let folder = Folder(tempfile::tempdir().unwrap());
+        folder.write("rooms.yaml", ROOMS);
+        folder
+    }
+
+    fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        fs::write(self.path().join(name), text).unwrap();
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_millstream"));
+        command.args(arguments).current_dir(self.path()).env("TMPDIR", self.path());
+        command.env_remove("NO_COLOR").env_remove("CLICOLOR_FORCE").env_remove("CLICOLOR");
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    }
+
+    fn run(&self, arguments: &[&str]) -> Ran {
+        finish(self.command(arguments).spawn().unwrap())
+    }
+
+    fn run_with_input(&self, arguments: &[&str], input: &str) -> Ran {
+        let mut child = self.command(arguments).stdin(Stdio::piped()).spawn().unwrap();
+        child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+        finish(child)
+    }
+
+    /// Runs a command that must go well, and gives what it printed.
+    fn well(&self, arguments: &[&str]) -> String {
+        let ran = self.run(arguments);
+        assert_eq!(ran.code, 0, "{arguments:?}: {}{}", ran.out, ran.err);
+        ran.out
+    }
+
+    fn json(&self, arguments: &[&str]) -> Value {
+        let out = self.well(arguments);
+        serde_json::from_str(&out).unwrap_or_else(|error| panic!("{arguments:?}: {error}: {out}"))
+    }
+
+    /// Writes a reading of a room at a time of 2026-01-01.
+    fn reading(&self, room: &str, celsius: f64, time: &str) {
+        let line = format!(r#"{{"room":"{room}","celsius":{celsius},"at":"2026-01-01T{time}Z"}}"#);
+        let ran = self.run_with_input(&["topic", "produce", "readings", "--key-field", "room"], &line);
+        assert_eq!((ran.code, ran.out.as_str()), (0, "wrote 1 record to readings\n"), "{}", ran.err);
+    }
+}
+
+fn finish(child: Child) -> Ran {
+    let output = child.wait_with_output().unwrap();
+    Ran {
+        code: output.status.code().unwrap_or(-1),
+        out: String::from_utf8(output.stdout).unwrap(),
+        err: String::from_utf8(output.stderr).unwrap(),
+    }
+}
+
+fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let began = Instant::now();
+    while !is_so() {
+        assert!(began.elapsed() < PATIENCE, "waited too long until {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+fn signal(child: &Child, name: &str) {
+    let sent = Command::new("kill").args([name, &child.id().to_string()]).status().unwrap();
+    assert!(sent.success());
+}
+
+/// The pipeline with two mistakes, of different kinds, in different places.
+fn wrong() -> String {
+    ROOMS.replace("celsius > -50", "celcius > -50").replace("avg(celsius)", "avg(room)")
+}
+
+#[test]
+fn check_says_what_is_right() {
+    let folder = Folder::new();
+    assert_eq!(folder.well(&["check", "rooms.yaml"]), "ok    rooms.yaml (rooms)\n");
+    assert_eq!(folder.json(&["check", "--json", "rooms.yaml"])[0]["ok"], true);
+}
+
+#[test]
+fn check_names_every_mistake_of_every_file_at_once() {
+    let folder = Folder::new();
+    fs::create_dir(folder.path().join("more")).unwrap();
+    folder.write("more/a.yaml", &wrong());
+    folder.write("more/b.yaml", "version: 1\n");
+    let ran = folder.run(&["check", "rooms.yaml", "more"]);
+    assert_eq!(ran.code, 3);
+    assert!(ran.out.contains("ok    rooms.yaml (rooms)\n"), "{}", ran.out);
+    assert!(ran.out.contains("wrong more/a.yaml: 2 errors\n"), "{}", ran.out);
+    assert!(ran.out.contains("wrong more/b.yaml: "), "{}", ran.out);
+    for part in
+        ["--> more/a.yaml:10:13", "`celcius`", "`celsius`", "--> more/a.yaml:11:", "avg takes a number", "more/b.yaml"]
+    {
+        assert!(ran.err.contains(part), "{part}: {}", ran.err);
+    }
+
+    let ran = folder.run(&["check", "--json", "more/a.yaml"]);
+    let results: Value = serde_json::from_str(&ran.out).unwrap();
+    assert_eq!((ran.code, ran.err.as_str()), (3, ""));
+    let diagnostics = results[0]["diagnostics"].as_array().unwrap();
+    assert_eq!(diagnostics.len(), 2);
+    assert_eq!((&diagnostics[0]["line"], &diagnostics[0]["column"]), (&10.into(), &13.into()));
+    assert_eq!(diagnostics[0]["suggestion"]["text"], "celsius");
+}
+
+#[test]
+fn a_wrong_pipeline_is_exit_code_3_everywhere() {
+    let folder = Folder::new();
+    folder.write("wrong.yaml", &wrong());
+    folder.well(&["topic", "create", "readings"]);
+    for command in ["check", "test", "plan", "graph", "run"] {
+        let ran = folder.run(&[command, "wrong.yaml"]);
+        assert_eq!(ran.code, 3, "{command}: {}{}", ran.out, ran.err);
+        assert!(ran.err.contains("`celcius`"), "{command}: {}", ran.err);
+    }
+}
+
+#[test]
+fn a_wrong_command_line_is_exit_code_2() {
+    let folder = Folder::new();
+    folder.write("not-empty", "");
+    let wrong: &[&[&str]] = &[
+        &[],
+        &["rum"],
+        &["check"],
+        &["check", "missing.yaml"],
+        &["run", "--close", "rooms.yaml"],
+        &["run", "rooms.yaml", "./rooms.yaml"],
+        &["graph", "rooms.yaml", "--format", "png"],
+        &["completions", "cobol"],
+        &["demo", "--dir", "."],
+        &["test", "rooms.yaml", "--filter", "no test has this name"],
+    ];
+    folder.well(&["topic", "create", "readings"]);
+    for arguments in wrong {
+        let ran = folder.run(arguments);
+        assert_eq!(ran.code, 2, "{arguments:?}: {}{}", ran.out, ran.err);
+        assert!(!ran.err.is_empty(), "{arguments:?}");
+    }
+}
+
+#[test]
+fn tests_pass_or_fail_with_exit_code_4() {
+    let folder = Folder::new();
+    let ran = folder.run(&["test", "rooms.yaml", "--ledger"]);
+    assert_eq!(ran.code, 0);
+    assert!(ran.out.starts_with("pass rooms.yaml: a minute closes"), "{}", ran.out);
+    assert!(ran.out.contains("by_minute: rows_in=3 folded=2 held=1 rows_out=1"), "{}", ran.out);
+    assert!(ran.out.ends_with("1 passed, 0 failed\n"), "{}", ran.out);
+
+    folder.write("fails.yaml", &ROOMS.replace("mean: 21", "mean: 20"));
+    let ran = folder.run(&["test", "."]);
+    assert_eq!(ran.code, 4);
+    assert!(ran.out.contains("FAIL ./fails.yaml") && ran.out.contains("mean is 21.0, expected 20"), "{}", ran.out);
+    assert!(ran.out.ends_with("1 passed, 1 failed\n"), "{}", ran.out);
+    assert_eq!(ran.out.matches("mean is 21.0").count(), 1, "three ways, one message: {}", ran.out);
+
+    let ran = folder.run(&["test", "--json", "."]);
+    let results: Value = serde_json::from_str(&ran.out).unwrap();
+    assert_eq!((ran.code, &results["passed"], &results["failed"]), (4, &1.into(), &1.into()));
+    assert_eq!(results["tests"][0]["failures"].as_array().unwrap().len(), 3);
+}
+
+#[test]
+fn colours_only_where_they_are_wanted() {
+    let folder = Folder::new();
+    folder.write("wrong.yaml", &wrong());
+    let said = |settings: &[(&str, &str)]| {
+        let mut command = folder.command(&["check", "wrong.yaml"]);
+        let ran = finish(command.envs(settings.iter().copied()).spawn().unwrap());
+        ran.out + &ran.err
+    };
+    assert!(!said(&[]).contains('\u{1b}'), "none in a pipe");
+    assert!(said(&[("CLICOLOR_FORCE", "1")]).contains('\u{1b}'), "some if forced");
+    assert!(!said(&[("CLICOLOR_FORCE", "1"), ("NO_COLOR", "1")]).contains('\u{1b}'), "none against NO_COLOR");
+}
+
+#[test]
+fn plan_and_graph_show_the_pipeline() {
+    let folder = Folder::new();
+    let plan = folder.well(&["plan", "rooms.yaml"]);
+    for part in ["pipeline rooms", "filter celsius > -50", "mean double", "rooms-1m: results, key room", "about "] {
+        assert!(plan.contains(part), "{part}: {plan}");
+    }
+    folder.well(&["topic", "create", "readings", "--partitions", "3"]);
+    assert!(folder.well(&["plan", "rooms.yaml", "--local", "data"]).contains("3 tasks"));
+    assert_eq!(folder.json(&["plan", "rooms.yaml", "--json"])["pipeline"], "rooms");
+
+    let mermaid = folder.well(&["graph", "rooms.yaml"]);
+    assert!(mermaid.starts_with("flowchart LR") && mermaid.contains("by_minute"), "{mermaid}");
+    let dot = folder.well(&["graph", "rooms.yaml", "--format", "dot"]);
+    assert!(dot.starts_with("digraph \"rooms\" {") && dot.trim_end().ends_with('}'), "{dot}");
+    assert_eq!(folder.well(&["graph", "rooms.yaml", "--format", "mermaid"]), mermaid);
+}
+
+#[test]
+fn the_committed_schema_is_that_of_the_command() {
+    let committed = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../millstream.schema.json");
+    let printed = Folder::new().well(&["schema"]);
+    assert!(serde_json::from_str::<Value>(&printed).is_ok());
+    let is_same = fs::read_to_string(committed).unwrap() == printed;
+    assert!(is_same, "stale: write it anew with `cargo run -- schema > millstream.schema.json`");
+}
+
+#[test]
+fn completions_and_help_and_version() {
+    let folder = Folder::new();
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        assert!(folder.well(&["completions", shell]).contains("until-end"), "{shell}");
+    }
+    assert!(folder.well(&["--version"]).starts_with("millstream 0."));
+    assert!(folder.well(&["help", "run"]).contains("--local <DIR>"));
+}
+
+#[test]
+fn topics_are_made_listed_written_and_read() {
+    let folder = Folder::new();
+    assert_eq!(folder.well(&["topic", "create", "readings", "-p", "2"]), "created topic readings with 2 partitions\n");
+    let input = "hall:20\nattic:15\n\nhall:21\r\nno key\n";
+    let ran = folder.run_with_input(&["topic", "produce", "readings", "--key-separator", ":"], input);
+    assert_eq!(ran.out, "wrote 4 records to readings\n", "{}", ran.err);
+    folder.write("lines", "a\nb\n");
+    folder.well(&["topic", "produce", "readings", "lines", "--partition", "1", "--timestamp", "5"]);
+
+    assert!(folder.well(&["topic", "list"]).contains("readings"));
+    assert_eq!(folder.json(&["topic", "list", "--json"])[0]["records"], 6);
+    let described = folder.json(&["topic", "describe", "readings", "--json"]);
+    let ends: i64 =
+        described["partitions"].as_array().unwrap().iter().map(|partition| partition["end"].as_i64().unwrap()).sum();
+    assert_eq!(ends, 6);
+    assert!(folder.well(&["topic", "describe", "readings"]).contains("everything is kept"));
+
+    let mut lines: Vec<_> = folder.well(&["topic", "consume", "readings"]).lines().map(str::to_owned).collect();
+    lines.sort();
+    assert_eq!(lines, ["15", "20", "21", "a", "b", "no key"]);
+    assert_eq!(folder.well(&["topic", "consume", "readings", "--partition", "1", "--from", "-2"]), "a\nb\n");
+    assert_eq!(folder.well(&["topic", "consume", "readings", "-n", "1"]).lines().count(), 1);
+    let last = folder.json(&["topic", "consume", "readings", "--partition", "1", "--from", "-1", "--json"]);
+    assert_eq!((&last["value"], &last["timestamp"], &last["key"]), (&"b".into(), &5.into(), &Value::Null));
+    let keyed = folder.well(&["topic", "consume", "readings", "--json"]);
+    let halls: Vec<Value> = keyed.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let halls: Vec<_> = halls.iter().filter(|record| record["key"] == "hall").collect();
+    assert!(halls.len() == 2 && halls[0]["partition"] == halls[1]["partition"], "one key, one partition: {halls:?}");
+}
+
+#[test]
+fn slips_with_topics_are_explained_and_leave_nothing_behind() {
+    let folder = Folder::new();
+    let ran = folder.run(&["topic", "list", "--local", "slip"]);
+    assert_eq!(ran.code, 1);
+    assert!(ran.err.contains("there are no topics in slip") && ran.err.contains("--local slip"), "{}", ran.err);
+    assert_eq!(folder.run(&["run", "rooms.yaml", "--local", "slip"]).code, 1);
+    assert!(!folder.path().join("slip").exists());
+
+    folder.well(&["topic", "create", "other", "--local", "logs"]);
+    let slips: &[(&[&str], i32, &str)] = &[
+        (&["topic", "create", "other"], 1, "topic other exists already"),
+        (&["topic", "create", "../other"], 1, "is no name for a topic"),
+        (&["topic", "create", "none", "-p", "0"], 1, "cannot have 0 partitions"),
+        (&["topic", "consume", "readings"], 1, "`millstream topic create readings --local logs`"),
+        (&["topic", "produce", "readings"], 1, "`millstream topic create readings --local logs`"),
+        (&["topic", "describe", "readings"], 1, "there is no topic readings"),
+        (&["topic", "consume", "other", "--partition", "1"], 2, "has no partition 1"),
+        (&["topic", "produce", "other", "--partition", "1"], 2, "has no partition 1"),
+        (&["topic", "produce", "other", "missing"], 1, "cannot read missing"),
+        (&["run", "rooms.yaml"], 1, "`millstream topic create readings --local logs`"),
+    ];
+    for (arguments, code, message) in slips {
+        let ran = folder.run(&[*arguments, &["--local", "logs"]].concat());
+        assert_eq!(ran.code, *code, "{arguments:?}: {}{}", ran.out, ran.err);
+        assert!(ran.err.contains(message), "{arguments:?}: {}", ran.err);
+    }
+    let arguments = ["topic", "produce", "other", "--key-field", "k", "--local", "logs"];
+    let ran = folder.run_with_input(&arguments, "{\"k\":1}\nno json\n");
+    assert!(ran.code == 1 && ran.err.contains("line 2 is not JSON"), "{}", ran.err);
+}
+
+#[test]
+fn a_run_ends_at_the_end_and_goes_on_where_it_was() {
+    let folder = Folder::new();
+    folder.well(&["topic", "create", "readings"]);
+    folder.reading("hall", 20.0, "00:00:10");
+    folder.reading("hall", 21.0, "00:01:10");
+    let report = folder.json(&["run", "--until-end", "--json", "rooms.yaml"]);
+    assert_eq!((&report[0]["records_in"], &report[0]["records_out"]), (&2.into(), &1.into()));
+    assert_eq!(report[0]["ledger"]["by_minute"]["held"], 1);
+
+    folder.reading("hall", 23.0, "00:01:50");
+    let ran = folder.run(&["run", "--until-end", "--close", "rooms.yaml"]);
+    assert!(ran.out.starts_with("rooms: 1 record in, 1 message out, "), "{}{}", ran.out, ran.err);
+    let candles = folder.well(&["topic", "consume", "rooms-1m"]);
+    let candles: Vec<Value> = candles.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(candles.iter().map(|candle| &candle["mean"]).collect::<Vec<_>>(), [20.0, 22.0]);
+    assert!(!folder.well(&["topic", "list"]).contains("changelog"));
+    assert!(folder.well(&["topic", "list", "--internal"]).contains("changelog"));
+}
+
+#[test]
+fn a_record_that_cannot_be_read_stops_the_run_or_goes_to_the_dead_letters() {
+    let folder = Folder::new();
+    folder.well(&["topic", "create", "readings"]);
+    folder.reading("hall", 20.0, "00:00:10");
+    folder.run_with_input(&["topic", "produce", "readings"], "no json\n");
+    folder.reading("hall", 21.0, "00:01:10");
+    let ran = folder.run(&["run", "--until-end", "rooms.yaml"]);
+    assert_eq!(ran.code, 1, "{}{}", ran.out, ran.err);
+    assert!(ran.err.contains("error: ") && ran.err.contains("readings"), "{}", ran.err);
+
+    folder.write("rooms.yaml", &format!("{ROOMS}on_error: {{dead_letter: rooms-dlq}}\n"));
+    let ran = folder.run(&["run", "--until-end", "rooms.yaml"]);
+    assert_eq!(ran.code, 0, "{}{}", ran.out, ran.err);
+    assert_eq!(folder.well(&["topic", "consume", "rooms-dlq"]), "no json\n");
+    assert_eq!(folder.well(&["topic", "consume", "rooms-1m"]).lines().count(), 1);
+}
+
+/// Starts a run that follows, and waits until it does.
+fn follow(folder: &Folder) -> Child {
+    let child = folder.command(&["run", "rooms.yaml"]).spawn().unwrap();
+    wait_until("the run has made its topic", || folder.run(&["topic", "describe", "rooms-1m"]).code == 0);
+    child
+}
+
+#[test]
+fn a_run_follows_what_is_written_and_leaves_cleanly_at_ctrl_c() {
+    for name in ["-INT", "-TERM"] {
+        let folder = Folder::new();
+        folder.well(&["topic", "create", "readings"]);
+        let run = follow(&folder);
+        folder.reading("hall", 20.0, "00:00:10");
+        folder.reading("hall", 21.0, "00:01:10");
+        let candle = folder.json(&["topic", "consume", "rooms-1m", "--follow", "-n", "1"]);
+        assert_eq!(candle["mean"], 20.0);
+
+        let second = folder.run(&["run", "--until-end", "rooms.yaml"]);
+        assert_eq!(second.code, 1);
+        assert!(second.err.contains(&format!("in use by another run (process {})", run.id())), "{}", second.err);
+
+        signal(&run, name);
+        let ran = finish(run);
+        assert_eq!(ran.code, 0, "{name}: {}{}", ran.out, ran.err);
+        assert!(ran.err.contains("Ctrl-C commits and leaves"), "{}", ran.err);
+        assert!(ran.out.starts_with("rooms: 2 records in, 1 message out, "), "{}", ran.out);
+        let report = folder.json(&["run", "--until-end", "--json", "rooms.yaml"]);
+        assert_eq!(report[0]["records_in"], 0, "everything had been committed");
+        assert_eq!(report[0]["ledger"]["by_minute"]["restored"], 1);
+    }
+}
+
+#[test]
+fn a_killed_run_goes_on_behind_its_last_commit() {
+    let folder = Folder::new();
+    folder.well(&["topic", "create", "readings"]);
+    let mut run = follow(&folder);
+    for minute in 0..6 {
+        folder.reading("hall", f64::from(minute), &format!("00:0{minute}:10"));
+        if minute % 2 == 1 {
+            run.kill().unwrap();
+            run.wait().unwrap();
+            run = follow(&folder);
+        }
+    }
+    let mut candles = String::new();
+    wait_until("five minutes have closed", || {
+        candles = folder.well(&["topic", "consume", "rooms-1m"]);
+        candles.lines().count() >= 5
+    });
+    signal(&run, "-INT");
+    assert_eq!(finish(run).code, 0);
+    let means: Vec<Value> =
+        candles.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["mean"].clone()).collect();
+    assert_eq!(means, [0.0, 1.0, 2.0, 3.0, 4.0]);
+}
+
+#[test]
+fn two_pipelines_run_side_by_side() {
+    let folder = Folder::new();
+    let other = ROOMS.replace("pipeline: rooms", "pipeline: all").replace("rooms-1m", "all-1m");
+    fs::create_dir(folder.path().join("pipelines")).unwrap();
+    folder.write("pipelines/rooms.yaml", ROOMS);
+    folder.write("pipelines/all.yaml", &other);
+    folder.well(&["topic", "create", "readings"]);
+    folder.reading("hall", 20.0, "00:00:10");
+    let report = folder.json(&["run", "--until-end", "--close", "--json", "pipelines"]);
+    assert_eq!((&report[0]["pipeline"], &report[1]["pipeline"]), (&"all".into(), &"rooms".into()));
+    for topic in ["all-1m", "rooms-1m"] {
+        assert_eq!(folder.well(&["topic", "consume", topic]).lines().count(), 1, "{topic}");
+    }
+}
+
+#[test]
+fn the_demo_shows_candles_and_what_to_try_next() {
+    let folder = Folder::new();
+    let out = folder.well(&["demo", "--dir", "fresh"]);
+    assert!(out.contains("35 candles closed"), "{out}");
+    assert!(out.contains("trades-ohlc: 20000 records in, 35 messages out, "), "{out}");
+    let tries: Vec<_> = out.lines().skip_while(|line| *line != "three things to try next").skip(1).collect();
+    assert_eq!(tries.len(), 3);
+    for line in &tries[..2] {
+        let arguments: Vec<_> = line.split_whitespace().skip(1).collect();
+        folder.well(&arguments);
+    }
+    assert!(tries[2].ends_with(" demo --crash"));
+}
+
+#[test]
+fn the_demo_that_kills_itself_proves_that_nothing_is_lost() {
+    let folder = Folder::new();
+    let out = folder.well(&["demo", "--crash"]);
+    assert_eq!(out.lines().filter(|line| line.starts_with("kill ")).count(), 3, "{out}");
+    assert!(out.contains("nothing lost, nothing doubled: 35 candles"), "{out}");
+}
