@@ -46,6 +46,7 @@ impl Table {
     /// # Errors
     /// If a value of state cannot be put into columns.
     pub fn take_delta(&mut self) -> Result<Delta, TaskError> {
+        self.moment = self.moment.wrapping_add(1);
         let dropped_panes = std::mem::take(&mut self.dropped).into_iter().collect::<Vec<_>>();
         let deleted = std::mem::take(&mut self.deleted);
         let mut changed = std::mem::take(&mut self.dirty);
@@ -114,7 +115,7 @@ impl Table {
     /// # Errors
     /// If its rows are not of this table's shape.
     pub fn load_page(&mut self, id: PageId, rows: &RecordBatch) -> Result<(), TaskError> {
-        let bits = (id.bucket >> 24) as u8;
+        let bits = table::bits_of(id);
         let at = self.pane_at(id.pane);
         if self.slab[at].bits < bits {
             self.split(id.pane, at, bits);
@@ -138,23 +139,31 @@ impl Table {
             let state = &self.slab[at];
             let mut buckets = super::buckets::Buckets::default();
             state.index.iter().for_each(|&slot| buckets.set(table::bucket(self.hash(slot), state.bits)));
+            state.evicted.keys().for_each(|&bucket| buckets.set(bucket));
             ids.extend(buckets.iter().map(|bucket| table::page_id(pane, bucket, state.bits)));
         }
         ids
     }
 
-    /// One page as it stands.
+    /// One page as it stands, also when its pane has been split since the page was named.
     ///
     /// # Errors
-    /// If a value of state cannot be put into columns.
+    /// If a value of state cannot be put into columns, or a page that was let go cannot be read.
     pub fn page(&self, id: PageId) -> Result<PageImage, TaskError> {
         let none = PageImage { id, rows: None };
         let Some(&at) = self.panes.get(&id.pane) else { return Ok(none) };
-        let state = &self.slab[at];
-        let of_page =
-            |&slot: &Slot| table::page_id(id.pane, table::bucket(self.hash(slot), state.bits), state.bits) == id;
-        let slots = state.index.iter().copied().filter(of_page).collect();
-        Ok(self.paged(id.pane, state.bits, slots)?.pop().unwrap_or(none))
+        let bits = table::bits_of(id);
+        let of_page = |&slot: &Slot| table::page_id(id.pane, table::bucket(self.hash(slot), bits), bits) == id;
+        let slots = self.slab[at].index.iter().copied().filter(of_page).collect();
+        let resident = self.paged(id.pane, bits, slots)?.pop().and_then(|page| page.rows);
+        let rows = match (resident, self.evicted_in(id)?) {
+            (Some(resident), Some(evicted)) => {
+                let rows = compute::concat_batches(&self.schema, [&resident, &evicted]);
+                Some(rows.map_err(|error| self.unfit(error.to_string()))?)
+            }
+            (resident, evicted) => resident.or(evicted),
+        };
+        Ok(PageImage { id, rows })
     }
 
     /// The pages that the slots of one pane stand in, in order.
@@ -178,7 +187,9 @@ impl Table {
         let (pane, hash) = (self.pane(slot), self.hash(slot));
         if let Some(&at) = self.panes.get(&pane) {
             let state = &mut self.slab[at];
-            state.dirty.set(table::bucket(hash, state.bits));
+            let bucket = table::bucket(hash, state.bits);
+            state.dirty.set(bucket);
+            self.note_use(at, bucket);
         }
     }
 
@@ -256,6 +267,9 @@ impl Table {
         let saved = Saved::read(self, rows)?;
         for row in (0..rows.num_rows()).filter(|&row| deleted.value(row)) {
             let (hash, key) = (saved.keys.hash(row), saved.keys.key(row));
+            if let Some(&at) = self.panes.get(&saved.panes.value(row)) {
+                self.admit_hash(saved.panes.value(row), at, hash);
+            }
             if let Some(slot) = self.find_identity(saved.panes.value(row), hash, key, saved.serial(row)) {
                 self.unlink(slot);
                 self.release(&[slot]);
@@ -264,18 +278,19 @@ impl Table {
         Ok(())
     }
 
-    fn put(&mut self, rows: &RecordBatch) -> Result<Vec<Slot>, TaskError> {
+    pub(super) fn put(&mut self, rows: &RecordBatch) -> Result<Vec<Slot>, TaskError> {
         let saved = Saved::read(self, rows)?;
         let mut slots = Vec::with_capacity(rows.num_rows());
         for row in 0..rows.num_rows() {
             let (pane, hash, key, serial) =
                 (saved.panes.value(row), saved.keys.hash(row), saved.keys.key(row), saved.serial(row));
+            let at = self.pane_at(pane);
+            if !self.slab[at].evicted.is_empty() {
+                self.admit_hash(pane, at, hash);
+            }
             let slot = match self.find_identity(pane, hash, key, serial) {
                 Some(slot) => slot,
-                None => {
-                    let at = self.pane_at(pane);
-                    self.insert_at(at, pane, hash, key, serial)
-                }
+                None => self.insert_at(at, pane, hash, key, serial),
             };
             self.restore_counts(slot, saved.rows.value(row), saved.max_times.value(row));
             for (extra, column) in self.extra.iter_mut().zip(&saved.extra) {
@@ -287,10 +302,11 @@ impl Table {
             self.set_next_serial(last + 1);
         }
         self.aggregates.load(&slots, &rows.columns()[saved.states..])?;
+        self.check()?;
         Ok(slots)
     }
 
-    fn unfit(&self, message: String) -> TaskError {
+    pub(super) fn unfit(&self, message: String) -> TaskError {
         TaskError::State { step: self.step.clone(), message }
     }
 }

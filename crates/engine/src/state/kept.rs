@@ -1,9 +1,11 @@
 //! All that a stateful operator remembers: its table, its clock and a few numbers of its own.
 
+use std::sync::Arc;
+
 use arrow::array::RecordBatch;
 
 use super::table::Table;
-use super::{Delta, PageId, PageImage, StateHandle};
+use super::{Delta, PageId, PageImage, PageSource, StateHandle};
 use crate::clock::Clock;
 use crate::error::TaskError;
 
@@ -82,6 +84,10 @@ impl StateHandle for Kept {
 
     fn take_dirty_pages(&mut self) -> Result<Vec<PageImage>, TaskError> {
         self.table.take_dirty_pages()
+    }
+
+    fn evict(&mut self, budget_bytes: usize, source: &Arc<dyn PageSource>) -> usize {
+        self.table.evict(budget_bytes, source)
     }
 
     fn load_page(&mut self, id: PageId, rows: RecordBatch) -> Result<(), TaskError> {

@@ -6,10 +6,13 @@
 
 pub mod aggregates;
 mod buckets;
+mod evict;
 mod frames;
 pub mod kept;
 pub mod keys;
 pub mod table;
+
+use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 
@@ -31,6 +34,15 @@ pub struct PageImage {
     pub id: PageId,
     /// Its rows; `None` when the page is gone.
     pub rows: Option<RecordBatch>,
+}
+
+/// Where an operator reads back pages that it let go: the store, as of the last pages written into it.
+pub trait PageSource: Send + Sync {
+    /// A page as it was last stored; `None` if the store does not have it.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    fn page(&self, id: PageId) -> Result<Option<RecordBatch>, TaskError>;
 }
 
 /// What one epoch changed in one store: the content of its changelog frames.
@@ -85,7 +97,16 @@ pub trait StateHandle {
     /// If a value of state cannot be put into columns.
     fn take_dirty_pages(&mut self) -> Result<Vec<PageImage>, TaskError>;
 
-    /// Restores a page read from the store.
+    /// Lets go of pages that the store has, least recently changed first, when the state takes more memory than
+    /// `budget_bytes`; they are read back from `source` at need. To be called only right after what
+    /// [`take_dirty_pages`](Self::take_dirty_pages) gave has been stored, or between pages while state is being loaded
+    /// from the store. Returns how many pages were let go; an operator that cannot do without its rows keeps them.
+    fn evict(&mut self, _budget_bytes: usize, _source: &Arc<dyn PageSource>) -> usize {
+        0
+    }
+
+    /// Restores a page read from the store. A page read from the changelog is to be given to [`apply`](Self::apply), as
+    /// rows: the store may not have it.
     ///
     /// # Errors
     /// If its rows are not of this operator's shape.

@@ -1,16 +1,17 @@
 //! State as a table of slots: (pane, group key) or a serial number to a slot of dense columns, with what changed marked.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use arrow::array::ArrayRef;
 use arrow::datatypes::{Field, SchemaRef};
 use hashbrown::HashTable;
 use smallvec::SmallVec;
 
-use super::PageId;
 use super::aggregates::{Aggregates, Arguments};
 use super::buckets::Buckets;
 use super::keys::KeyFormat;
+use super::{PageId, PageSource};
 use crate::aggregate::{RowOrder, Slot};
 use crate::error::TaskError;
 
@@ -58,6 +59,13 @@ pub struct Table {
     pub(super) deleted: Vec<Deleted>,
     pub(super) dropped: BTreeSet<i64>,
     pub(super) gone: BTreeSet<PageId>,
+    /// Where pages that were let go are read back from.
+    pub(super) source: Option<Arc<dyn PageSource>>,
+    pub(super) fault: Option<TaskError>,
+    /// Counts deltas: when a page was last changed.
+    pub(super) moment: u32,
+    /// Whether the first extra number, where it is not 0, keeps a row in memory.
+    pins: bool,
 }
 
 /// What every slot has beside its aggregates.
@@ -81,6 +89,10 @@ pub(super) struct Pane {
     pub(super) dirty: Buckets,
     /// Buckets that the store may have.
     pub(super) stored: Buckets,
+    /// Buckets that were let go, and how many rows of input each remembers.
+    pub(super) evicted: BTreeMap<u32, u64>,
+    /// By bucket, when it was last changed or read back.
+    pub(super) used: Vec<u32>,
 }
 
 /// A row that is no more.
@@ -134,6 +146,10 @@ impl Table {
             deleted: Vec::new(),
             dropped: BTreeSet::new(),
             gone: BTreeSet::new(),
+            source: None,
+            fault: None,
+            moment: 0,
+            pins: extra.first() == Some(&"pending"),
         };
         let empty = table.scratch();
         debug_assert_eq!(empty, EMPTY);
@@ -170,6 +186,9 @@ impl Table {
     pub fn upsert(&mut self, pane: i64, hash: u64, key: &[u8]) -> Slot {
         debug_assert_eq!(self.identity, Identity::Keyed);
         let at = self.pane_at(pane);
+        if !self.slab[at].evicted.is_empty() {
+            self.admit_hash(pane, at, hash);
+        }
         let found = self.slab[at].index.find(hash, |&slot| self.entries[slot as usize].is_key(hash, key)).copied();
         let slot = match found {
             Some(slot) => slot,
@@ -179,7 +198,7 @@ impl Table {
         slot
     }
 
-    /// The slot of a group key in a pane, if it is there. Keyed tables only.
+    /// The slot of a group key in a pane, if it is there. Keyed tables only; see [`admit`](Self::admit).
     pub fn find(&self, pane: i64, hash: u64, key: &[u8]) -> Option<Slot> {
         let at = *self.panes.get(&pane)?;
         self.slab[at].index.find(hash, |&slot| self.entries[slot as usize].is_key(hash, key)).copied()
@@ -267,6 +286,7 @@ impl Table {
         self.gone.extend(state.stored.iter().map(|bucket| page_id(pane, bucket, state.bits)));
         let slots = state.index.iter().copied().collect::<Vec<_>>();
         let rows = slots.iter().map(|&slot| self.entries[slot as usize].rows).sum::<u64>();
+        let rows = rows + state.evicted.values().sum::<u64>();
         self.held -= rows;
         self.release(&slots);
         rows
@@ -401,7 +421,7 @@ impl Table {
         self.panes.range(from..to.max(from)).map(|(&pane, _)| pane)
     }
 
-    /// The rows of a pane, in no order that may reach a result.
+    /// The rows of a pane, in no order that may reach a result; see [`admit`](Self::admit).
     pub fn slots_of(&self, pane: i64) -> impl Iterator<Item = Slot> + '_ {
         self.panes.get(&pane).into_iter().flat_map(|&at| self.slab[at].index.iter().copied())
     }
@@ -529,7 +549,7 @@ impl Table {
             Identity::Keyed => entries[slot as usize].hash,
             Identity::Serial => place_of(serials[slot as usize]),
         });
-        if state.index.len() > ROWS_PER_PAGE << state.bits && state.bits < 22 {
+        if state.index.len() > ROWS_PER_PAGE << state.bits && state.bits < 22 && state.evicted.is_empty() {
             let bits = state.bits + 2;
             self.split(pane, at, bits);
         }
@@ -543,6 +563,30 @@ impl Table {
         state.bits = bits;
         state.stored = Buckets::default();
         state.dirty = Buckets::all(1 << bits);
+    }
+
+    /// Whether a row changed since the last delta.
+    pub(super) fn is_changed(&self, slot: Slot) -> bool {
+        self.entries[slot as usize].flags & DIRTY != 0
+    }
+
+    /// Whether a row must stay in memory: the operator knows its slot.
+    pub(super) fn is_pinned(&self, slot: Slot) -> bool {
+        self.pins && self.extra[0][slot as usize] != 0
+    }
+
+    /// A bucket has been changed or read back.
+    pub(super) fn note_use(&mut self, at: usize, bucket: u32) {
+        let used = &mut self.slab[at].used;
+        if used.len() <= bucket as usize {
+            used.resize(bucket as usize + 1, 0);
+        }
+        used[bucket as usize] = self.moment;
+    }
+
+    /// Takes rows of input out of the count of those held.
+    pub(super) fn forget_held(&mut self, rows: u64) {
+        self.held -= rows;
     }
 
     /// Forgets that a live row changed; whether it had.
@@ -576,6 +620,11 @@ pub(super) fn bucket(hash: u64, bits: u8) -> u32 {
 /// The page of a bucket: the number of buckets is part of it, so that a pane can be split.
 pub(super) fn page_id(pane: i64, bucket: u32, bits: u8) -> PageId {
     PageId { pane, bucket: u32::from(bits) << 24 | bucket }
+}
+
+/// How many buckets the pane of a page had: `1 << bits`.
+pub(super) fn bits_of(id: PageId) -> u8 {
+    (id.bucket >> 24) as u8
 }
 
 /// Where a serial number stands in the index of its pane.

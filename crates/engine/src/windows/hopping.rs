@@ -143,6 +143,7 @@ impl Hopping {
     /// Makes the values of one window for some group keys, given by a slot each, from all of its parts in order.
     fn values(&mut self, table: &mut Table, start: i64, keys: &[Slot], ready: &mut Ready) -> Result<(), TaskError> {
         let parts = self.layout.parts_of_window(table, start);
+        parts.iter().try_for_each(|part| table.admit(part.id))?;
         let (mut into, mut from) = (Vec::new(), Vec::new());
         for &like in keys {
             let key = table.key(like).to_vec();
@@ -159,6 +160,7 @@ impl Hopping {
     }
 
     /// One slot for each group key of which some part of the window is pending, by key.
+    /// Rows that are pending are never let go.
     fn pending_keys(&self, table: &Table, start: i64) -> Vec<Slot> {
         let parts = self.layout.parts_of_window(table, start);
         let mut slots = parts

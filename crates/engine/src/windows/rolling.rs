@@ -90,7 +90,7 @@ impl Rolling {
             self.turn(table, first, boundary)?;
         }
         self.extend(table, first.saturating_add(panes))?;
-        let strays = self.strays(table, start);
+        let strays = self.strays(table, start)?;
         self.settle_order();
         self.add_up(table, first, start, strays, made, ready)
     }
@@ -105,6 +105,7 @@ impl Rolling {
         let (mut longer, mut shorter) = (Vec::new(), Vec::new());
         for part in parts.into_iter().rev() {
             [&mut copies, &mut originals, &mut longer, &mut shorter].into_iter().for_each(Vec::clear);
+            table.admit(part.id)?;
             let slots = table.slots_of(part.id).collect::<Vec<_>>();
             for original in slots {
                 let group = self.group(table, original) as usize;
@@ -131,6 +132,7 @@ impl Rolling {
         let mut fronts = Vec::new();
         for part in parts {
             fronts.clear();
+            table.admit(part.id)?;
             let slots = table.slots_of(part.id).collect::<Vec<_>>();
             for &slot in &slots {
                 let group = self.group(table, slot) as usize;
@@ -145,17 +147,18 @@ impl Rolling {
     }
 
     /// The slots of parts that some windows refused but this one did not, with their groups, in the order of the parts.
-    fn strays(&mut self, table: &Table, start: i64) -> Vec<(u32, Slot)> {
+    fn strays(&mut self, table: &mut Table, start: i64) -> Result<Vec<(u32, Slot)>, TaskError> {
         let parts = self.layout.parts_of_window(table, start);
         let mut strays = Vec::new();
         for Part { id, .. } in parts.into_iter().filter(|part| part.refused > 0) {
+            table.admit(id)?;
             for slot in table.slots_of(id) {
                 let group = self.group(table, slot);
                 self.groups[group as usize].strays = true;
                 strays.push((group, slot));
             }
         }
-        strays
+        Ok(strays)
     }
 
     fn add_up(

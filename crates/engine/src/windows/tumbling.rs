@@ -32,6 +32,12 @@ impl Tumbling {
         start.saturating_add(self.grid.every)
     }
 
+    /// The earliest window that is neither closed nor about to leave.
+    fn next_open(&self, table: &Table) -> Option<i64> {
+        let from = self.closed.last().map_or(i64::MIN, |last| last.saturating_add(1));
+        table.panes_between(from, i64::MAX).next()
+    }
+
     /// The watermark that closes the window.
     fn closes(&self, start: i64) -> i64 {
         self.end(start).saturating_add(self.grace)
@@ -75,13 +81,14 @@ impl Kind for Tumbling {
         which: Which,
         ready: &mut Ready,
     ) -> Result<Progress, TaskError> {
-        for start in table.panes() {
+        while let Some(start) = self.next_open(table) {
             if self.closes(start) > w.0 {
                 return Ok(Progress::Done);
             }
             if ready.values.len() >= BATCH_ROWS {
                 return Ok(Progress::More);
             }
+            table.admit(start)?;
             let mut slots = table.slots_of(start).collect::<Vec<_>>();
             if which == Which::Pending {
                 slots.retain(|&slot| table.extra(slot, PENDING) != 0);

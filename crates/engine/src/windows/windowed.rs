@@ -212,6 +212,7 @@ impl<K: Kind> Operator for Windowed<K> {
         slots.clear();
         self.kind.assign(&batch, &taken, &mut self.kept, &mut self.assigned, cx);
         let Assigned { rows, slots, late } = &mut self.assigned;
+        self.kept.table.check()?;
         self.kept.table.update(&taken.arguments, rows, slots, order_of(&batch))?;
         late.send(&batch, cx);
         self.intake.give_back(taken);

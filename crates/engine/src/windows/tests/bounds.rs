@@ -222,9 +222,14 @@ fn many_rows_split_pages_and_come_back() {
     world.flush();
     world.rows(&rows[500..]);
     world.flush();
+    assert!(world.evict() > 4, "every page can go");
+    world.rows(&rows[..10]);
+    world.flush();
+    world.evict();
     world.restart();
     world.rows(&[row(0, 10)]);
     assert_eq!(world.results.len(), 5_000);
+    assert_eq!(world.results.iter().map(|result| result.count).sum::<i64>(), 5_010);
     assert!(world.results.is_sorted_by_key(|result| result.key));
     world.flush();
     world.restart();

@@ -70,9 +70,13 @@ fn cut(world: &mut World, random: &mut Random, rows: &[Row], shaken: bool) {
         world.rows(&rest[..take]);
         rest = &rest[take..];
         if shaken {
-            match random.below(6) {
+            match random.below(7) {
                 0 => world.commit(),
                 1 => world.flush(),
+                4 => {
+                    world.flush();
+                    world.evict();
+                }
                 2 => {
                     world.commit();
                     world.restart();
@@ -172,9 +176,13 @@ fn changes_end_with_the_final_values() {
             world.rows(&rest[..take]);
             rest = &rest[take..];
             world.now += random.below(3);
-            match random.below(4) {
+            match random.below(5) {
                 0 => world.commit(),
                 1 => world.flush(),
+                2 => {
+                    world.flush();
+                    world.evict();
+                }
                 _ => {}
             }
             if random.one_in(5) {

@@ -10,12 +10,13 @@ use arrow::datatypes::{
 
 use crate::batch::{Batch, OwnTime, RowClock, RowMeta, RowOrigin};
 use crate::context::{Context, Effect, Item, OnError};
+use crate::error::TaskError;
 use crate::expr::AggregateExpr;
 use crate::ids::{InputId, Origin, PartitionId, Port, SinkId};
 use crate::ledger::Ledger;
 use crate::operator::{Operator, Signal};
 use crate::plan::{AggregatePlan, Emit, Late, NamedAggregate, WindowKind, WindowPlan};
-use crate::state::{Delta, PageId};
+use crate::state::{Delta, PageId, PageSource};
 use crate::time::{Millis, Watermark};
 
 pub(super) const OUTPUT: InputId = InputId(99);
@@ -120,6 +121,15 @@ impl Step {
     }
 }
 
+/// Pages as they were stored.
+struct Stored(BTreeMap<PageId, RecordBatch>);
+
+impl PageSource for Stored {
+    fn page(&self, id: PageId) -> std::result::Result<Option<RecordBatch>, TaskError> {
+        Ok(self.0.get(&id).cloned())
+    }
+}
+
 /// A running step.
 pub(super) struct World {
     pub(super) step: Step,
@@ -220,6 +230,19 @@ impl World {
         for (id, rows) in &self.store {
             assert_eq!(state.page(*id).unwrap().rows.as_ref(), Some(rows));
         }
+    }
+
+    /// After a flush: pages are let go, to be read back from what was stored.
+    pub(super) fn evict(&mut self) -> usize {
+        let source: Arc<dyn PageSource> = Arc::new(Stored(self.store.clone()));
+        let state = self.operator.state().unwrap();
+        let (held, pages) = (state.held_rows(), state.page_ids());
+        let gone = state.evict(0, &source);
+        assert_eq!((state.held_rows(), state.page_ids()), (held, pages), "what is let go is still there");
+        for id in state.page_ids() {
+            assert_eq!(state.page(id).unwrap().rows.as_ref(), self.store.get(&id));
+        }
+        gone
     }
 
     /// The operator is dropped and built from the last commit; what was not committed must not have been given.
