@@ -3,9 +3,12 @@
 
     python3 pipelines/data/generate.py
 
-Each file is the input of one source and named as its topic. Feed it to a pipeline, such as `trades-ohlc.yaml`, with
+Each file is the input of one source and named as its topic. To run a pipeline over it:
 
+    millstream topic create --local DIR trades
     millstream topic produce --local DIR --key-field symbol trades pipelines/data/trades.jsonl
+    millstream run --local DIR --until-end pipelines/trades-ohlc.yaml
+    millstream topic consume --local DIR ohlc-1m
 """
 
 import base64
@@ -135,7 +138,7 @@ def shop_events(seed: random.Random) -> None:
 
 
 def temperatures(seed: random.Random) -> None:
-    celsius = {"hall": 21.0, "oven": 74.0, "cellar": 12.0}
+    celsius = {"hall": 21.0, "oven": 79.0, "cellar": 12.0}
     lines = []
     for second in range(0, 600, 4):
         sensor = seed.choice(sorted(celsius))
