@@ -7,7 +7,8 @@ use arrow::array::BooleanArray;
 use crate::batch::{Batch, OwnTime};
 use crate::error::TaskError;
 use crate::ids::InputId;
-use crate::time::Watermark;
+use crate::operator::Signal;
+use crate::time::{Millis, Watermark};
 
 /// The clock of an operator. It is part of the operator's committed state: a restart never turns it back.
 #[derive(Debug, Clone)]
@@ -53,9 +54,10 @@ impl Clock {
     pub fn speaks(&mut self, input: InputId) {
         let w = self.w;
         let known = self.input_mut(input);
-        if std::mem::take(&mut known.idle) {
-            known.w = known.w.max(w);
-        }
+        known.idle = false;
+        // Of an input that is in the minimum, W is no more than W_i: this raises only one that was left behind, also where
+        // a restart has forgotten that it was idle.
+        known.w = known.w.max(w);
     }
 
     /// W_i reaches `watermark`, if it is not there already.
@@ -84,6 +86,22 @@ impl Clock {
             self.w = self.w.max(least);
         }
         self.w
+    }
+
+    /// Takes what a signal says about silence.
+    pub fn on_silence(&mut self, signal: Signal) {
+        match signal {
+            Signal::Idle(input) => self.on_idle(input),
+            Signal::Elapsed(span) => self.elapse(span),
+            Signal::Close => {}
+        }
+    }
+
+    /// So much time has passed on the wall while every input was idle: W goes on by it, if it exists at all.
+    pub fn elapse(&mut self, span: Millis) {
+        if self.w.is_known() && self.w != Watermark::END {
+            self.w = Watermark(self.w.0.saturating_add(span.0));
+        }
     }
 
     /// Time has come at least to `watermark` on every input, because a user asked for an end.

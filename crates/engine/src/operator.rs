@@ -12,6 +12,9 @@ use crate::time::Millis;
 pub enum Signal {
     /// The input has been silent for long: it leaves the minimum until it speaks.
     Idle(InputId),
+    /// Every input of the task is idle, and so much time has passed on the wall since the last such signal (or since
+    /// the last row): event time goes on by it (`idle_close`).
+    Elapsed(Millis),
     /// Time is at an end because a user asked for it: close all that is open, once, as if every input had gone just far
     /// enough. Rows that come later are judged by the watermark that this leaves behind.
     Close,

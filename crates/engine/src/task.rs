@@ -170,14 +170,14 @@ impl Task {
         Ok(())
     }
 
-    /// Sends a signal in by the node of `input`, or, for [`Signal::Close`], by every source.
+    /// Sends a signal in by the node of `input`, or, for those that name none, by every source.
     ///
     /// # Errors
     /// What stops the task.
     pub fn signal(&mut self, signal: Signal) -> Result<(), TaskError> {
         let mut entries: Vec<NodeId> = match signal {
             Signal::Idle(input) => vec![self.inputs[input.0 as usize].node],
-            Signal::Close => self.inputs.iter().map(|input| input.node).collect(),
+            Signal::Close | Signal::Elapsed(_) => self.inputs.iter().map(|input| input.node).collect(),
         };
         entries.dedup();
         for node in entries {

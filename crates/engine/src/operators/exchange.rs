@@ -120,10 +120,11 @@ impl Operator for Exchange {
     }
 
     fn on_signal(&mut self, signal: Signal, _cx: &mut Context<'_>) -> Result<(), TaskError> {
-        if let Signal::Idle(input) = signal {
-            self.clock.on_idle(input);
-            self.clock.refresh();
-            self.clock_changed = true;
+        // The tasks behind are closed when their turn comes.
+        if signal != Signal::Close {
+            let before = self.clock.w();
+            self.clock.on_silence(signal);
+            self.clock_changed |= self.clock.refresh() != before;
         }
         Ok(())
     }

@@ -240,7 +240,7 @@ impl Operator for Over {
     fn on_signal(&mut self, signal: Signal, cx: &mut Context<'_>) -> Result<(), TaskError> {
         self.rebuild();
         match signal {
-            Signal::Idle(input) => self.kept.clock.on_idle(input),
+            Signal::Idle(_) | Signal::Elapsed(_) => self.kept.clock.on_silence(signal),
             Signal::Close => {
                 let last = self.due.iter().map(|Reverse(due)| due.order.0).max();
                 if let Some(last) = last {
@@ -254,7 +254,7 @@ impl Operator for Over {
         }
         self.expire(cx)?;
         match signal {
-            Signal::Idle(_) if self.when == When::Final => {
+            Signal::Idle(_) | Signal::Elapsed(_) if self.when == When::Final => {
                 if self.kept.clock.all_idle() {
                     self.told_idle = true;
                     cx.signal(Signal::Idle(self.results.output()));

@@ -378,8 +378,8 @@ impl Operator for Session {
     fn on_signal(&mut self, signal: Signal, cx: &mut Context<'_>) -> Result<(), TaskError> {
         self.rebuild();
         match signal {
-            Signal::Idle(input) => {
-                self.kept.clock.on_idle(input);
+            Signal::Idle(_) | Signal::Elapsed(_) => {
+                self.kept.clock.on_silence(signal);
                 self.kept.clock.refresh();
                 self.close(cx)?;
                 if self.kept.clock.all_idle() {

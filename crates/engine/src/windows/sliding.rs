@@ -277,7 +277,7 @@ impl Operator for Sliding {
     fn on_signal(&mut self, signal: Signal, cx: &mut Context<'_>) -> Result<(), TaskError> {
         self.rebuild();
         match signal {
-            Signal::Idle(input) => self.kept.clock.on_idle(input),
+            Signal::Idle(_) | Signal::Elapsed(_) => self.kept.clock.on_silence(signal),
             Signal::Close => {
                 let last = self.kept.table.slots().map(|slot| self.kept.table.extra(slot, TIME)).max();
                 if let Some(last) = last {
@@ -295,11 +295,11 @@ impl Operator for Sliding {
         self.expire(cx)?;
         match signal {
             Signal::Close => cx.signal(signal),
-            Signal::Idle(_) if self.kept.clock.all_idle() => {
+            Signal::Idle(_) | Signal::Elapsed(_) if self.kept.clock.all_idle() => {
                 self.told_idle = true;
                 cx.signal(Signal::Idle(self.results.output()));
             }
-            Signal::Idle(_) => {}
+            Signal::Idle(_) | Signal::Elapsed(_) => {}
         }
         Ok(())
     }

@@ -227,8 +227,8 @@ impl<K: Kind> Operator for Windowed<K> {
     fn on_signal(&mut self, signal: Signal, cx: &mut Context<'_>) -> Result<(), TaskError> {
         self.recompute();
         match signal {
-            Signal::Idle(input) => {
-                self.kept.clock.on_idle(input);
+            Signal::Idle(_) | Signal::Elapsed(_) => {
+                self.kept.clock.on_silence(signal);
                 self.refresh(cx)?;
                 if self.kept.clock.all_idle() {
                     self.told_idle = true;

@@ -38,6 +38,8 @@ pub(super) struct World<'a> {
     stores: MemoryStores,
     worker: Option<Worker<MemoryLog>>,
     now: Millis,
+    /// When a row arrived last.
+    heard_at: Millis,
     commits: u64,
     deaths: u64,
     serial: bool,
@@ -79,6 +81,7 @@ impl<'a> World<'a> {
             stores: MemoryStores::new(),
             worker: None,
             now: BEGINNING,
+            heard_at: BEGINNING,
             commits: 0,
             deaths: 0,
         })
@@ -159,6 +162,7 @@ impl<'a> World<'a> {
         };
         records.push(Default::default(), record);
         let topic = def.topic.clone();
+        self.heard_at = self.now;
         self.log
             .produce(&topic, PartitionId(message.partition), &records)
             .map_err(|error| Stop::Test(error.to_string()))?;
@@ -199,14 +203,21 @@ impl<'a> World<'a> {
     fn one_epoch(&mut self) -> Result<bool, Stop> {
         let now = self.now;
         let worker = self.worker()?;
-        let read = worker.read_once(now).map_err(stopped)?;
+        let before = worker.processed_rows();
+        // Where rows are read in order of event time, one may have to wait for the heads of other partitions.
+        while worker.read_once(now).map_err(stopped)? == Progress::Made && worker.processed_rows() == before {}
+        let processed = worker.processed_rows() != before;
         let committed = worker.commit(now).map_err(stopped)?;
         self.check_balance()?;
         self.commits += 1;
         if self.commits % 3 == 0 {
             self.worker()?.checkpoint(now).map_err(stopped)?;
         }
-        Ok(committed || read == Progress::Made)
+        if committed {
+            // What silence has brought about is committed with the rest; a restart does not count it again.
+            self.heard_at = now;
+        }
+        Ok(committed || processed)
     }
 
     fn check_balance(&mut self) -> Result<(), Stop> {
@@ -234,8 +245,9 @@ impl<'a> World<'a> {
                 ..WorkerSettings::default()
             };
             let stores = Box::new(self.stores.clone());
+            // Silence is counted from the last arrival, also by a worker that has come back since.
             let worker =
-                Worker::start(self.topology.clone(), self.log.clone(), stores, settings, self.now, &mut |_, _| {});
+                Worker::start(self.topology.clone(), self.log.clone(), stores, settings, self.heard_at, &mut |_, _| {});
             self.worker = Some(worker.map_err(stopped)?);
         }
         self.worker.as_mut().ok_or_else(|| Stop::Test("the worker did not start".to_owned()))

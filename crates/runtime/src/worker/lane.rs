@@ -7,6 +7,7 @@ use arrow::datatypes::SchemaRef;
 use millstream_engine::batch::{Batch, OwnTime, RowClock, RowMeta, RowOrigin};
 use millstream_engine::error::Rejected;
 use millstream_engine::ids::{InputId, Offset, Origin, PartitionId};
+use millstream_engine::operator::Signal;
 use millstream_engine::task::{Chunk, Position};
 use millstream_engine::time::Millis;
 use millstream_formats::{CsvFormat, DecodeFormat, Decoded, Decoder, Headers, Message, frame};
@@ -29,6 +30,8 @@ pub(super) struct Lane {
     pub(super) trimmed: Offset,
     /// When the lane last brought anything, by the caller's clock.
     pub(super) spoke_at: Millis,
+    /// Up to when time has gone on without rows (`idle_close`).
+    pub(super) closed_until: Option<Millis>,
     pub(super) records: Records,
 }
 
@@ -46,8 +49,10 @@ pub(super) struct SourceReader {
     origin: Origin,
     decoder: Decoder,
     /// After how long a silence the input leaves the minimum.
-    pub(super) idle: Millis,
-    pub(super) is_idle: bool,
+    idle: Millis,
+    /// After how long a silence of all inputs time goes on by the wall clock, if at all.
+    idle_close: Option<Millis>,
+    is_idle: bool,
 }
 
 pub(super) struct ExchangeReader {
@@ -90,6 +95,7 @@ impl Lane {
             origin: Origin::new(source.topic_rank, partition),
             decoder,
             idle: source.idle,
+            idle_close: source.idle_close,
             is_idle: false,
         };
         Ok(Lane::new(&source.topic, partition, Reader::Source(Box::new(reader)), now))
@@ -115,6 +121,7 @@ impl Lane {
             end: Offset(0),
             trimmed: Offset(0),
             spoke_at: now,
+            closed_until: None,
             records: Records::new(),
         }
     }
@@ -125,6 +132,26 @@ impl Lane {
             Reader::Source(source) => vec![source.input],
             Reader::Exchange(exchange) => exchange.inputs.values().copied().collect(),
         }
+    }
+
+    /// The signal that the lane's input has just been silent for too long.
+    pub(super) fn falls_idle(&mut self, now: Millis) -> Option<Signal> {
+        let is_at_end = self.is_at_end();
+        let Reader::Source(source) = &mut self.reader else { return None };
+        if source.is_idle || !is_at_end || now.0 - self.spoke_at.0 < source.idle.0 {
+            return None;
+        }
+        source.is_idle = true;
+        Some(Signal::Idle(source.input))
+    }
+
+    /// By how much time may go on without rows of this lane since it last did; `None` if it may not.
+    pub(super) fn time_without_rows(&self, now: Millis) -> Option<Millis> {
+        let Reader::Source(source) = &self.reader else { return None };
+        let limit = source.idle_close.filter(|_| source.is_idle)?;
+        let silent_ms = now.0 - self.spoke_at.0;
+        let since = self.closed_until.unwrap_or(self.spoke_at);
+        (silent_ms >= limit.0).then(|| now.minus(since))
     }
 
     /// Whether everything that was committed has been read.
@@ -151,6 +178,7 @@ impl Lane {
         let next = log.read(&self.topic, self.partition, self.next, limit, &mut self.records)?;
         self.next = next;
         self.spoke_at = now;
+        self.closed_until = None;
         match &mut self.reader {
             Reader::Source(source) => Ok(vec![source.arrival(&self.topic, self.partition, &self.records, next)]),
             Reader::Exchange(exchange) => exchange.arrivals(&self.records).map_err(|(offset, message)| {

@@ -267,6 +267,11 @@ impl<L: Log> Worker<L> {
         task::add_up(self.tasks.iter_mut().flat_map(|running| running.task.ledgers()))
     }
 
+    /// Rows that all tasks have processed since the worker was built.
+    pub fn processed_rows(&self) -> u64 {
+        self.tasks.iter().map(|running| running.task.processed_rows()).sum()
+    }
+
     /// Where the worker stands.
     pub fn standing(&mut self) -> Standing {
         let mut standing = Standing {
@@ -316,9 +321,13 @@ impl<L: Log> Worker<L> {
             if !wanted {
                 continue;
             }
+            let next = running.lanes[lane].next;
             let arrivals = running.lanes[lane].fetch(&mut self.log, self.settings.read, now)?;
-            for arrival in arrivals {
+            if running.lanes[lane].next != next {
+                // Also where nothing arrives: frames that were processed before a restart are passed over.
                 progress = Progress::Made;
+            }
+            for arrival in arrivals {
                 self.take(index, lane, arrival, now)?;
             }
         }
@@ -360,21 +369,19 @@ impl<L: Log> Worker<L> {
         Ok(())
     }
 
-    /// Sources that have been silent for too long leave the minimum.
+    /// Sources that have been silent for too long leave the minimum; when all of a task have, time may go on without them.
     fn find_idle(&mut self, index: usize, now: Millis) -> Result<(), WorkerError> {
-        let mut silent = Vec::new();
-        for lane in &mut self.tasks[index].lanes {
-            if let Reader::Source(source) = &mut lane.reader {
-                let quiet_ms = now.0 - lane.spoke_at.0;
-                if !source.is_idle && lane.next >= lane.end && quiet_ms >= source.idle.0 {
-                    source.is_idle = true;
-                    silent.push(source.input);
-                }
-            }
-        }
-        for input in silent {
+        let signals: Vec<Signal> = self.tasks[index].lanes.iter_mut().filter_map(|lane| lane.falls_idle(now)).collect();
+        for signal in signals {
             self.epoch_began.get_or_insert(now);
-            self.signal(index, Signal::Idle(input))?;
+            self.signal(index, signal)?;
+        }
+        let lanes = &mut self.tasks[index].lanes;
+        let elapsed = lanes.iter().map(|lane| lane.time_without_rows(now)).min().flatten();
+        if let Some(elapsed) = elapsed.filter(|elapsed| elapsed.0 > 0) {
+            lanes.iter_mut().for_each(|lane| lane.closed_until = Some(now));
+            self.epoch_began.get_or_insert(now);
+            self.signal(index, Signal::Elapsed(elapsed))?;
         }
         Ok(())
     }
