@@ -82,7 +82,7 @@ impl Produce {
             let record = NewRecord { key: key.as_deref(), value: Some(value), timestamp, headers: &[] };
             pending.entry(partition).or_default().push(Offset(0), record);
             count += 1;
-            if count % LINES_AT_ONCE as u64 == 0 || std::io::stdin().is_terminal() {
+            if count.is_multiple_of(LINES_AT_ONCE as u64) || std::io::stdin().is_terminal() {
                 self.flush(&mut log, &mut pending)?;
             }
         }
