@@ -284,7 +284,9 @@ impl Table {
         let state = std::mem::take(&mut self.slab[at]);
         self.free_panes.push(at);
         self.gone.extend(state.stored.iter().map(|bucket| page_id(pane, bucket, state.bits)));
-        let slots = state.index.iter().copied().collect::<Vec<_>>();
+        let mut slots = state.index.iter().copied().collect::<Vec<_>>();
+        // Slots that stand side by side are used again side by side.
+        slots.sort_unstable_by(|a, b| b.cmp(a));
         let rows = slots.iter().map(|&slot| self.entries[slot as usize].rows).sum::<u64>();
         let rows = rows + state.evicted.values().sum::<u64>();
         self.held -= rows;
@@ -340,6 +342,14 @@ impl Table {
             let entry = &mut self.entries[into as usize];
             entry.max_time = entry.max_time.max(time);
         }
+        self.aggregates.merge(into, from)
+    }
+
+    /// As [`merge`](Self::merge), but for aggregates alone: for those who know the greatest event time themselves.
+    ///
+    /// # Errors
+    /// If an aggregate cannot merge.
+    pub fn merge_values(&mut self, into: &[Slot], from: &[Slot]) -> Result<(), TaskError> {
         self.aggregates.merge(into, from)
     }
 

@@ -80,7 +80,7 @@ impl Over {
             kept,
             results,
             panes: Panes::new(width, span.plus(grace)),
-            lines: Timelines::new(width),
+            lines: Timelines::new(span.0),
             due: BinaryHeap::new(),
             told_idle: false,
         })

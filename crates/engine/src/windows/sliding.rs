@@ -80,7 +80,7 @@ impl Sliding {
             kept,
             results,
             panes: Panes::new(width, span.plus(grace)),
-            lines: Timelines::new(width),
+            lines: Timelines::new(span.0),
             ends: BinaryHeap::new(),
             fresh: Vec::new(),
             told_idle: false,

@@ -1,9 +1,10 @@
 //! The rows of each key in order of event time, and sums over ranges of them; it never subtracts.
 //!
 //! A range `[from, to]` is summed as the rows of the part of time that `from` cuts, then whole parts, then the rows of
-//! the part that holds `to`. Parts are spans of time aligned to the epoch. Which slots are merged with which, and in
-//! which order, is a function of the rows' times alone: what is kept between two sums saves work and never changes a bit
-//! of a result.
+//! the part that holds `to`. Parts are spans of time aligned to the epoch, and so are blocks, which are about as many
+//! parts as a range has: its whole parts are the last ones of one block, added up backwards, and the first ones of the
+//! next, added up forwards. Which slots are merged with which, and in which order, is a function of the rows' times
+//! alone: what is kept between two sums saves work and never changes a bit of a result.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -53,7 +54,10 @@ pub(super) struct Straggler {
 
 /// The rows of all keys.
 pub(super) struct Timelines {
+    /// Milliseconds of a part.
     width: i64,
+    /// Parts of a block.
+    block: i64,
     index: HashTable<LineId>,
     lines: Vec<Line>,
     free: Vec<LineId>,
@@ -77,17 +81,18 @@ struct Line {
     key: SmallVec<[u8; 16]>,
     /// Ascending by index, none without rows or stragglers.
     parts: VecDeque<Part>,
-    stragglers: usize,
+    /// By (event time, origin, offset).
+    stragglers: Vec<Straggler>,
     head: Option<Head>,
-    middle: Option<Middle>,
+    suffix: Option<Suffix>,
+    prefix: Option<Prefix>,
     tail: Option<Tail>,
 }
 
 /// The rows of one key in one part of time.
 struct Part {
     index: i64,
-    rows: SmallVec<[Spot; 1]>,
-    stragglers: Vec<Straggler>,
+    rows: SmallVec<[Spot; 2]>,
     /// All rows in one, where it has been computed; never for a single row.
     sum: Option<Slot>,
 }
@@ -99,10 +104,17 @@ struct Head {
     suffixes: Vec<Slot>,
 }
 
-/// The whole parts `first..=last`, of which there are several.
-struct Middle {
-    first: i64,
-    last: i64,
+/// For the parts of the block before `anchor`, but for the last of them, each with all that follow it there.
+struct Suffix {
+    anchor: i64,
+    /// Index of the part, and the sum from it on; ascending.
+    slots: Vec<(i64, Slot)>,
+}
+
+/// The parts `anchor..to`.
+struct Prefix {
+    anchor: i64,
+    to: i64,
     slot: Slot,
 }
 
@@ -113,16 +125,19 @@ struct Tail {
     slot: Slot,
 }
 
-/// How long a part of time must be for ranges of length `span`, in milliseconds.
+/// How long a part of time is for ranges of length `span`, in milliseconds.
 pub(super) fn part_width(span: i64) -> i64 {
     (span.saturating_add(1) / PARTS).max(1)
 }
 
 impl Timelines {
-    /// No rows. `width` is the length of a part, as of [`part_width`].
-    pub(super) fn new(width: i64) -> Timelines {
+    /// No rows, for ranges `[t − span, t]`.
+    pub(super) fn new(span: i64) -> Timelines {
+        let width = part_width(span);
         Timelines {
             width,
+            // No range has fewer whole parts: so it never lies within one block.
+            block: (span.saturating_add(2) / width - 2).max(1),
             index: HashTable::new(),
             lines: Vec::new(),
             free: Vec::new(),
@@ -134,12 +149,13 @@ impl Timelines {
     /// Forgets all rows; the slots of sums are given back.
     pub(super) fn clear(&mut self, table: &mut Table) {
         for line in &mut self.lines {
-            line.forget_before(i64::MAX, &mut self.merges.retired);
+            line.forget_before(i64::MAX, 1, &mut self.merges.retired);
         }
         self.merges.into.clear();
         self.merges.from.clear();
         table.release(&self.merges.retired);
-        *self = Timelines::new(self.width);
+        let (width, block) = (self.width, self.block);
+        *self = Timelines { width, block, ..Timelines::new(0) };
     }
 
     /// The group key of a line.
@@ -171,24 +187,22 @@ impl Timelines {
         if let Some(head) = line.head.take_if(|head| head.index == index) {
             retired.extend(head.suffixes);
         }
-        if let Some(middle) = line.middle.take_if(|middle| middle.first <= index && index <= middle.last) {
-            retired.push(middle.slot);
-        }
         if let Some(tail) = line.tail.take_if(|tail| tail.index == index && place < tail.rows) {
             retired.push(tail.slot);
         }
+        line.forget_sums_with(index, self.block, retired);
         id
     }
 
     /// Puts a row of the key in its place that counts only in some ranges.
     pub(super) fn insert_straggler(&mut self, hash: u64, key: &[u8], straggler: Straggler) -> LineId {
         let id = self.line(hash, key);
+        // The part says when the straggler is to be forgotten.
         let at = self.part(id, straggler.spot.time.div_euclid(self.width));
         let line = &mut self.lines[id as usize];
-        let stragglers = &mut line.parts[at].stragglers;
-        let place = stragglers.partition_point(|other| other.spot.order() <= straggler.spot.order());
-        stragglers.insert(place, straggler);
-        line.stragglers += 1;
+        line.forget_sums_with(line.parts[at].index, self.block, &mut self.merges.retired);
+        let place = line.stragglers.partition_point(|other| other.spot.order() <= straggler.spot.order());
+        line.stragglers.insert(place, straggler);
         id
     }
 
@@ -197,20 +211,25 @@ impl Timelines {
     pub(super) fn sum(&mut self, table: &mut Table, id: LineId, from: i64, to: i64, into: Slot) -> Option<Spot> {
         let line = &mut self.lines[id as usize];
         let (head, tail) = (from.div_euclid(self.width), to.div_euclid(self.width));
-        let mut first = line.parts.partition_point(|part| part.index < head);
-        let behind = match line.parts.back() {
-            Some(last) if last.index < tail => line.parts.len(),
-            _ => line.parts.partition_point(|part| part.index < tail),
-        };
+        let mut first = line.first_from(head);
+        let behind = line.first_behind(tail);
         let mut found = None;
-        if first < behind && line.parts[first].index == head && from.rem_euclid(self.width) != 0 {
-            let slot = line.head(first, from, table, &mut self.merges);
-            self.merges.add(into, slot);
-            found = slot.and(line.parts[first].rows.last().copied());
-            first += 1;
+        let mut whole_from = head;
+        if from.rem_euclid(self.width) != 0 {
+            whole_from += 1;
+            if first < behind && line.parts[first].index == head {
+                let slot = line.head(first, from, table, &mut self.merges);
+                self.merges.add(into, slot);
+                found = slot.and(line.parts[first].rows.last().copied());
+                first += 1;
+            }
         }
         if first < behind {
-            let slot = line.middle(first, behind, table, &mut self.merges);
+            let anchor = whole_from.saturating_add(self.block - 1).div_euclid(self.block).saturating_mul(self.block);
+            let split = line.parts.partition_point(|part| part.index < anchor).clamp(first, behind);
+            let slot = line.suffix(first, split, anchor, table, &mut self.merges);
+            self.merges.add(into, slot);
+            let slot = line.prefix(split, behind, (anchor, tail), table, &mut self.merges);
             self.merges.add(into, slot);
             let last = line.parts.range(first..behind).rev().find_map(|part| part.rows.last().copied());
             found = last.or(found);
@@ -227,17 +246,10 @@ impl Timelines {
     /// Merges the stragglers of `[from, to]` that count in a range that ends at `to` into `into`, and returns the last of
     /// them.
     pub(super) fn sum_stragglers(&mut self, id: LineId, from: i64, to: i64, into: Slot) -> Option<Spot> {
-        let line = &self.lines[id as usize];
-        if line.stragglers == 0 {
-            return None;
-        }
-        let first = line.parts.partition_point(|part| part.index < from.div_euclid(self.width));
+        let stragglers = &self.lines[id as usize].stragglers;
         let mut found = None;
-        for part in line.parts.range(first..).take_while(|part| part.index <= to.div_euclid(self.width)) {
-            let counts = |straggler: &&Straggler| {
-                from <= straggler.spot.time && straggler.spot.time <= to && straggler.from <= to
-            };
-            for straggler in part.stragglers.iter().filter(counts) {
+        for straggler in stragglers {
+            if from <= straggler.spot.time && straggler.spot.time <= to && straggler.from <= to {
                 self.merges.add(into, Some(straggler.spot.slot));
                 found = Some(straggler.spot);
             }
@@ -249,13 +261,11 @@ impl Timelines {
     pub(super) fn rows(&self, id: LineId, from: i64, to: i64) -> impl Iterator<Item = (Spot, i64)> + '_ {
         let line = &self.lines[id as usize];
         let (first, last) = (from.div_euclid(self.width), to.div_euclid(self.width));
-        let first = line.parts.partition_point(|part| part.index < first);
+        let first = line.first_from(first);
         let parts = line.parts.range(first..).take_while(move |part| part.index <= last);
-        let rows = parts.flat_map(|part| {
-            let stragglers = part.stragglers.iter().map(|straggler| (straggler.spot, straggler.from));
-            part.rows.iter().map(|&spot| (spot, spot.time)).chain(stragglers)
-        });
-        rows.filter(move |(spot, _)| from <= spot.time && spot.time <= to)
+        let rows = parts.flat_map(|part| part.rows.iter().map(|&spot| (spot, spot.time)));
+        let stragglers = line.stragglers.iter().map(|straggler| (straggler.spot, straggler.from));
+        rows.chain(stragglers).filter(move |(spot, _)| from <= spot.time && spot.time <= to)
     }
 
     /// Runs the merges if there are many.
@@ -265,7 +275,7 @@ impl Timelines {
 
     /// Runs the merges: now the sums are what they are said to be.
     pub(super) fn run(&mut self, table: &mut Table) -> Result<(), TaskError> {
-        table.merge(&self.merges.into, &self.merges.from)?;
+        table.merge_values(&self.merges.into, &self.merges.from)?;
         self.merges.into.clear();
         self.merges.from.clear();
         table.release(&self.merges.retired);
@@ -276,6 +286,7 @@ impl Timelines {
     /// Forgets the parts of time that end at or before `time`. Their slots may be released after it.
     pub(super) fn forget_before(&mut self, time: i64, table: &mut Table) -> Result<(), TaskError> {
         let before = time.div_euclid(self.width);
+        let width = self.width;
         if self.owners.first_key_value().is_none_or(|(&first, _)| first >= before) {
             return Ok(());
         }
@@ -284,7 +295,7 @@ impl Timelines {
         for id in std::mem::replace(&mut self.owners, kept).into_values().flatten() {
             let line = &mut self.lines[id as usize];
             let had_rows = !line.parts.is_empty();
-            line.forget_before(before, &mut self.merges.retired);
+            line.forget_before(before, width, &mut self.merges.retired);
             if had_rows && line.parts.is_empty() {
                 if let Ok(found) = self.index.find_entry(line.hash, |&other| other == id) {
                     found.remove();
@@ -318,11 +329,12 @@ impl Timelines {
     fn part(&mut self, id: LineId, index: i64) -> usize {
         let parts = &mut self.lines[id as usize].parts;
         let at = match parts.back() {
-            Some(last) if last.index >= index => parts.partition_point(|part| part.index < index),
+            Some(last) if last.index == index => return parts.len() - 1,
+            Some(last) if last.index > index => parts.partition_point(|part| part.index < index),
             _ => parts.len(),
         };
         if parts.get(at).is_none_or(|part| part.index != index) {
-            parts.insert(at, Part { index, rows: smallvec![], stragglers: Vec::new(), sum: None });
+            parts.insert(at, Part { index, rows: smallvec![], sum: None });
             self.owners.entry(index).or_default().push(id);
         }
         at
@@ -364,27 +376,79 @@ impl Line {
         Some(next)
     }
 
-    /// The whole parts `first..behind`, of which there is at least one, in one.
-    fn middle(&mut self, first: usize, behind: usize, table: &mut Table, merges: &mut Merges) -> Option<Slot> {
-        let last = behind - 1;
+    /// The whole parts `first..split`, which stand before `anchor` and are the last of its block, in one.
+    fn suffix(
+        &mut self,
+        first: usize,
+        split: usize,
+        anchor: i64,
+        table: &mut Table,
+        merges: &mut Merges,
+    ) -> Option<Slot> {
+        let last = split.checked_sub(1).filter(|&last| first <= last)?;
         if first == last {
             return self.whole(first, table, merges);
         }
-        let (from, to) = (self.parts[first].index, self.parts[last].index);
-        if let Some(middle) = self.middle.as_ref().filter(|middle| (middle.first, middle.last) == (from, to)) {
-            return Some(middle.slot);
+        let index = self.parts[first].index;
+        if let Some(known) = self.suffix.as_ref().filter(|known| known.anchor == anchor) {
+            let at = known.slots.partition_point(|&(part, _)| part < index);
+            if let Some(&(part, slot)) = known.slots.get(at)
+                && part == index
+            {
+                return Some(slot);
+            }
         }
-        let slot = table.scratch();
-        for at in first..behind {
+        let mut slots = Vec::with_capacity(last - first);
+        let mut next = self.whole(last, table, merges);
+        for at in (first..last).rev() {
+            let slot = table.scratch();
+            let part = self.whole(at, table, merges);
+            merges.add(slot, part);
+            merges.add(slot, next);
+            slots.push((self.parts[at].index, slot));
+            next = Some(slot);
+        }
+        slots.reverse();
+        let suffix = Suffix { anchor, slots };
+        let old = match &self.suffix {
+            Some(known) if known.anchor > anchor => Some(suffix),
+            _ => self.suffix.replace(suffix),
+        };
+        merges.retired.extend(old.into_iter().flat_map(|old| old.slots).map(|(_, slot)| slot));
+        next
+    }
+
+    /// The whole parts `split..behind`, which are all of those from `anchor` to before `to`, in one.
+    fn prefix(
+        &mut self,
+        split: usize,
+        behind: usize,
+        (anchor, to): (i64, i64),
+        table: &mut Table,
+        merges: &mut Merges,
+    ) -> Option<Slot> {
+        match behind - split {
+            0 => return None,
+            1 => return self.whole(split, table, merges),
+            _ => {}
+        }
+        let known = self.prefix.as_ref().filter(|known| known.anchor == anchor && known.to <= to);
+        let known = known.map(|known| (known.slot, known.to));
+        let (slot, from) = known.unwrap_or_else(|| (table.scratch(), anchor));
+        let mut at = behind;
+        while at > split && self.parts[at - 1].index >= from {
+            at -= 1;
+        }
+        for at in at..behind {
             let part = self.whole(at, table, merges);
             merges.add(slot, part);
         }
-        let middle = Middle { first: from, last: to, slot };
-        let old = match &self.middle {
-            Some(known) if known.last > to => Some(middle),
-            _ => self.middle.replace(middle),
+        let prefix = Prefix { anchor, to, slot };
+        let old = match &self.prefix {
+            Some(known) if (known.anchor, known.to) > (anchor, to) => Some(prefix),
+            _ => self.prefix.replace(prefix),
         };
-        merges.retired.extend(old.map(|old| old.slot));
+        merges.retired.extend(old.map(|old| old.slot).filter(|&old| known.is_none() || old != slot));
         Some(slot)
     }
 
@@ -440,16 +504,47 @@ impl Line {
         }
     }
 
-    /// Forgets the parts before that of index `before`.
-    fn forget_before(&mut self, before: i64, retired: &mut Vec<Slot>) {
+    /// Where the parts from index `index` on begin: mostly at one of the first.
+    fn first_from(&self, index: i64) -> usize {
+        match self.parts.iter().take(4).position(|part| part.index >= index) {
+            Some(at) => at,
+            None => self.parts.partition_point(|part| part.index < index),
+        }
+    }
+
+    /// Where the part of index `index` stands, or would: mostly it is the last.
+    fn first_behind(&self, index: i64) -> usize {
+        match self.parts.back() {
+            Some(last) if last.index < index => self.parts.len(),
+            Some(last) if last.index == index => self.parts.len() - 1,
+            _ => self.parts.partition_point(|part| part.index < index),
+        }
+    }
+
+    /// Forgets the sums of several parts that the part of index `index` is, or would be, among.
+    fn forget_sums_with(&mut self, index: i64, block: i64, retired: &mut Vec<Slot>) {
+        let among = |suffix: &mut Suffix| suffix.anchor.saturating_sub(block) <= index && index < suffix.anchor;
+        if let Some(suffix) = self.suffix.take_if(among) {
+            retired.extend(suffix.slots.into_iter().map(|(_, slot)| slot));
+        }
+        if let Some(prefix) = self.prefix.take_if(|prefix| prefix.anchor <= index && index < prefix.to) {
+            retired.push(prefix.slot);
+        }
+    }
+
+    /// Forgets the parts, of `width` milliseconds, before that of index `before`.
+    fn forget_before(&mut self, before: i64, width: i64, retired: &mut Vec<Slot>) {
         while let Some(part) = self.parts.pop_front_if(|part| part.index < before) {
-            self.stragglers -= part.stragglers.len();
             retired.extend(part.sum);
         }
+        self.stragglers.retain(|straggler| straggler.spot.time.div_euclid(width) >= before);
         if let Some(head) = self.head.take_if(|head| head.index < before) {
             retired.extend(head.suffixes);
         }
-        retired.extend(self.middle.take_if(|middle| middle.first < before).map(|middle| middle.slot));
+        if let Some(suffix) = self.suffix.take_if(|suffix| suffix.anchor <= before) {
+            retired.extend(suffix.slots.into_iter().map(|(_, slot)| slot));
+        }
+        retired.extend(self.prefix.take_if(|prefix| prefix.anchor < before).map(|prefix| prefix.slot));
         retired.extend(self.tail.take_if(|tail| tail.index < before).map(|tail| tail.slot));
     }
 }

@@ -42,6 +42,8 @@ fn kind(random: &mut Random, scale: i64) -> Kind {
 
 fn events(random: &mut Random, rules: Rules, scale: i64) -> Vec<Event> {
     let length = *random.pick(&[3, 8, 20, 60]);
+    // Sometimes many rows stand in what an operator takes for one part of a long span.
+    let pace = *random.pick(&[scale, scale, scale.min(4)]);
     let mut offsets = vec![0; rules.inputs];
     // Rows of sources are never from before 1970; what stands behind a window may be.
     let (first, least) = if random.once_in(4) { (-30, i64::MIN) } else { (0, 0) };
@@ -56,9 +58,9 @@ fn events(random: &mut Random, rules: Rules, scale: i64) -> Vec<Event> {
         now[input] += match random.below(12) {
             0 => random.between(0, 60) * scale,
             1..=3 => 0,
-            _ => random.between(0, 4 * scale),
+            _ => random.between(0, 4 * pace),
         };
-        let back = if random.once_in(3) { random.between(0, 20 * scale) } else { 0 };
+        let back = if random.once_in(3) { random.between(0, 20 * pace) } else { 0 };
         let key = (!random.once_in(15)).then(|| random.pick(&["a", "a", "b", "c"]).to_string());
         let value = (!random.once_in(8)).then(|| random.between(-5, 20));
         events.push(Event::Row(Row { input, offset: offsets[input], key, t: (now[input] - back).max(least), value }));
