@@ -1,6 +1,5 @@
 //! State larger than memory: pages that the store has are let go, least recently changed first, and read back at need.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
@@ -45,16 +44,14 @@ impl Table {
         let mut pages = Vec::new();
         for (&pane, &at) in &self.panes {
             let state = &self.slab[at];
-            let mut buckets: BTreeMap<u32, Vec<Slot>> = BTreeMap::new();
-            for &slot in &state.index {
-                buckets.entry(table::bucket(self.hash(slot), state.bits)).or_default().push(slot);
-            }
-            buckets.retain(|&bucket, slots| {
+            for bucket in state.index.filled() {
+                let slots = state.index.of_bucket(bucket).collect::<Vec<_>>();
                 let stored = state.stored.contains(bucket) && !state.dirty.contains(bucket);
-                stored && slots.iter().all(|&slot| !self.is_changed(slot) && !self.is_pinned(slot))
-            });
-            let used = |bucket: u32| state.used.get(bucket as usize).copied().unwrap_or(0);
-            pages.extend(buckets.into_iter().map(|(bucket, slots)| (used(bucket), pane, bucket, slots)));
+                if stored && slots.iter().all(|&slot| !self.is_changed(slot) && !self.is_pinned(slot)) {
+                    let used = state.used.get(bucket as usize).copied().unwrap_or(0);
+                    pages.push((used, pane, bucket, slots));
+                }
+            }
         }
         pages.sort_unstable_by_key(|&(used, pane, bucket, _)| (used, pane, bucket));
         pages
@@ -63,12 +60,7 @@ impl Table {
     fn let_go(&mut self, pane: i64, bucket: u32, slots: &[Slot]) {
         let Some(&at) = self.panes.get(&pane) else { return };
         let rows = slots.iter().map(|&slot| self.rows(slot)).sum();
-        for &slot in slots {
-            let hash = self.hash(slot);
-            if let Ok(found) = self.slab[at].index.find_entry(hash, |&other| other == slot) {
-                found.remove();
-            }
-        }
+        self.slab[at].index.take_bucket(bucket);
         self.slab[at].evicted.insert(bucket, rows);
         self.release(slots);
     }
@@ -89,7 +81,7 @@ impl Table {
     /// Reads back the page that a key's hash falls into, if it was let go. A failure is kept for
     /// [`check`](Self::check), so that the way of a row stays short.
     pub(super) fn admit_hash(&mut self, pane: i64, at: usize, hash: u64) {
-        let bucket = table::bucket(hash, self.slab[at].bits);
+        let bucket = table::bucket(hash, self.slab[at].index.bits());
         if self.slab[at].evicted.contains_key(&bucket)
             && let Err(error) = self.read_back(pane, at, bucket)
         {
@@ -108,7 +100,7 @@ impl Table {
     fn read_back(&mut self, pane: i64, at: usize, bucket: u32) -> Result<(), TaskError> {
         let Some(held) = self.slab[at].evicted.remove(&bucket) else { return Ok(()) };
         self.forget_held(held);
-        let rows = self.evicted_page(table::page_id(pane, bucket, self.slab[at].bits))?;
+        let rows = self.evicted_page(table::page_id(pane, bucket, self.slab[at].index.bits()))?;
         self.put(&rows)?;
         self.note_use(at, bucket);
         Ok(())
@@ -123,10 +115,11 @@ impl Table {
     pub(super) fn evicted_in(&self, id: PageId) -> Result<Option<RecordBatch>, TaskError> {
         let Some(&at) = self.panes.get(&id.pane) else { return Ok(None) };
         let state = &self.slab[at];
-        let narrower = state.bits.saturating_sub(table::bits_of(id));
+        let narrower = state.index.bits().saturating_sub(table::bits_of(id));
         let within = |&&bucket: &&u32| table::page_id(id.pane, bucket >> narrower, table::bits_of(id)) == id;
         let pages = state.evicted.keys().filter(within).collect::<Vec<_>>();
-        let pages = pages.into_iter().map(|&bucket| self.evicted_page(table::page_id(id.pane, bucket, state.bits)));
+        let pages =
+            pages.into_iter().map(|&bucket| self.evicted_page(table::page_id(id.pane, bucket, state.index.bits())));
         let pages = pages.collect::<Result<Vec<_>, _>>()?;
         if pages.is_empty() {
             return Ok(None);

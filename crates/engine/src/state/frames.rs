@@ -91,9 +91,8 @@ impl Table {
         let mut images = Vec::new();
         let dirty = self.panes.iter().filter(|&(_, &at)| !self.slab[at].dirty.is_empty());
         for (pane, at) in dirty.map(|(&pane, &at)| (pane, at)).collect::<Vec<_>>() {
-            let (dirty, bits) = (std::mem::take(&mut self.slab[at].dirty), self.slab[at].bits);
-            let slots = self.slab[at].index.iter().copied();
-            let slots = slots.filter(|&slot| dirty.contains(table::bucket(self.entries[slot as usize].hash, bits)));
+            let (dirty, bits) = (std::mem::take(&mut self.slab[at].dirty), self.slab[at].index.bits());
+            let slots = dirty.iter().flat_map(|bucket| self.slab[at].index.of_bucket(bucket));
             let mut pages = self.paged(pane, bits, slots.collect())?.into_iter().peekable();
             for bucket in dirty.iter() {
                 let id = table::page_id(pane, bucket, bits);
@@ -117,14 +116,14 @@ impl Table {
     pub fn load_page(&mut self, id: PageId, rows: &RecordBatch) -> Result<(), TaskError> {
         let bits = table::bits_of(id);
         let at = self.pane_at(id.pane);
-        if self.slab[at].bits < bits {
+        if self.slab[at].index.bits() < bits {
             self.split(id.pane, at, bits);
             self.slab[at].dirty = Default::default();
         }
         let slots = self.restore(rows)?;
         let state = &mut self.slab[at];
-        if state.bits == bits {
-            state.stored.set(id.bucket & 0x00ff_ffff);
+        if state.index.bits() == bits {
+            state.stored.set(id.bucket & table::BUCKET);
         } else {
             self.gone.insert(id);
             slots.into_iter().for_each(|slot| self.mark_page(slot));
@@ -137,10 +136,9 @@ impl Table {
         let mut ids = Vec::new();
         for (&pane, &at) in &self.panes {
             let state = &self.slab[at];
-            let mut buckets = super::buckets::Buckets::default();
-            state.index.iter().for_each(|&slot| buckets.set(table::bucket(self.hash(slot), state.bits)));
-            state.evicted.keys().for_each(|&bucket| buckets.set(bucket));
-            ids.extend(buckets.iter().map(|bucket| table::page_id(pane, bucket, state.bits)));
+            let mut buckets = state.index.filled().chain(state.evicted.keys().copied()).collect::<Vec<_>>();
+            buckets.sort_unstable();
+            ids.extend(buckets.into_iter().map(|bucket| table::page_id(pane, bucket, state.index.bits())));
         }
         ids
     }
@@ -152,10 +150,8 @@ impl Table {
     pub fn page(&self, id: PageId) -> Result<PageImage, TaskError> {
         let none = PageImage { id, rows: None };
         let Some(&at) = self.panes.get(&id.pane) else { return Ok(none) };
-        let bits = table::bits_of(id);
-        let of_page = |&slot: &Slot| table::page_id(id.pane, table::bucket(self.hash(slot), bits), bits) == id;
-        let slots = self.slab[at].index.iter().copied().filter(of_page).collect();
-        let resident = self.paged(id.pane, bits, slots)?.pop().and_then(|page| page.rows);
+        let slots = self.slab[at].index.of_page(id).collect();
+        let resident = self.paged(id.pane, table::bits_of(id), slots)?.pop().and_then(|page| page.rows);
         let rows = match (resident, self.evicted_in(id)?) {
             (Some(resident), Some(evicted)) => {
                 let rows = compute::concat_batches(&self.schema, [&resident, &evicted]);
@@ -187,7 +183,7 @@ impl Table {
         let (pane, hash) = (self.pane(slot), self.hash(slot));
         if let Some(&at) = self.panes.get(&pane) {
             let state = &mut self.slab[at];
-            let bucket = table::bucket(hash, state.bits);
+            let bucket = table::bucket(hash, state.index.bits());
             state.dirty.set(bucket);
             self.note_use(at, bucket);
         }

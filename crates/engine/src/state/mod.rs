@@ -8,6 +8,7 @@ pub mod aggregates;
 mod buckets;
 mod evict;
 mod frames;
+mod index;
 pub mod kept;
 pub mod keys;
 pub mod table;

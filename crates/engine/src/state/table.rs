@@ -5,14 +5,15 @@ use std::sync::Arc;
 
 use arrow::array::ArrayRef;
 use arrow::datatypes::{Field, SchemaRef};
-use hashbrown::HashTable;
 use smallvec::SmallVec;
 
 use super::aggregates::{Aggregates, Arguments};
 use super::buckets::Buckets;
+use super::index::Index;
 use super::keys::KeyFormat;
 use super::{PageId, PageSource};
-use crate::aggregate::{RowOrder, Slot};
+use crate::aggregate::RowOrder;
+pub(super) use crate::aggregate::Slot;
 use crate::error::TaskError;
 
 /// What tells the rows of a table apart.
@@ -30,6 +31,12 @@ pub(super) const EMPTY: Slot = 0;
 
 /// Rows of a pane for each of its buckets before it gets four times as many: about 64 KB encoded.
 const ROWS_PER_PAGE: usize = 1024;
+
+/// The most buckets of a pane are `1 << MAX_BITS`.
+const MAX_BITS: u8 = 22;
+
+/// The part of a page's number that is its bucket; above it stands how many buckets its pane had.
+pub(super) const BUCKET: u32 = 0x00ff_ffff;
 
 const LIVE: u8 = 1;
 const DIRTY: u8 = 2;
@@ -55,6 +62,8 @@ pub struct Table {
     free_panes: Vec<usize>,
     last_pane: Option<(i64, usize)>,
     held: u64,
+    /// Bytes of keys that do not fit their entries.
+    spilled: usize,
     pub(super) dirty: Vec<Slot>,
     pub(super) deleted: Vec<Deleted>,
     pub(super) dropped: BTreeSet<i64>,
@@ -82,9 +91,7 @@ pub(super) struct Entry {
 /// The rows of one pane, found by their identity.
 #[derive(Debug, Default)]
 pub(super) struct Pane {
-    pub(super) index: HashTable<Slot>,
-    /// The pane has `1 << bits` buckets.
-    pub(super) bits: u8,
+    pub(super) index: Index,
     /// Buckets changed since the last pages.
     pub(super) dirty: Buckets,
     /// Buckets that the store may have.
@@ -142,6 +149,7 @@ impl Table {
             free_panes: Vec::new(),
             last_pane: None,
             held: 0,
+            spilled: 0,
             dirty: Vec::new(),
             deleted: Vec::new(),
             dropped: BTreeSet::new(),
@@ -189,7 +197,7 @@ impl Table {
         if !self.slab[at].evicted.is_empty() {
             self.admit_hash(pane, at, hash);
         }
-        let found = self.slab[at].index.find(hash, |&slot| self.entries[slot as usize].is_key(hash, key)).copied();
+        let found = self.slab[at].index.find(hash, hash, |&slot| self.entries[slot as usize].is_key(hash, key));
         let slot = match found {
             Some(slot) => slot,
             None => self.insert_at(at, pane, hash, key, 0),
@@ -201,7 +209,7 @@ impl Table {
     /// The slot of a group key in a pane, if it is there. Keyed tables only; see [`admit`](Self::admit).
     pub fn find(&self, pane: i64, hash: u64, key: &[u8]) -> Option<Slot> {
         let at = *self.panes.get(&pane)?;
-        self.slab[at].index.find(hash, |&slot| self.entries[slot as usize].is_key(hash, key)).copied()
+        self.slab[at].index.find(hash, hash, |&slot| self.entries[slot as usize].is_key(hash, key))
     }
 
     /// A new row with the next serial number, marked as changed. Serial tables only.
@@ -262,10 +270,8 @@ impl Table {
             Identity::Serial => place_of(serial),
         };
         let state = &mut self.slab[at];
-        if let Ok(found) = state.index.find_entry(place, |&other| other == slot) {
-            found.remove();
-        }
-        state.dirty.set(bucket(hash, state.bits));
+        state.index.remove(hash, place, slot);
+        state.dirty.set(bucket(hash, state.index.bits()));
     }
 
     /// Deletes a pane whole and frees its slots. Returns how many rows of input were remembered in it.
@@ -283,8 +289,8 @@ impl Table {
         self.last_pane = None;
         let state = std::mem::take(&mut self.slab[at]);
         self.free_panes.push(at);
-        self.gone.extend(state.stored.iter().map(|bucket| page_id(pane, bucket, state.bits)));
-        let mut slots = state.index.iter().copied().collect::<Vec<_>>();
+        self.gone.extend(state.stored.iter().map(|bucket| page_id(pane, bucket, state.index.bits())));
+        let mut slots = state.index.iter().collect::<Vec<_>>();
         // Slots that stand side by side are used again side by side.
         slots.sort_unstable_by(|a, b| b.cmp(a));
         let rows = slots.iter().map(|&slot| self.entries[slot as usize].rows).sum::<u64>();
@@ -318,6 +324,7 @@ impl Table {
         let slot = self.scratch();
         let entry = &mut self.entries[slot as usize];
         (entry.hash, entry.key) = (hash, KeyBytes::from_slice(key));
+        self.spilled += spilled(&entry.key);
         slot
     }
 
@@ -325,7 +332,8 @@ impl Table {
     pub fn release(&mut self, slots: &[Slot]) {
         self.aggregates.clear(slots);
         for &slot in slots {
-            self.entries[slot as usize] = Entry::empty();
+            let old = std::mem::replace(&mut self.entries[slot as usize], Entry::empty());
+            self.spilled -= spilled(&old.key);
             self.extra.iter_mut().for_each(|column| column[slot as usize] = 0);
         }
         self.free.extend_from_slice(slots);
@@ -433,12 +441,12 @@ impl Table {
 
     /// The rows of a pane, in no order that may reach a result; see [`admit`](Self::admit).
     pub fn slots_of(&self, pane: i64) -> impl Iterator<Item = Slot> + '_ {
-        self.panes.get(&pane).into_iter().flat_map(|&at| self.slab[at].index.iter().copied())
+        self.panes.get(&pane).into_iter().flat_map(|&at| self.slab[at].index.iter())
     }
 
     /// All rows: pane by pane, in no order within a pane that may reach a result.
     pub fn slots(&self) -> impl Iterator<Item = Slot> + '_ {
-        self.panes.values().flat_map(|&at| self.slab[at].index.iter().copied())
+        self.panes.values().flat_map(|&at| self.slab[at].index.iter())
     }
 
     /// Number of rows.
@@ -448,7 +456,7 @@ impl Table {
 
     /// Whether there is no row.
     pub fn is_empty(&self) -> bool {
-        self.panes.values().all(|&at| self.slab[at].index.is_empty())
+        self.panes.values().all(|&at| self.slab[at].index.len() == 0)
     }
 
     /// Puts slots into the order of their keys; slots of equal keys stay as they stand.
@@ -495,10 +503,9 @@ impl Table {
 
     /// Bytes of memory that the table takes, estimated.
     pub fn memory_bytes(&self) -> usize {
-        let spilled = self.entries.iter().filter(|entry| entry.key.spilled()).map(|entry| entry.key.capacity());
-        let indices = self.panes.values().map(|&at| self.slab[at].index.allocation_size() + size_of::<Pane>());
+        let indices = self.panes.values().map(|&at| self.slab[at].index.memory_bytes() + size_of::<Pane>());
         self.entries.capacity() * size_of::<Entry>()
-            + spilled.sum::<usize>()
+            + self.spilled
             + indices.sum::<usize>()
             + self.extra.iter().map(|column| column.capacity() * size_of::<i64>()).sum::<usize>()
             + self.serials.capacity() * size_of::<u64>()
@@ -513,7 +520,7 @@ impl Table {
             Identity::Keyed => self.find(pane, hash, key),
             Identity::Serial => {
                 let same = |&slot: &Slot| self.serials[slot as usize] == serial;
-                self.slab[at].index.find(place_of(serial), same).copied()
+                self.slab[at].index.find(hash, place_of(serial), same)
             }
         }
     }
@@ -546,6 +553,7 @@ impl Table {
         let slot = self.scratch();
         let entry = &mut self.entries[slot as usize];
         (entry.hash, entry.pane, entry.key, entry.flags) = (hash, pane, KeyBytes::from_slice(key), LIVE);
+        self.spilled += spilled(&entry.key);
         let place = match self.identity {
             Identity::Keyed => hash,
             Identity::Serial => {
@@ -555,13 +563,10 @@ impl Table {
         };
         let (entries, serials, identity) = (&self.entries, &self.serials, self.identity);
         let state = &mut self.slab[at];
-        state.index.insert_unique(place, slot, |&slot| match identity {
-            Identity::Keyed => entries[slot as usize].hash,
-            Identity::Serial => place_of(serials[slot as usize]),
-        });
-        if state.index.len() > ROWS_PER_PAGE << state.bits && state.bits < 22 && state.evicted.is_empty() {
-            let bits = state.bits + 2;
-            self.split(pane, at, bits);
+        state.index.insert(hash, place, slot, |slot| place_in(identity, entries, serials, slot));
+        let bits = state.index.bits();
+        if state.index.len() > ROWS_PER_PAGE << bits && bits < MAX_BITS && state.evicted.is_empty() {
+            self.split(pane, at, bits + 2);
         }
         slot
     }
@@ -569,8 +574,10 @@ impl Table {
     /// Gives a pane more buckets: the pages that the store may have are gone, and all of its pages have changed.
     pub(super) fn split(&mut self, pane: i64, at: usize, bits: u8) {
         let state = &mut self.slab[at];
-        self.gone.extend(state.stored.iter().map(|bucket| page_id(pane, bucket, state.bits)));
-        state.bits = bits;
+        self.gone.extend(state.stored.iter().map(|bucket| page_id(pane, bucket, state.index.bits())));
+        let (entries, serials, identity) = (&self.entries, &self.serials, self.identity);
+        let hash_of = |slot: Slot| entries[slot as usize].hash;
+        state.index.split(bits, hash_of, |slot| place_in(identity, entries, serials, slot));
         state.stored = Buckets::default();
         state.dirty = Buckets::all(1 << bits);
     }
@@ -632,9 +639,22 @@ pub(super) fn page_id(pane: i64, bucket: u32, bits: u8) -> PageId {
     PageId { pane, bucket: u32::from(bits) << 24 | bucket }
 }
 
+/// Where a slot stands in the index of its pane.
+fn place_in(identity: Identity, entries: &[Entry], serials: &[u64], slot: Slot) -> u64 {
+    match identity {
+        Identity::Keyed => entries[slot as usize].hash,
+        Identity::Serial => place_of(serials[slot as usize]),
+    }
+}
+
 /// How many buckets the pane of a page had: `1 << bits`.
 pub(super) fn bits_of(id: PageId) -> u8 {
     (id.bucket >> 24) as u8
+}
+
+/// Bytes that a key takes outside of its entry.
+fn spilled(key: &KeyBytes) -> usize {
+    if key.spilled() { key.capacity() } else { 0 }
 }
 
 /// Where a serial number stands in the index of its pane.

@@ -220,7 +220,7 @@ fn many_rows_split_pages_and_come_back() {
     let rows = (0..5_000).map(|key| row(key, 1)).collect::<Vec<_>>();
     world.rows(&rows[..500]);
     world.flush();
-    world.rows(&rows[500..]);
+    assert_eq!(world.rows_in_pages_before(|world| world.rows(&rows[500..])), 5_000, "pages split since are whole");
     world.flush();
     assert!(world.evict() > 4, "every page can go");
     world.rows(&rows[..10]);
@@ -234,4 +234,15 @@ fn many_rows_split_pages_and_come_back() {
     world.flush();
     world.restart();
     assert_eq!(world.ledger.held, 1);
+}
+
+#[test]
+fn a_million_pairs_would_fit_250_mb() {
+    let mut world = World::new(Step::new(tumbling(10, 0), 0));
+    for from in (0..200_000).step_by(8_000) {
+        world.rows(&(from..from + 8_000).map(|key| row(key, 1)).collect::<Vec<_>>());
+        world.commit();
+    }
+    // The tests' step keeps a double and a first value as well, which is more than a count and a sum.
+    assert!(world.memory_bytes() < 200_000 * 250, "{} bytes a pair", world.memory_bytes() / 200_000);
 }

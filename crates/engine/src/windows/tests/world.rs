@@ -232,6 +232,19 @@ impl World {
         }
     }
 
+    pub(super) fn memory_bytes(&mut self) -> usize {
+        self.operator.state().unwrap().memory_bytes()
+    }
+
+    /// How many rows of state stand, after `change`, in the pages that were named before it.
+    pub(super) fn rows_in_pages_before(&mut self, change: impl FnOnce(&mut World)) -> usize {
+        let pages = self.operator.state().unwrap().page_ids();
+        change(self);
+        let state = self.operator.state().unwrap();
+        assert!(state.page_ids().len() > pages.len());
+        pages.iter().filter_map(|id| state.page(*id).unwrap().rows).map(|rows| rows.num_rows()).sum()
+    }
+
     /// After a flush: pages are let go, to be read back from what was stored.
     pub(super) fn evict(&mut self) -> usize {
         let source: Arc<dyn PageSource> = Arc::new(Stored(self.store.clone()));
