@@ -9,6 +9,7 @@ use arrow::array::ArrayRef;
 
 /// What a node sends to the nodes behind it.
 #[derive(Debug, Clone)]
+#[expect(clippy::large_enum_variant, reason = "signals are rare: batches do not pay for a box")]
 pub enum Item {
     /// Rows and time.
     Batch(Batch),
