@@ -156,18 +156,22 @@ impl StateHandle for Exchange {
         delta.scalars.map_or(Ok(()), |scalars| self.load_scalars(&scalars))
     }
 
-    /// The clock, then the watermark that each partition has been told: a restart need not tell it again.
+    /// The clock, then what each partition has been told, watermark and idleness: a restart need not tell it again.
     fn scalars(&self) -> Vec<u8> {
         let mut scalars = self.clock.save();
-        scalars.extend(self.told.iter().flat_map(|told| told.watermark.0.to_le_bytes()));
+        for told in &self.told {
+            scalars.extend(told.watermark.0.to_le_bytes());
+            scalars.push(u8::from(told.idle));
+        }
         scalars
     }
 
     fn load_scalars(&mut self, scalars: &[u8]) -> Result<(), TaskError> {
         let clock = self.clock.load(scalars)?;
-        let watermarks = scalars[clock..].chunks_exact(8).filter_map(|bytes| bytes.try_into().ok());
-        for (told, watermark) in self.told.iter_mut().zip(watermarks) {
-            told.watermark = Watermark(i64::from_le_bytes(watermark));
+        for (told, bytes) in self.told.iter_mut().zip(scalars[clock..].chunks_exact(9)) {
+            if let Some((watermark, idle)) = bytes.split_first_chunk() {
+                *told = Told { watermark: Watermark(i64::from_le_bytes(*watermark)), idle: idle == [1] };
+            }
         }
         Ok(())
     }
