@@ -168,15 +168,15 @@ fn envelope_differs(row: &Row, message: &TestMessage) -> Option<String> {
             return Some(format!("its value is {}", show_bytes(message.value.as_deref())));
         }
     }
-    if let Some(expected) = row.get("_timestamp") {
-        if message::timestamp(&expected.value).ok() != Some(message.timestamp) {
-            return Some(format!("its timestamp is {}", message.timestamp));
-        }
+    if let Some(expected) = row.get("_timestamp")
+        && message::timestamp(&expected.value).ok() != Some(message.timestamp)
+    {
+        return Some(format!("its timestamp is {}", message.timestamp));
     }
-    if let Some(expected) = row.get("_partition").and_then(|value| value.as_u64()) {
-        if expected != u64::from(message.partition) {
-            return Some(format!("it is in partition {}", message.partition));
-        }
+    if let Some(expected) = row.get("_partition").and_then(|value| value.as_u64())
+        && expected != u64::from(message.partition)
+    {
+        return Some(format!("it is in partition {}", message.partition));
     }
     let expected = row.get("_headers").and_then(|headers| headers.as_object())?;
     expected.iter().find_map(|(name, value)| {

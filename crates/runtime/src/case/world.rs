@@ -210,7 +210,7 @@ impl<'a> World<'a> {
         let committed = worker.commit(now).map_err(stopped)?;
         self.check_balance()?;
         self.commits += 1;
-        if self.commits % 3 == 0 {
+        if self.commits.is_multiple_of(3) {
             self.worker()?.checkpoint(now).map_err(stopped)?;
         }
         if committed {

@@ -133,10 +133,10 @@ impl Changelog {
     pub(super) fn committed<L: Log>(&mut self, log: &mut L) -> Result<(), WorkerError> {
         self.next = Offset(self.next.0 + self.open_records);
         self.open_records = 0;
-        if self.cycle.as_ref().is_some_and(|cycle| cycle.done) {
-            if let Some(cycle) = self.cycle.take() {
-                log.trim(&self.topic, self.partition, cycle.start)?;
-            }
+        if self.cycle.as_ref().is_some_and(|cycle| cycle.done)
+            && let Some(cycle) = self.cycle.take()
+        {
+            log.trim(&self.topic, self.partition, cycle.start)?;
         }
         Ok(())
     }
