@@ -123,23 +123,27 @@ impl Over {
     fn emit_on_arrival(
         &mut self,
         batch: &Batch,
-        watermarks: &[i64],
+        taken: &Taken,
         rows: Vec<u32>,
         slots: Vec<Slot>,
         cx: &mut Context<'_>,
     ) -> Result<(), TaskError> {
         cx.ledger().passed += rows.len() as u64;
+        let times = batch.meta.event_time.values();
         let mut ready = Ready::default();
-        for &slot in &slots {
-            let (line, spot) = insert(&mut self.lines, &self.kept.table, slot);
-            let value = self.kept.table.scratch_for(self.kept.table.hash(slot), self.lines.key(line));
-            let from = spot.time.saturating_sub(self.span);
-            self.lines.sum(&mut self.kept.table, line, from, spot.time, value);
+        for (&row, &slot) in rows.iter().zip(&slots) {
+            let at = row as usize;
+            let (time, (origin, offset)) = (times[at], batch.order(at));
+            let (hash, key) = (taken.keys.hash(at), taken.keys.key(at));
+            let line = self.lines.insert(hash, key, Spot { time, origin: origin.0, offset: offset.0, slot });
+            let value = self.kept.table.scratch_for(hash, key);
+            let from = time.saturating_sub(self.span);
+            self.lines.sum(&mut self.kept.table, line, from, time, value);
             self.lines.run_if_many(&mut self.kept.table)?;
-            ready.window(value, from, spot.time);
+            ready.window(value, from, time);
         }
         self.lines.run(&mut self.kept.table)?;
-        let before = rows.iter().map(|&row| watermarks[row as usize]).collect::<Vec<_>>();
+        let before = rows.iter().map(|&row| taken.watermarks[row as usize]).collect::<Vec<_>>();
         let clock = RowClock {
             before: Some(Int64Array::from(before)),
             own: OwnTime::Silent,
@@ -220,7 +224,7 @@ impl Operator for Over {
         let (rows, slots) = self.take_in(&batch, &taken, cx)?;
         self.kept.clock.refresh();
         match self.when {
-            When::Arrival => self.emit_on_arrival(&batch, &taken.watermarks, rows, slots, cx)?,
+            When::Arrival => self.emit_on_arrival(&batch, &taken, rows, slots, cx)?,
             When::Final => {
                 for slot in slots {
                     let (line, spot) = insert(&mut self.lines, &self.kept.table, slot);

@@ -226,7 +226,7 @@ impl Timelines {
         }
         if first < behind {
             let anchor = whole_from.saturating_add(self.block - 1).div_euclid(self.block).saturating_mul(self.block);
-            let split = line.parts.partition_point(|part| part.index < anchor).clamp(first, behind);
+            let split = line.split_at(anchor, first, behind);
             let slot = line.suffix(first, split, anchor, table, &mut self.merges);
             self.merges.add(into, slot);
             let slot = line.prefix(split, behind, (anchor, tail), table, &mut self.merges);
@@ -510,6 +510,17 @@ impl Line {
             Some(at) => at,
             None => self.parts.partition_point(|part| part.index < index),
         }
+    }
+
+    /// Where among the parts `first..behind` those from index `index` on begin. If no part is missing it is told by the
+    /// index of the first; there is looked first, for parts that are far apart in memory are slow to read.
+    fn split_at(&self, index: i64, first: usize, behind: usize) -> usize {
+        let distance = index.saturating_sub(self.parts[first].index).max(0) as usize;
+        let mut at = first.saturating_add(distance).min(behind);
+        while at > first && self.parts[at - 1].index >= index {
+            at -= 1;
+        }
+        at
     }
 
     /// Where the part of index `index` stands, or would: mostly it is the last.
