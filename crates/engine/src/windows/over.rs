@@ -30,6 +30,9 @@ const TIME: usize = 0;
 const ORIGIN: usize = 1;
 const OFFSET: usize = 2;
 
+/// Rows whose lines are looked up together.
+const TOGETHER: usize = 64;
+
 /// Rolling aggregates. It remembers each row until no row to come can reach back to it.
 pub(crate) struct Over {
     span: i64,
@@ -131,16 +134,22 @@ impl Over {
         cx.ledger().passed += rows.len() as u64;
         let times = batch.meta.event_time.values();
         let mut ready = Ready::default();
-        for (&row, &slot) in rows.iter().zip(&slots) {
-            let at = row as usize;
-            let (time, (origin, offset)) = (times[at], batch.order(at));
-            let (hash, key) = (taken.keys.hash(at), taken.keys.key(at));
-            let line = self.lines.insert(hash, key, Spot { time, origin: origin.0, offset: offset.0, slot });
-            let value = self.kept.table.scratch_for(hash, key);
-            let from = time.saturating_sub(self.span);
-            self.lines.sum(&mut self.kept.table, line, from, time, value);
+        let mut lines = Vec::with_capacity(TOGETHER);
+        for (rows, slots) in rows.chunks(TOGETHER).zip(slots.chunks(TOGETHER)) {
+            let place = |&row: &u32| self.lines.line(taken.keys.hash(row as usize), taken.keys.key(row as usize));
+            lines.clear();
+            lines.extend(rows.iter().map(place));
+            self.lines.warm(&lines);
+            for ((&row, &slot), &line) in rows.iter().zip(slots).zip(&lines) {
+                let at = row as usize;
+                let (time, (origin, offset)) = (times[at], batch.order(at));
+                self.lines.insert(line, Spot { time, origin: origin.0, offset: offset.0, slot });
+                let value = self.kept.table.scratch_for(taken.keys.hash(at), taken.keys.key(at));
+                let from = time.saturating_sub(self.span);
+                self.lines.sum(&mut self.kept.table, line, from, time, value);
+                ready.window(value, from, time);
+            }
             self.lines.run_if_many(&mut self.kept.table)?;
-            ready.window(value, from, time);
         }
         self.lines.run(&mut self.kept.table)?;
         let before = rows.iter().map(|&row| taken.watermarks[row as usize]).collect::<Vec<_>>();
@@ -282,7 +291,9 @@ fn insert(lines: &mut Timelines, table: &Table, slot: Slot) -> (LineId, Spot) {
         offset: table.extra(slot, OFFSET),
         slot,
     };
-    (lines.insert(table.hash(slot), table.key(slot), spot), spot)
+    let line = lines.line(table.hash(slot), table.key(slot));
+    lines.insert(line, spot);
+    (line, spot)
 }
 
 fn due(table: &Table, line: LineId, spot: Spot) -> Due {

@@ -135,10 +135,11 @@ impl Sliding {
             slot,
         };
         let (time, from) = (spot.time, table.extra(slot, FROM));
-        let line = match from > time {
-            false => self.lines.insert(table.hash(slot), table.key(slot), spot),
-            true => self.lines.insert_straggler(table.hash(slot), table.key(slot), Straggler { spot, from }),
-        };
+        let line = self.lines.line(table.hash(slot), table.key(slot));
+        match from > time {
+            false => self.lines.insert(line, spot),
+            true => self.lines.insert_straggler(line, Straggler { spot, from }),
+        }
         if self.emit != Emit::Final {
             if table.extra(slot, FRESH) != 0 {
                 self.fresh.push(Fresh { line, time, from, slot });

@@ -168,9 +168,44 @@ impl Timelines {
         self.lines[line as usize].hash
     }
 
-    /// Puts a row of the key in its place.
-    pub(super) fn insert(&mut self, hash: u64, key: &[u8], spot: Spot) -> LineId {
-        let id = self.line(hash, key);
+    /// The line of a key, made if it is not there: a row has to be put there.
+    pub(super) fn line(&mut self, hash: u64, key: &[u8]) -> LineId {
+        let lines = &self.lines;
+        let same = |&id: &LineId| lines[id as usize].hash == hash && lines[id as usize].key.as_slice() == key;
+        if let Some(&id) = self.index.find(hash, same) {
+            return id;
+        }
+        let id = self.free.pop().unwrap_or_else(|| {
+            self.lines.push(Line::default());
+            (self.lines.len() - 1) as LineId
+        });
+        let line = &mut self.lines[id as usize];
+        (line.hash, line.key) = (hash, SmallVec::from_slice(key));
+        let lines = &self.lines;
+        self.index.insert_unique(hash, id, |&id| lines[id as usize].hash);
+        id
+    }
+
+    /// Reads what [`insert`](Self::insert) and [`sum`](Self::sum) will read of these lines, side by side: memory that is
+    /// far away is then waited for once, not for each line. It changes nothing.
+    pub(super) fn warm(&self, ids: &[LineId]) {
+        let mut seen = 0;
+        for &id in ids {
+            let line = &self.lines[id as usize];
+            seen ^= line.parts.back().map_or(0, |part| part.index) ^ line.parts.front().map_or(0, |part| part.index);
+            seen ^= line.parts.get(line.parts.len() / 2).map_or(0, |part| part.index);
+            if let Some(suffix) = &line.suffix {
+                seen ^= suffix.slots.get(suffix.slots.len() / 2).map_or(0, |&(index, _)| index);
+            }
+            if let Some(head) = &line.head {
+                seen ^= i64::from(head.suffixes.last().copied().unwrap_or(0));
+            }
+        }
+        std::hint::black_box(seen);
+    }
+
+    /// Puts a row in its place.
+    pub(super) fn insert(&mut self, id: LineId, spot: Spot) {
         let at = self.part(id, spot.time.div_euclid(self.width));
         let line = &mut self.lines[id as usize];
         let part = &mut line.parts[at];
@@ -191,19 +226,16 @@ impl Timelines {
             retired.push(tail.slot);
         }
         line.forget_sums_with(index, self.block, retired);
-        id
     }
 
-    /// Puts a row of the key in its place that counts only in some ranges.
-    pub(super) fn insert_straggler(&mut self, hash: u64, key: &[u8], straggler: Straggler) -> LineId {
-        let id = self.line(hash, key);
+    /// Puts a row in its place that counts only in some ranges.
+    pub(super) fn insert_straggler(&mut self, id: LineId, straggler: Straggler) {
         // The part says when the straggler is to be forgotten.
         let at = self.part(id, straggler.spot.time.div_euclid(self.width));
         let line = &mut self.lines[id as usize];
         line.forget_sums_with(line.parts[at].index, self.block, &mut self.merges.retired);
         let place = line.stragglers.partition_point(|other| other.spot.order() <= straggler.spot.order());
         line.stragglers.insert(place, straggler);
-        id
     }
 
     /// Merges the rows of `[from, to]` into `into`, which must be empty, and returns the last of them. Nothing happens to
@@ -305,24 +337,6 @@ impl Timelines {
             }
         }
         self.run(table)
-    }
-
-    /// The line of a key, made if it is not there.
-    fn line(&mut self, hash: u64, key: &[u8]) -> LineId {
-        let lines = &self.lines;
-        let same = |&id: &LineId| lines[id as usize].hash == hash && lines[id as usize].key.as_slice() == key;
-        if let Some(&id) = self.index.find(hash, same) {
-            return id;
-        }
-        let id = self.free.pop().unwrap_or_else(|| {
-            self.lines.push(Line::default());
-            (self.lines.len() - 1) as LineId
-        });
-        let line = &mut self.lines[id as usize];
-        (line.hash, line.key) = (hash, SmallVec::from_slice(key));
-        let lines = &self.lines;
-        self.index.insert_unique(hash, id, |&id| lines[id as usize].hash);
-        id
     }
 
     /// Where the part of a line stands, made if it is not there.
