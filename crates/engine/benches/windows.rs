@@ -17,6 +17,7 @@ use millstream_engine::windows;
 
 const ROWS: usize = 8_192;
 const KEYS: u64 = 10_000;
+const HOT_KEYS: u64 = 100;
 const ROWS_PER_MS: i64 = 100;
 const OUT_OF_ORDER: Millis = Millis(500);
 
@@ -38,6 +39,7 @@ enum Key {
 struct Feed {
     schema: SchemaRef,
     key: Key,
+    keys: u64,
     seed: u64,
     row: i64,
 }
@@ -46,11 +48,11 @@ impl Feed {
     fn new(key: Key) -> Feed {
         let key_type = if let Key::Bigint = key { DataType::Int64 } else { DataType::Utf8 };
         let fields = vec![Field::new("k", key_type, true), Field::new("v", DataType::Int64, true)];
-        Feed { schema: Arc::new(Schema::new(fields)), key, seed: 7, row: 0 }
+        Feed { schema: Arc::new(Schema::new(fields)), key, keys: KEYS, seed: 7, row: 0 }
     }
 
     fn batch(&mut self) -> Batch {
-        let keys = (0..ROWS).map(|_| (random(&mut self.seed) % KEYS) as i64).collect::<Vec<_>>();
+        let keys = (0..ROWS).map(|_| (random(&mut self.seed) % self.keys) as i64).collect::<Vec<_>>();
         let keys: ArrayRef = match self.key {
             Key::Bigint => Arc::new(Int64Array::from(keys)),
             Key::Text => Arc::new(StringArray::from_iter_values(keys.iter().map(|key| format!("symbol-{key}")))),
@@ -130,12 +132,16 @@ fn steady(criterion: &mut Criterion) {
         ("hopping_60s_1s", hopping(1_000), Key::Bigint),
         ("session_1s", WindowKind::Session(Millis(1_000)), Key::Bigint),
         ("over_10s", WindowKind::Over(Millis(10_000)), Key::Bigint),
+        ("over_10s_hot", WindowKind::Over(Millis(10_000)), Key::Bigint),
         ("count_100", WindowKind::Count(100), Key::Bigint),
     ];
     let mut group = criterion.benchmark_group("windows");
     group.throughput(Throughput::Elements(ROWS as u64));
     for (name, kind, key) in kinds {
         let mut feed = Feed::new(key);
+        if name.ends_with("_hot") {
+            feed.keys = HOT_KEYS;
+        }
         let mut operator = operator(kind, &feed.schema);
         let mut full = false;
         group.bench_function(name, |bencher| {

@@ -263,16 +263,17 @@ impl Timelines {
             self.merges.add(into, slot);
             let slot = line.prefix(split, behind, (anchor, tail), table, &mut self.merges);
             self.merges.add(into, slot);
-            let last = line.parts.range(first..behind).rev().find_map(|part| part.rows.last().copied());
-            found = last.or(found);
         }
         if line.parts.get(behind).is_some_and(|part| part.index == tail) {
             let rows = count_to(&line.parts[behind].rows, to);
             let slot = line.tail(behind, rows, table, &mut self.merges);
             self.merges.add(into, slot);
-            found = rows.checked_sub(1).map(|last| line.parts[behind].rows[last]).or(found);
+            if let Some(last) = rows.checked_sub(1) {
+                return Some(line.parts[behind].rows[last]);
+            }
         }
-        found
+        let whole = line.parts.range(first..behind.max(first));
+        whole.rev().find_map(|part| part.rows.last().copied()).or(found)
     }
 
     /// Merges the stragglers of `[from, to]` that count in a range that ends at `to` into `into`, and returns the last of
