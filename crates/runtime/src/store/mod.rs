@@ -10,6 +10,7 @@
 //! before the position moves on.
 
 pub mod memory;
+pub mod shared;
 pub mod sled;
 
 use std::collections::BTreeMap;

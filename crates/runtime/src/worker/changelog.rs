@@ -13,6 +13,7 @@ use millstream_formats::frame;
 
 use super::WorkerError;
 use crate::log::{Log, NewRecord, ReadLimit, Records};
+use crate::store::shared::SharedStore;
 use crate::store::{Position, StateStore, StoreBatch, StoreKey};
 
 /// Below this many bytes a changelog is not worth rewriting.
@@ -142,8 +143,13 @@ impl Changelog {
     }
 
     /// Writes what changed since the last call into the store, with the position that it is good for. To be called
-    /// right after a commit only.
-    pub(super) fn checkpoint(&self, task: &mut Task, store: &mut dyn StateStore) -> Result<(), WorkerError> {
+    /// right after a commit only. Each step then keeps about `step_budget` bytes of what is stored in memory.
+    pub(super) fn checkpoint(
+        &self,
+        task: &mut Task,
+        store: &mut SharedStore,
+        step_budget: usize,
+    ) -> Result<(), WorkerError> {
         let mut writes = Vec::new();
         for (node, state) in task.states() {
             let step = self.step(node)?;
@@ -159,6 +165,9 @@ impl Changelog {
         }
         let position = Position { changelog: self.next, inputs: BTreeMap::new() };
         store.apply(StoreBatch { writes, position: Some(position) })?;
+        for (node, state) in task.states() {
+            state.evict(step_budget, &store.pages(&self.step(node)?));
+        }
         Ok(())
     }
 
@@ -167,8 +176,9 @@ impl Changelog {
     pub(super) fn restore<L: Log>(
         &mut self,
         task: &mut Task,
-        store: &mut dyn StateStore,
+        store: &mut SharedStore,
         log: &mut L,
+        step_budget: usize,
         progress: &mut dyn FnMut(RestoreProgress),
     ) -> Result<(), WorkerError> {
         let extent = log.extent(&self.topic, self.partition)?;
@@ -176,7 +186,7 @@ impl Changelog {
         let mut from = extent.earliest;
         match stored {
             Some(position) if position >= extent.earliest && position <= extent.end => {
-                if self.load(task, store)? {
+                if self.load(task, store, step_budget)? {
                     from = position;
                 } else {
                     store.clear()?;
@@ -190,31 +200,32 @@ impl Changelog {
         Ok(())
     }
 
-    /// Loads what the store has; false, with nothing loaded that counts, if it cannot be trusted.
-    fn load(&self, task: &mut Task, store: &dyn StateStore) -> Result<bool, WorkerError> {
-        let mut entries = Vec::new();
-        let scanned = store.scan(&mut |key, value| entries.push((key, value.to_vec())));
-        if scanned.is_err() {
+    /// Loads what the store has, page by page, as much as may stay in memory; false, with nothing loaded, if it cannot be
+    /// trusted.
+    fn load(&self, task: &mut Task, store: &SharedStore, step_budget: usize) -> Result<bool, WorkerError> {
+        let (mut keys, mut whole) = (Vec::new(), true);
+        let scanned = store.scan(&mut |key, value| {
+            whole &= matches!(key, StoreKey::Scalars { .. }) || frame::decode(value).is_ok();
+            keys.push(key);
+        });
+        if scanned.is_err() || !whole {
             return Ok(false);
         }
         let nodes: BTreeMap<String, NodeId> = self.steps.iter().map(|(node, step)| (step.clone(), *node)).collect();
-        let mut decoded = Vec::new();
-        for (key, value) in entries {
-            match key {
-                StoreKey::Scalars { step } => decoded.push((step, Loaded::Scalars(value))),
-                StoreKey::Page { step, page } => match frame::decode(&value) {
-                    Ok(rows) => decoded.push((step, Loaded::Page(page, rows))),
-                    Err(_) => return Ok(false),
-                },
+        for (at, key) in keys.into_iter().enumerate() {
+            let Some(value) = store.get(&key)? else { continue };
+            let (StoreKey::Scalars { step } | StoreKey::Page { step, .. }) = &key;
+            let Some(state) = nodes.get(step).and_then(|node| state_of(task, *node)) else { continue };
+            let loaded = match &key {
+                StoreKey::Scalars { .. } => state.load_scalars(&value),
+                StoreKey::Page { page, .. } => {
+                    state.load_page(*page, frame::decode(&value).map_err(|error| WorkerError::internal(&error))?)
+                }
+            };
+            loaded.map_err(|error| WorkerError::internal(&error))?;
+            if at % PAGES_PER_BATCH == PAGES_PER_BATCH - 1 {
+                state.evict(step_budget, &store.pages(step));
             }
-        }
-        for (step, loaded) in decoded {
-            let Some(state) = nodes.get(&step).and_then(|node| state_of(task, *node)) else { continue };
-            match loaded {
-                Loaded::Scalars(scalars) => state.load_scalars(&scalars),
-                Loaded::Page(page, rows) => state.load_page(page, rows),
-            }
-            .map_err(|error| WorkerError::internal(&error))?;
         }
         Ok(true)
     }
@@ -261,11 +272,6 @@ impl Changelog {
             .cloned()
             .ok_or_else(|| WorkerError::Internal(format!("node {node} keeps state under no name")))
     }
-}
-
-enum Loaded {
-    Scalars(Vec<u8>),
-    Page(PageId, arrow::array::RecordBatch),
 }
 
 fn state_of(task: &mut Task, node: NodeId) -> Option<&mut dyn StateHandle> {

@@ -25,7 +25,8 @@ use millstream_pipeline::topology::Topology;
 
 use crate::crash::{self, crash_point};
 use crate::log::{CommittedOffset, Header, Log, NewRecord, ReadLimit, RecordView, Records, TopicPartition};
-use crate::store::{StateStore, StateStores};
+use crate::store::StateStores;
+use crate::store::shared::SharedStore;
 
 pub use changelog::RestoreProgress;
 pub use error::WorkerError;
@@ -46,6 +47,8 @@ pub struct WorkerSettings {
     pub epoch_bytes: usize,
     /// How often committed state goes to the state store.
     pub checkpoint_interval: Millis,
+    /// How many bytes of state stay in memory, about: what is over it, and has been stored, is read back from the store.
+    pub state_memory: usize,
     /// Whether topics that sinks write to are made when they are missing.
     pub create_topics: CreateTopics,
 }
@@ -69,6 +72,7 @@ impl Default for WorkerSettings {
             commit_interval: Millis(100),
             epoch_bytes: 32 << 20,
             checkpoint_interval: Millis(5_000),
+            state_memory: 1 << 30,
             create_topics: CreateTopics::WhereMissing,
         }
     }
@@ -117,6 +121,8 @@ pub struct Worker<L: Log> {
     failure_rate: Option<FailureRate>,
     epoch_began: Option<Millis>,
     checkpointed_at: Millis,
+    /// How many bytes of state each step of each task may keep in memory.
+    step_budget: usize,
     records_in: u64,
     records_out: u64,
     commits: u64,
@@ -131,7 +137,7 @@ struct RunningTask {
 
 struct Kept {
     changelog: Changelog,
-    store: Box<dyn StateStore>,
+    store: SharedStore,
 }
 
 impl<L: Log> Worker<L> {
@@ -239,7 +245,7 @@ impl<L: Log> Worker<L> {
         self.checkpointed_at = now;
         for running in &mut self.tasks {
             if let Some(kept) = &mut running.kept {
-                kept.changelog.checkpoint(&mut running.task, kept.store.as_mut())?;
+                kept.changelog.checkpoint(&mut running.task, &mut kept.store, self.step_budget)?;
             }
         }
         crash_point!("worker.before_flush");

@@ -17,6 +17,7 @@ use super::rate::FailureRate;
 use super::{CreateTopics, Kept, RunningTask, Worker, WorkerError, WorkerSettings};
 use crate::log::{CommittedOffset, Log, TopicPartition, TopicSettings};
 use crate::store::StateStores;
+use crate::store::shared::SharedStore;
 
 impl<L: Log> Worker<L> {
     /// Builds the tasks of `topology`, restores their state and takes up the committed positions. `progress` hears of
@@ -49,13 +50,15 @@ impl<L: Log> Worker<L> {
             Some(topic) => output_topic(topic, widest, settings.create_topics, &mut log)?,
             None => 1,
         };
+        let steps: usize = topology.stores.iter().map(|store| extent.tasks[store.subtopology] as usize).sum();
+        let step_budget = settings.state_memory / steps.max(1);
         let mut tasks = Vec::new();
         for (subtopology, &count) in extent.tasks.iter().enumerate() {
             for partition in (0..count).map(PartitionId) {
                 let id = TaskId { subtopology, partition };
                 let mut building = Building { topology: &topology, counts: &counts, extent: &extent, now };
                 let mut running = building.task(id, stores.as_ref())?;
-                restore(&topology, &mut running, &committed, &mut log, progress)?;
+                restore(&topology, &mut running, &committed, &mut log, step_budget, progress)?;
                 tasks.push(running);
             }
         }
@@ -71,6 +74,7 @@ impl<L: Log> Worker<L> {
             committed,
             epoch_began: Some(now),
             checkpointed_at: now,
+            step_budget,
             records_in: 0,
             records_out: 0,
             commits: 0,
@@ -154,7 +158,7 @@ impl Building<'_> {
             None
         } else {
             let topic = self.topology.changelog_topic(id.subtopology);
-            let store = stores.open_task(&format!("{}/{id}", self.topology.name))?;
+            let store = SharedStore::new(stores.open_task(&format!("{}/{id}", self.topology.name))?);
             Some(Kept { changelog: Changelog::new(topic, id.partition, steps), store })
         };
         Ok(RunningTask { task, lanes, kept })
@@ -220,6 +224,7 @@ fn restore<L: Log>(
     running: &mut RunningTask,
     committed: &BTreeMap<TopicPartition, CommittedOffset>,
     log: &mut L,
+    step_budget: usize,
     progress: &mut dyn FnMut(TaskId, RestoreProgress),
 ) -> Result<(), WorkerError> {
     let id = running.task.id();
@@ -237,7 +242,7 @@ fn restore<L: Log>(
                 partition: kept.changelog.partition.0,
             });
         }
-        kept.changelog.restore(&mut running.task, kept.store.as_mut(), log, &mut |p| progress(id, p))?;
+        kept.changelog.restore(&mut running.task, &mut kept.store, log, step_budget, &mut |p| progress(id, p))?;
         running.task.restored();
     }
     for lane in &mut running.lanes {
