@@ -164,6 +164,8 @@ impl World {
         let settings = WorkerSettings {
             read: ReadLimit { records: 37, ..ReadLimit::default() },
             checkpoint_interval: Millis(i64::MAX),
+            // Behind every checkpoint all state is let go, and read back where rows need it.
+            state_memory: 0,
             ..WorkerSettings::default()
         };
         let now = Millis(0);
