@@ -292,7 +292,7 @@ fn whole_pipelines_survive_every_crash_point() {
             let mut crashes = 0;
             for hit in [0, 2, 9] {
                 let seed = number as u64 * 31 + hit;
-                let power = !point.starts_with("store.") && (number as u64 + hit) % 2 == 0;
+                let power = !point.starts_with("store.") && (number as u64 + hit).is_multiple_of(2);
                 let (count, wrong) = run(case, &expected, power, seed, point, hit);
                 assert_eq!(wrong, None, "{}: {point}, hit {hit}, power lost: {power}, seed {seed}", case.name);
                 crashes += count;
