@@ -10,7 +10,7 @@ use std::fmt;
 use millstream_engine::context::OnError;
 use millstream_engine::ledger::Ledger;
 use millstream_engine::plan::{Emit, NodeKind};
-use millstream_pipeline::case::{Arrival, Input, TestSpec};
+use millstream_pipeline::case::TestSpec;
 use millstream_pipeline::topology::{PartitionCounts, SinkRole, Topology};
 
 use world::{Outcome, World};
@@ -82,7 +82,7 @@ pub fn run(lower: &Lower<'_>, test: &TestSpec) -> TestReport {
         }
     };
     let mut ways = vec![Way::Straight, Way::CommitEach];
-    if !waits_for_silence(&topology, test) {
+    if !counts_silence(&topology) {
         ways.push(Way::CrashEach);
         ways.extend(test.crash_after.as_ref().map(|records| Way::CrashAfter(records.value)));
     }
@@ -118,20 +118,10 @@ fn topology(lower: &Lower<'_>, asked: &PartitionCounts) -> Result<Topology, Stri
     lower(&counts.collect())
 }
 
-/// Whether the clock on the wall moves so far that sources fall idle. Silence is of the wall clock, and a restart forgets it:
-/// such a test does not hold with crashes in between.
-fn waits_for_silence(topology: &Topology, test: &TestSpec) -> bool {
-    let mut passed = test.advance_clock.as_ref().map_or(0, |span| span.value.millis().0);
-    if let Input::OneByOne(arrivals) = &test.input.value {
-        passed += arrivals
-            .iter()
-            .filter_map(|arrival| match &arrival.value {
-                Arrival::AdvanceClock(span) => Some(span.millis().0),
-                _ => None,
-            })
-            .sum::<i64>();
-    }
-    topology.sources.iter().any(|source| source.idle.0 <= passed)
+/// Whether event time goes on by the wall clock in some silence (`idle_close`): a restart begins to count it anew, so such a
+/// pipeline is not the same with crashes in between.
+fn counts_silence(topology: &Topology) -> bool {
+    topology.sources.iter().any(|source| source.idle_close.is_some())
 }
 
 /// Whether what a topic holds depends on when commits fell: a step before it emits changes.

@@ -38,6 +38,8 @@ pub(super) struct World<'a> {
     stores: MemoryStores,
     worker: Option<Worker<MemoryLog>>,
     now: Millis,
+    /// When a row arrived last.
+    heard_at: Millis,
     commits: u64,
     deaths: u64,
     serial: bool,
@@ -82,6 +84,7 @@ impl<'a> World<'a> {
             stores: MemoryStores::new(),
             worker: None,
             now: BEGINNING,
+            heard_at: BEGINNING,
             commits: 0,
             deaths: 0,
         })
@@ -162,6 +165,7 @@ impl<'a> World<'a> {
         };
         records.push(Default::default(), record);
         let topic = def.topic.clone();
+        self.heard_at = self.now;
         self.log
             .produce(&topic, PartitionId(message.partition), &records)
             .map_err(|error| Stop::Test(error.to_string()))?;
@@ -243,8 +247,9 @@ impl<'a> World<'a> {
                 ..WorkerSettings::default()
             };
             let stores = Box::new(self.stores.clone());
+            // Silence is counted from the last arrival, also by a worker that has come back since.
             let worker =
-                Worker::start(self.topology.clone(), self.log.clone(), stores, settings, self.now, &mut |_, _| {});
+                Worker::start(self.topology.clone(), self.log.clone(), stores, settings, self.heard_at, &mut |_, _| {});
             self.worker = Some(worker.map_err(stopped)?);
         }
         self.worker.as_mut().ok_or_else(|| Stop::Test("the worker did not start".to_owned()))
