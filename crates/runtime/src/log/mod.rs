@@ -28,17 +28,27 @@ pub struct TopicSettings {
     pub kind: TopicKind,
     /// When old records may go.
     pub retention: Retention,
+    /// On how many brokers each partition stands; `None` for what the cluster does by default. A folder has one copy.
+    pub replication: Option<u16>,
+    /// What becomes of old records. A folder only deletes.
+    pub cleanup: Cleanup,
 }
 
 impl TopicSettings {
     /// A user's topic that keeps everything.
     pub fn user(partitions: u32) -> TopicSettings {
-        TopicSettings { partitions, kind: TopicKind::User, retention: Retention::default() }
+        TopicSettings { kind: TopicKind::User, ..TopicSettings::internal(partitions) }
     }
 
     /// A topic of the pipeline's own (changelog, repartition), trimmed by the pipeline alone.
     pub fn internal(partitions: u32) -> TopicSettings {
-        TopicSettings { partitions, kind: TopicKind::Internal, retention: Retention::default() }
+        TopicSettings {
+            partitions,
+            kind: TopicKind::Internal,
+            retention: Retention::default(),
+            replication: None,
+            cleanup: Cleanup::Delete,
+        }
     }
 }
 
@@ -49,6 +59,18 @@ pub enum TopicKind {
     User,
     /// Changelogs and repartitions: hidden from listings unless asked for.
     Internal,
+}
+
+/// What becomes of the old records of a topic (Kafka's `cleanup.policy`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Cleanup {
+    /// They go by age and size.
+    #[default]
+    Delete,
+    /// The last record of each key stays.
+    Compact,
+    /// Both.
+    CompactAndDelete,
 }
 
 /// When old records may go; whole segments go, and never the newest. The default keeps everything.
@@ -69,7 +91,8 @@ pub struct TopicInfo {
     pub settings: TopicSettings,
 }
 
-/// The committed records that a partition has now: offsets in `earliest..end`.
+/// The committed records that a partition has now: offsets in `earliest..end`. Not every offset need have a record: a
+/// broker's transaction markers and aborted records take offsets too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Extent {
     /// The offset of the oldest record that is left; `end` when there is none.
@@ -137,14 +160,30 @@ pub trait Log: Send {
     /// If there is no such partition, or if the log cannot be read.
     fn extent(&self, topic: &str, partition: PartitionId) -> Result<Extent, LogError>;
 
+    /// The offset behind the last record that anybody has written, committed or not: a transaction's offsets can be known
+    /// as committed before its records can be read, so what ends the state of a task is this, not [`extent`](Self::extent).
+    ///
+    /// # Errors
+    /// As [`extent`](Self::extent).
+    fn written_end(&mut self, topic: &str, partition: PartitionId) -> Result<Offset, LogError> {
+        Ok(self.extent(topic, partition)?.end)
+    }
+
+    /// How many bytes of key, value and headers one record of the topic may have; `None` for any number.
+    fn record_limit(&self, topic: &str) -> Option<usize> {
+        let _ = topic;
+        None
+    }
+
     /// The least offset whose record has a timestamp of `time` or later; the end if there is none.
     ///
     /// # Errors
     /// As [`read`](Self::read).
     fn offset_at(&mut self, topic: &str, partition: PartitionId, time: Millis) -> Result<Offset, LogError>;
 
-    /// Appends committed records from offset `from` on to `into`, in order and without gaps, and says the offset to go
-    /// on at. Nothing is read at the end. The limit counts the records of this call alone.
+    /// Appends committed records from offset `from` on to `into`, in order and without leaving one out, and says the
+    /// offset to go on at (which may lie behind offsets without a record). Nothing is read at the end; a log that fetches
+    /// in the background may also have nothing at hand before it. The limit counts the records of this call alone.
     ///
     /// # Errors
     /// [`LogError::OffsetOutOfRange`] if `from` is before the earliest record (trimmed meanwhile) or behind the end;

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use super::disk::{self, Durability};
 use crate::crash::crash_point;
-use crate::log::{LogError, Retention, TopicKind, TopicSettings};
+use crate::log::{Cleanup, LogError, Retention, TopicKind, TopicSettings};
 
 /// Names that may stand in the folder before it is a log: ours, and the state beside it.
 const OWN_NAMES: &[&str] =
@@ -231,6 +231,8 @@ impl From<TopicFile> for TopicSettings {
                 KindName::Internal => TopicKind::Internal,
             },
             retention: Retention { age_ms: file.retention_ms, bytes: file.retention_bytes },
+            replication: None,
+            cleanup: Cleanup::Delete,
         }
     }
 }
