@@ -106,6 +106,26 @@ pub enum LogError {
         /// What failed.
         reason: String,
     },
+    /// A record is larger than its topic takes. The transaction is as it was before.
+    #[error(
+        "a record of {bytes} bytes does not fit topic {topic}, which takes {limit}: raise its max.message.bytes, or write less"
+    )]
+    RecordTooLarge {
+        /// The topic.
+        topic: String,
+        /// Bytes of key, value and headers.
+        bytes: usize,
+        /// How many the topic takes.
+        limit: usize,
+    },
+    /// A broker, or the way to it, failed.
+    #[error("{message}")]
+    Kafka {
+        /// What can be done about it.
+        kind: FailureKind,
+        /// What was tried, what came of it, and what to do.
+        message: String,
+    },
     /// A test stopped the log at a crash point.
     #[error("stopped at crash point {point}")]
     CrashPoint {
@@ -114,7 +134,43 @@ pub enum LogError {
     },
 }
 
+/// What can be done about a failure of a log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FailureKind {
+    /// The same call may succeed later; nothing is lost.
+    Retriable,
+    /// The transaction is gone, nothing of it is visible: go on from the committed offsets with the same log.
+    Aborted,
+    /// Another producer has this one's place: what it did is in the committed offsets. Take up the place anew, or leave.
+    Fenced,
+    /// The log must be connected again; the committed offsets say what was done.
+    Fatal,
+    /// What was asked is not allowed or not there: somebody must change a setting, a right or a topic.
+    Refused,
+}
+
 impl LogError {
+    /// What can be done about it.
+    pub fn kind(&self) -> FailureKind {
+        match self {
+            LogError::Kafka { kind, .. } => *kind,
+            LogError::OutcomeUnknown { .. }
+            | LogError::Corrupt { .. }
+            | LogError::Io { .. }
+            | LogError::CrashPoint { .. } => FailureKind::Fatal,
+            LogError::UnknownTopic { .. }
+            | LogError::UnknownPartition { .. }
+            | LogError::TopicExists { .. }
+            | LogError::TopicName { .. }
+            | LogError::PartitionCount { .. }
+            | LogError::OffsetOutOfRange { .. }
+            | LogError::InUse { .. }
+            | LogError::NotTheRun { .. }
+            | LogError::NotALog { .. }
+            | LogError::RecordTooLarge { .. } => FailureKind::Refused,
+        }
+    }
+
     /// Wraps an error of the system.
     pub(crate) fn io(action: &'static str, path: &Path, source: io::Error) -> LogError {
         LogError::Io { action, path: path.to_owned(), source }

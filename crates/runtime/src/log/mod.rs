@@ -1,10 +1,12 @@
 //! Topics with partitions, read in order and written in transactions: the few verbs that every log serves.
 //!
-//! Two siblings serve them: [`memory::MemoryLog`] for tests and simulation, [`embedded::EmbeddedLog`] over a folder.
+//! Three siblings serve them: [`memory::MemoryLog`] for tests and simulation, [`embedded::EmbeddedLog`] over a folder,
+//! [`kafka::KafkaLog`] over brokers.
 //! A log never shows a record, an offset or a changelog frame of a transaction that has not committed.
 
 pub mod embedded;
 mod error;
+pub mod kafka;
 pub mod memory;
 mod records;
 
@@ -13,7 +15,7 @@ use std::collections::BTreeMap;
 use millstream_engine::ids::{Offset, PartitionId};
 use millstream_engine::time::Millis;
 
-pub use error::LogError;
+pub use error::{FailureKind, LogError};
 pub use records::{Header, Headers, NewRecord, RecordView, Records};
 
 /// A partition of a topic by name.
