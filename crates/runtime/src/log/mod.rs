@@ -171,6 +171,12 @@ pub trait Log: Send {
         Ok(self.extent(topic, partition)?.end)
     }
 
+    /// How many offsets a commit takes in each partition that it wrote to, besides those of its records: a broker writes a
+    /// marker.
+    fn offsets_per_commit(&self) -> i64 {
+        0
+    }
+
     /// How many bytes of key, value and headers one record of the topic may have; `None` for any number.
     fn record_limit(&self, topic: &str) -> Option<usize> {
         let _ = topic;

@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use arrow::array::RecordBatch;
 use millstream_engine::ids::{NodeId, Offset, PartitionId};
 use millstream_engine::state::{Delta, PageId, PageImage, StateHandle};
 use millstream_engine::task::Task;
@@ -33,8 +34,11 @@ pub(super) struct Changelog {
     pub(super) next: Offset,
     /// Records appended in the open epoch.
     pub(super) open_records: i64,
+    open_bytes: u64,
+    /// Bytes committed since the task was taken.
+    pub(super) written_bytes: u64,
     /// Bytes written since the last cycle began.
-    bytes_since_cycle: u64,
+    pub(super) bytes_since_cycle: u64,
     cycle: Option<Cycle>,
 }
 
@@ -44,6 +48,14 @@ struct Cycle {
     pages: VecDeque<(NodeId, PageId)>,
     /// Everything has been appended to the open epoch: its commit ends the cycle.
     done: bool,
+}
+
+/// What is left to replay of a changelog.
+pub(super) struct Replay {
+    next: Offset,
+    /// Behind the last record that anybody has written: state is whole when all that was committed before it is applied.
+    end: Offset,
+    pub(super) standing: RestoreProgress,
 }
 
 /// How a restore stands.
@@ -59,12 +71,22 @@ pub struct RestoreProgress {
 
 impl Changelog {
     pub(super) fn new(topic: String, partition: PartitionId, steps: BTreeMap<NodeId, String>) -> Changelog {
-        Changelog { topic, partition, steps, next: Offset(0), open_records: 0, bytes_since_cycle: 0, cycle: None }
+        Changelog {
+            topic,
+            partition,
+            steps,
+            next: Offset(0),
+            open_records: 0,
+            open_bytes: 0,
+            written_bytes: 0,
+            bytes_since_cycle: 0,
+            cycle: None,
+        }
     }
 
     /// Appends what the epoch changed to the open transaction.
     pub(super) fn append<L: Log>(&mut self, task: &mut Task, log: &mut L) -> Result<(), WorkerError> {
-        self.open_records = 0;
+        (self.open_records, self.open_bytes) = (0, 0);
         for (node, state) in task.states() {
             let step = self.step(node)?;
             let delta = state.take_delta().map_err(|error| WorkerError::internal(&error))?;
@@ -79,7 +101,7 @@ impl Changelog {
             self.append_record("drop", step, &panes, log)?;
         }
         for rows in &delta.rows {
-            self.append_record("rows", step, &frame::encode(rows).map_err(|e| WorkerError::internal(&e))?, log)?;
+            self.append_rows("rows", step, &[], rows, log)?;
         }
         if let Some(scalars) = &delta.scalars {
             self.append_record("scalars", step, scalars, log)?;
@@ -92,8 +114,29 @@ impl Changelog {
         let record = NewRecord { key: Some(key.as_bytes()), value: Some(value), timestamp: Millis(0), headers: &[] };
         log.append(&self.topic, self.partition, record)?;
         self.open_records += 1;
+        self.open_bytes += (key.len() + value.len()) as u64;
         self.bytes_since_cycle += (key.len() + value.len()) as u64;
         Ok(())
+    }
+
+    /// Appends rows as one frame, or as several where one would be larger than the topic takes.
+    fn append_rows<L: Log>(
+        &mut self,
+        kind: &str,
+        step: &str,
+        prefix: &[u8],
+        rows: &RecordBatch,
+        log: &mut L,
+    ) -> Result<(), WorkerError> {
+        let mut value = prefix.to_vec();
+        value.extend(frame::encode(rows).map_err(|error| WorkerError::internal(&error))?);
+        let limit = log.record_limit(&self.topic).unwrap_or(usize::MAX);
+        if value.len() + kind.len() + step.len() < limit || rows.num_rows() < 2 {
+            return self.append_record(kind, step, &value, log);
+        }
+        let half = rows.num_rows() / 2;
+        self.append_rows(kind, step, prefix, &rows.slice(0, half), log)?;
+        self.append_rows(kind, step, prefix, &rows.slice(half, rows.num_rows() - half), log)
     }
 
     /// Begins a cycle when dead records outweigh the live state, and writes a few more whole pages while one runs.
@@ -119,9 +162,7 @@ impl Changelog {
             for (_, page) in due.iter().filter(|(of, _)| *of == node) {
                 let image = state.page(*page).map_err(|error| WorkerError::internal(&error))?;
                 let Some(rows) = image.rows else { continue };
-                let mut value = encode_page_id(*page).to_vec();
-                value.extend(frame::encode(&rows).map_err(|error| WorkerError::internal(&error))?);
-                self.append_record("page", &step, &value, log)?;
+                self.append_rows("page", &step, &encode_page_id(*page), &rows, log)?;
             }
             if done {
                 self.append_record("scalars", &step, &state.scalars(), log)?;
@@ -132,7 +173,11 @@ impl Changelog {
 
     /// The epoch has committed.
     pub(super) fn committed<L: Log>(&mut self, log: &mut L) -> Result<(), WorkerError> {
-        self.next = Offset(self.next.0 + self.open_records);
+        if self.open_records > 0 {
+            // Counted, not asked for: what the broker would say may hold what another owner has written since.
+            self.next = Offset(self.next.0 + self.open_records + log.offsets_per_commit());
+            self.written_bytes += std::mem::take(&mut self.open_bytes);
+        }
         self.open_records = 0;
         if self.cycle.as_ref().is_some_and(|cycle| cycle.done)
             && let Some(cycle) = self.cycle.take()
@@ -171,21 +216,21 @@ impl Changelog {
         Ok(())
     }
 
-    /// Rebuilds the task's state: what the store has, then the changelog behind it. A store that cannot be trusted is
-    /// cleared, and the whole changelog replayed.
-    pub(super) fn restore<L: Log>(
+    /// Begins to rebuild the task's state: loads what the store has, and says what is left to replay of the changelog,
+    /// up to `end`. A store that cannot be trusted is cleared, and the whole changelog replayed.
+    pub(super) fn begin_restore<L: Log>(
         &mut self,
         task: &mut Task,
         store: &mut SharedStore,
         log: &mut L,
+        end: Offset,
         step_budget: usize,
-        progress: &mut dyn FnMut(RestoreProgress),
-    ) -> Result<(), WorkerError> {
-        let extent = log.extent(&self.topic, self.partition)?;
+    ) -> Result<Replay, WorkerError> {
+        let earliest = log.extent(&self.topic, self.partition)?.earliest;
         let stored = store.position().ok().flatten().map(|position| position.changelog);
-        let mut from = extent.earliest;
+        let mut from = earliest;
         match stored {
-            Some(position) if position >= extent.earliest && position <= extent.end => {
+            Some(position) if position >= earliest && position <= end => {
                 if self.load(task, store, step_budget)? {
                     from = position;
                 } else {
@@ -195,9 +240,8 @@ impl Changelog {
             Some(_) => store.clear()?,
             None => {}
         }
-        self.replay(task, from, extent.end, log, progress)?;
-        self.next = extent.end;
-        Ok(())
+        let records_total = (end.0 - from.0).max(0) as u64;
+        Ok(Replay { next: from, end, standing: RestoreProgress { records: 0, records_total, bytes: 0 } })
     }
 
     /// Loads what the store has, page by page, as much as may stay in memory; false, with nothing loaded, if it cannot be
@@ -230,21 +274,17 @@ impl Changelog {
         Ok(true)
     }
 
-    fn replay<L: Log>(
+    /// Replays some more of the changelog; says whether the state is whole.
+    pub(super) fn replay<L: Log>(
         &mut self,
         task: &mut Task,
-        from: Offset,
-        end: Offset,
+        replay: &mut Replay,
         log: &mut L,
-        progress: &mut dyn FnMut(RestoreProgress),
-    ) -> Result<(), WorkerError> {
-        let mut standing = RestoreProgress { records: 0, records_total: (end.0 - from.0).max(0) as u64, bytes: 0 };
-        let mut next = from;
-        let mut records = Records::new();
-        while next < end {
-            records.clear();
-            next = log.read(&self.topic, self.partition, next, ReadLimit::default(), &mut records)?;
-            for record in records.iter() {
+    ) -> Result<bool, WorkerError> {
+        if replay.next < replay.end {
+            let mut records = Records::new();
+            replay.next = log.read(&self.topic, self.partition, replay.next, ReadLimit::default(), &mut records)?;
+            for record in records.iter().filter(|record| record.offset < replay.end) {
                 let frame_error = |message: String| WorkerError::Frame {
                     topic: self.topic.clone(),
                     partition: self.partition.0,
@@ -258,15 +298,24 @@ impl Changelog {
                     apply(state, kind, record.value.unwrap_or_default()).map_err(frame_error)?;
                 }
             }
-            standing.records += records.len() as u64;
-            standing.bytes += records.byte_len() as u64;
-            progress(standing);
+            replay.standing.records += records.len() as u64;
+            replay.standing.bytes += records.byte_len() as u64;
         }
-        self.bytes_since_cycle = standing.bytes;
-        Ok(())
+        if replay.next < replay.end {
+            return Ok(false);
+        }
+        self.next = replay.end;
+        self.bytes_since_cycle = replay.standing.bytes;
+        Ok(true)
     }
 
-    fn step(&self, node: NodeId) -> Result<String, WorkerError> {
+    /// How many steps keep state.
+    pub(super) fn steps(&self) -> usize {
+        self.steps.len()
+    }
+
+    /// The name under which a node's state is kept.
+    pub(super) fn step(&self, node: NodeId) -> Result<String, WorkerError> {
         self.steps
             .get(&node)
             .cloned()

@@ -49,6 +49,21 @@ pub enum WorkerError {
         /// The partition.
         partition: u32,
     },
+    /// A topic ends before the offset that was processed last.
+    #[error(
+        "topic {topic} partition {partition} ends at offset {end}, but records before offset {committed} have been \
+         processed: the topic was made anew or lost records; if that was meant, start over with `millstream reset`"
+    )]
+    SourceTruncated {
+        /// The topic.
+        topic: String,
+        /// The partition.
+        partition: u32,
+        /// Where the pipeline would go on.
+        committed: i64,
+        /// The end of the partition.
+        end: i64,
+    },
     /// An internal topic does not fit the pipeline.
     #[error("topic {topic} has {found} partitions, but the pipeline needs {needed}: keys would move")]
     PartitionsChanged {
@@ -79,6 +94,15 @@ pub enum WorkerError {
         offset: i64,
         /// What is wrong.
         message: String,
+    },
+    /// The group's offsets are not this program's.
+    #[error(
+        "the group {group} has offsets that another program has committed: give the pipeline another name, or delete \
+         the group's offsets"
+    )]
+    ForeignGroup {
+        /// The group: the pipeline's name.
+        group: String,
     },
     /// Too many records failed.
     #[error(

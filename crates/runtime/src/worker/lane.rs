@@ -26,6 +26,8 @@ pub(super) struct Lane {
     pub(super) next: Offset,
     /// The committed end, as it was at the last read.
     pub(super) end: Offset,
+    /// Offsets that the log had deleted before they were read.
+    pub(super) skipped: u64,
     /// Frames before this have been given up.
     pub(super) trimmed: Offset,
     /// When the lane last brought anything, by the caller's clock.
@@ -119,6 +121,7 @@ impl Lane {
             reader,
             next: Offset(0),
             end: Offset(0),
+            skipped: 0,
             trimmed: Offset(0),
             spoke_at: now,
             closed_until: None,
@@ -154,6 +157,14 @@ impl Lane {
         (silent_ms >= limit.0).then(|| now.minus(since))
     }
 
+    /// Goes on at the earliest record that is left; what was deleted before it was read is counted.
+    pub(super) fn skip_to(&mut self, earliest: Offset) {
+        if self.next < earliest {
+            self.skipped += (earliest.0 - self.next.0) as u64;
+            self.next = earliest;
+        }
+    }
+
     /// Whether everything that was committed has been read.
     pub(super) fn is_at_end(&self) -> bool {
         self.next >= self.end
@@ -169,14 +180,15 @@ impl Lane {
         self.records.clear();
         let extent = log.extent(&self.topic, self.partition)?;
         self.end = extent.end;
-        if self.next < extent.earliest {
-            self.next = extent.earliest;
-        }
+        self.skip_to(extent.earliest);
         if self.is_at_end() {
             return Ok(Vec::new());
         }
         let next = log.read(&self.topic, self.partition, self.next, limit, &mut self.records)?;
         self.next = next;
+        if self.records.is_empty() {
+            return Ok(Vec::new());
+        }
         self.spoke_at = now;
         self.closed_until = None;
         match &mut self.reader {

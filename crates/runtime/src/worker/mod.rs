@@ -3,12 +3,15 @@
 //! One commit makes an epoch's outputs, state changes and input positions visible together, and only after it may the
 //! state store hear of them. After any error the worker is to be dropped and built again: that is also what a crash does.
 
+mod build;
 mod changelog;
 mod error;
 mod lane;
 mod output;
+mod position;
 mod rate;
 mod start;
+mod tasks;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,10 +21,10 @@ use millstream_engine::error::{Rejected, TaskError};
 use millstream_engine::ids::{InputId, Offset, PartitionId};
 use millstream_engine::ledger::Ledger;
 use millstream_engine::operator::Signal;
-use millstream_engine::task::{self, Task};
+use millstream_engine::task::{self, Position, Task};
 use millstream_engine::time::{Millis, Watermark};
-use millstream_formats::frame::{self, ExchangeFrame};
-use millstream_pipeline::topology::Topology;
+use millstream_formats::frame::ExchangeFrame;
+use millstream_pipeline::topology::{Extent, PartitionCounts, Topology};
 
 use crate::crash::{self, crash_point};
 use crate::log::{CommittedOffset, Header, Log, NewRecord, ReadLimit, RecordView, Records, TopicPartition};
@@ -30,11 +33,13 @@ use crate::store::shared::SharedStore;
 
 pub use changelog::RestoreProgress;
 pub use error::WorkerError;
+pub use tasks::Restored;
 
 use changelog::Changelog;
 use lane::{Arrival, Lane, Reader};
 use output::SinkWriter;
 use rate::FailureRate;
+use tasks::RestoringTask;
 
 /// How a worker runs.
 #[derive(Debug, Clone)]
@@ -114,7 +119,16 @@ pub struct Worker<L: Log> {
     settings: WorkerSettings,
     log: L,
     stores: Box<dyn StateStores>,
+    counts: PartitionCounts,
+    extent: Extent,
+    /// In order of their ids.
     tasks: Vec<RunningTask>,
+    /// Taken, but not yet whole.
+    restoring: Vec<RestoringTask>,
+    /// Committed and whole, but perhaps no longer this worker's.
+    parked: Vec<RunningTask>,
+    /// The ledgers of tasks that were dropped.
+    gone: Vec<(String, Ledger)>,
     sinks: Vec<SinkWriter>,
     dead_letter_partitions: u32,
     committed: BTreeMap<TopicPartition, CommittedOffset>,
@@ -138,6 +152,16 @@ struct RunningTask {
 struct Kept {
     changelog: Changelog,
     store: SharedStore,
+}
+
+impl RunningTask {
+    /// Writes committed state to the store and lets go of what is over the budget of each step.
+    fn checkpoint(&mut self, step_budget: usize) -> Result<(), WorkerError> {
+        match &mut self.kept {
+            Some(kept) => kept.changelog.checkpoint(&mut self.task, &mut kept.store, step_budget),
+            None => Ok(()),
+        }
+    }
 }
 
 impl<L: Log> Worker<L> {
@@ -219,10 +243,14 @@ impl<L: Log> Worker<L> {
                 changed |= kept.changelog.open_records > 0;
             }
         }
-        let offsets = self.positions();
+        let mut offsets = self.positions();
         if !changed && offsets.is_empty() {
             self.log.abort();
             return Ok(false);
+        }
+        if offsets.is_empty() {
+            // An epoch of time alone. Offsets are what fences a worker that has been replaced, so it commits one.
+            offsets.extend(self.a_position());
         }
         if crash::control("worker.control.state_before_commit") {
             // What a worker must never do. (With the uncommitted position beside it, a restore would notice by itself.)
@@ -244,18 +272,17 @@ impl<L: Log> Worker<L> {
     pub fn checkpoint(&mut self, now: Millis) -> Result<(), WorkerError> {
         self.checkpointed_at = now;
         for running in &mut self.tasks {
-            if let Some(kept) = &mut running.kept {
-                kept.changelog.checkpoint(&mut running.task, &mut kept.store, self.step_budget)?;
-            }
+            running.checkpoint(self.step_budget)?;
         }
         crash_point!("worker.before_flush");
         self.stores.flush()?;
         Ok(())
     }
 
-    /// The ledger of each step, all tasks together, in the order of the graph.
+    /// The ledger of each step, all tasks together, those that were let go too, in the order of the graph.
     pub fn ledger(&mut self) -> Vec<(String, Ledger)> {
-        task::add_up(self.tasks.iter_mut().flat_map(|running| running.task.ledgers()))
+        let gone = self.gone.iter().cloned();
+        task::add_up(gone.chain(self.tasks.iter_mut().flat_map(|running| running.task.ledgers())))
     }
 
     /// Rows that all tasks have processed since the worker was built.
@@ -312,14 +339,18 @@ impl<L: Log> Worker<L> {
             if !wanted {
                 continue;
             }
-            let next = running.lanes[lane].next;
             let arrivals = running.lanes[lane].fetch(&mut self.log, self.settings.read, now)?;
-            if running.lanes[lane].next != next {
+            if !running.lanes[lane].records.is_empty() {
                 // Also where nothing arrives: frames that were processed before a restart are passed over.
                 progress = Progress::Made;
+            } else if let Reader::Source(source) = &running.lanes[lane].reader
+                && !running.task.waits(source.input)
+            {
+                // Offsets without a record have been passed over.
+                running.task.start_at(source.input, Position { offset: running.lanes[lane].next, rows: 0 });
             }
             for arrival in arrivals {
-                self.take(index, lane, arrival, now)?;
+                self.accept(index, lane, arrival, now)?;
             }
         }
         let running = &mut self.tasks[index];
@@ -335,7 +366,7 @@ impl<L: Log> Worker<L> {
     }
 
     /// Gives the task what one lane brought, and hands on what comes out of it.
-    fn take(&mut self, index: usize, lane: usize, arrival: Arrival, now: Millis) -> Result<(), WorkerError> {
+    fn accept(&mut self, index: usize, lane: usize, arrival: Arrival, now: Millis) -> Result<(), WorkerError> {
         let Arrival { input, chunk, idle } = arrival;
         let failures = chunk.rejected.len() as u64;
         let is_source = matches!(self.tasks[index].lanes[lane].reader, Reader::Source(_));
@@ -385,15 +416,10 @@ impl<L: Log> Worker<L> {
             match effect {
                 Effect::Output(output) => self.write(index, &output)?,
                 Effect::Exchange(exchange) => {
-                    let frame = ExchangeFrame {
-                        sender: self.tasks[index].task.id(),
-                        idle: exchange.idle,
-                        batch: exchange.batch,
-                    };
-                    let value = frame::encode_exchange(&frame).map_err(|error| WorkerError::internal(&error))?;
-                    let record = NewRecord { key: None, value: Some(&value), timestamp: Millis(0), headers: &[] };
+                    let sender = self.tasks[index].task.id();
+                    let frame = ExchangeFrame { sender, idle: exchange.idle, batch: exchange.batch };
                     let topic = &self.topology.exchanges[exchange.exchange.0].topic;
-                    self.log.append(topic, exchange.partition, record)?;
+                    output::send_frame(topic, exchange.partition, frame, &mut self.log)?;
                 }
                 Effect::DeadLetter(rejected) => {
                     dead_letters += 1;
@@ -461,8 +487,14 @@ impl<L: Log> Worker<L> {
             headers.push(text_header("millstream.error.offset", &offset_text));
         }
         let partition = PartitionId(task.partition.0 % self.dead_letter_partitions);
-        self.log.append(topic, partition, NewRecord { key, value, timestamp, headers: &headers })?;
-        Ok(())
+        let record = NewRecord { key, value, timestamp, headers: &headers };
+        if output::too_large(&record, self.log.record_limit(topic)).is_some() {
+            // Where it stands is enough to find it again; a commit that can never succeed would help nobody.
+            headers.push(text_header("millstream.error.payload", "left out: larger than this topic takes"));
+            let record = NewRecord { key: None, value: None, timestamp, headers: &headers };
+            return Ok(self.log.append(topic, partition, record)?);
+        }
+        Ok(self.log.append(topic, partition, record)?)
     }
 
     fn check_failure_rate(&mut self, records: u64, failures: u64, now: Millis) -> Result<(), WorkerError> {
@@ -478,6 +510,14 @@ impl<L: Log> Worker<L> {
         })
     }
 
+    /// Some input's position, moved or not.
+    fn a_position(&self) -> Option<(TopicPartition, CommittedOffset)> {
+        let (running, lane) = self.tasks.iter().find_map(|running| Some((running, running.lanes.first()?)))?;
+        let changelog = running.kept.as_ref().map(|kept| kept.changelog.next.0 + kept.changelog.open_records);
+        let position = position::position_of(&self.topology, &running.task, lane, changelog);
+        Some(((lane.topic.clone(), lane.partition), position))
+    }
+
     /// The positions that differ from what was committed last.
     fn positions(&self) -> BTreeMap<TopicPartition, CommittedOffset> {
         let mut positions = BTreeMap::new();
@@ -485,8 +525,8 @@ impl<L: Log> Worker<L> {
             let changelog = running.kept.as_ref().map(|kept| kept.changelog.next.0 + kept.changelog.open_records);
             for lane in &running.lanes {
                 let place = (lane.topic.clone(), lane.partition);
-                let position = start::position_of(&self.topology, &running.task, lane, changelog);
-                if self.committed.get(&place).is_none_or(|last| start::moved(last, &position)) {
+                let position = position::position_of(&self.topology, &running.task, lane, changelog);
+                if self.committed.get(&place).is_none_or(|last| position::moved(last, &position)) {
                     positions.insert(place, position);
                 }
             }

@@ -2,10 +2,11 @@
 
 use arrow::array::{Array, ArrayRef, AsArray, BinaryArray};
 use millstream_engine::context::Output;
-use millstream_engine::error::RowFault;
+use millstream_engine::error::{RecordError, RecordErrorKind, RowFault};
 use millstream_engine::ids::PartitionId;
 use millstream_engine::key::{self, KeyStyle, WindowBounds};
 use millstream_engine::time::Millis;
+use millstream_formats::frame::{self, ExchangeFrame};
 use millstream_formats::{CsvDialect, EncodeFormat, Encoded, Encoder};
 use millstream_pipeline::topology::{CsvFormat, SinkDef, SinkFormat, SinkKey, SinkRole, WindowedBounds};
 
@@ -55,6 +56,8 @@ impl SinkWriter {
             (None, SinkKey::Windowed { key, .. }) => self.keys(key, &output.batch.rows),
             (None, _) => None,
         };
+        let limit = log.record_limit(&self.def.topic);
+        let mut oversized = Vec::new();
         let mut failed = faults.iter().map(|fault| fault.row).peekable();
         for row in 0..output.batch.len() {
             if failed.next_if_eq(&row).is_some() {
@@ -71,8 +74,13 @@ impl SinkWriter {
             let value = (!output.batch.is_tombstone(row)).then(|| self.encoded.payload(row));
             let timestamp = output.batch.meta.event_time.value(row);
             let record = NewRecord { key, value, timestamp: Millis(timestamp), headers: &headers };
+            if let Some(error) = too_large(&record, limit) {
+                oversized.push(RowFault { row, error });
+                continue;
+            }
             log.append(&self.def.topic, partition, record)?;
         }
+        faults.append(&mut oversized);
         Ok(faults)
     }
 
@@ -87,6 +95,38 @@ impl SinkWriter {
             }
         }
     }
+}
+
+/// Why a record does not fit into its topic: a broker would refuse it, and with it the whole epoch, again and again.
+pub(super) fn too_large(record: &NewRecord<'_>, limit: Option<usize>) -> Option<RecordError> {
+    let limit = limit?;
+    let headers: usize =
+        record.headers.iter().map(|header| header.name.len() + header.value.map_or(0, <[u8]>::len)).sum();
+    let bytes = record.key.map_or(0, <[u8]>::len) + record.value.map_or(0, <[u8]>::len) + headers;
+    (bytes > limit).then(|| RecordError {
+        kind: RecordErrorKind::Encode,
+        message: format!("the record has {bytes} bytes, and the topic takes {limit} (max.message.bytes)"),
+    })
+}
+
+/// Appends a frame to the topic of a repartition, or several where one would be larger than the topic takes.
+pub(super) fn send_frame<L: Log>(
+    topic: &str,
+    partition: PartitionId,
+    frame: ExchangeFrame,
+    log: &mut L,
+) -> Result<(), WorkerError> {
+    let value = frame::encode_exchange(&frame).map_err(|error| WorkerError::internal(&error))?;
+    let rows = frame.batch.len();
+    if log.record_limit(topic).is_some_and(|limit| value.len() > limit) && rows > 1 {
+        let ExchangeFrame { sender, idle, batch } = frame;
+        let (first, second) = batch.split_at(rows / 2);
+        // Who falls idle says so after the last row.
+        send_frame(topic, partition, ExchangeFrame { sender, idle: false, batch: first }, log)?;
+        return send_frame(topic, partition, ExchangeFrame { sender, idle, batch: second }, log);
+    }
+    let record = NewRecord { key: None, value: Some(&value), timestamp: Millis(0), headers: &[] };
+    Ok(log.append(topic, partition, record)?)
 }
 
 /// The dialect of separated values, for the formats.

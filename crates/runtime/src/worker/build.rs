@@ -1,0 +1,148 @@
+//! Building tasks: a task of the engine, its lanes, its changelog and its store.
+
+use std::collections::BTreeMap;
+
+use millstream_engine::ids::{ExchangeId, NodeId, Offset, PartitionId, TaskId};
+use millstream_engine::plan::NodeKind;
+use millstream_engine::task::{ExchangeWiring, InputKind, Position, Task, Wiring};
+use millstream_engine::time::Millis;
+use millstream_pipeline::topology::{Extent, PartitionCounts, Start, Topology};
+
+use super::changelog::Changelog;
+use super::lane::{Lane, Reader};
+use super::position::Beside;
+use super::{Kept, RunningTask, WorkerError};
+use crate::log::{CommittedOffset, Log};
+use crate::store::StateStores;
+use crate::store::shared::SharedStore;
+
+/// What tasks are built from.
+pub(super) struct Building<'a> {
+    pub(super) topology: &'a Topology,
+    pub(super) counts: &'a PartitionCounts,
+    pub(super) extent: &'a Extent,
+    pub(super) now: Millis,
+}
+
+impl Building<'_> {
+    pub(super) fn task(&self, id: TaskId, stores: &dyn StateStores) -> Result<RunningTask, WorkerError> {
+        let plan = &self.topology.subtopologies[id.subtopology].plan;
+        let mut task = Task::new(id, plan, &self.wiring()).map_err(|source| WorkerError::Task {
+            pipeline: self.topology.name.clone(),
+            task: id.to_string(),
+            source,
+        })?;
+        let lanes = self.lanes(&task)?;
+        let steps: BTreeMap<NodeId, String> =
+            task.states().map(|(node, _)| (node, self.step_name(id.subtopology, node))).collect();
+        let kept = if steps.is_empty() {
+            None
+        } else {
+            let topic = self.topology.changelog_topic(id.subtopology);
+            let store = SharedStore::new(stores.open_task(&format!("{}/{id}", self.topology.name))?);
+            Some(Kept { changelog: Changelog::new(topic, id.partition, steps), store })
+        };
+        Ok(RunningTask { task, lanes, kept })
+    }
+
+    fn wiring(&self) -> Wiring {
+        let sources = self.topology.sources.iter().enumerate();
+        let exchanges = self.topology.exchanges.iter().enumerate();
+        Wiring {
+            source_partitions: sources
+                .map(|(index, source)| (index, self.counts.get(&source.topic).unwrap_or(1)))
+                .collect(),
+            exchanges: exchanges
+                .map(|(index, exchange)| {
+                    let wiring = ExchangeWiring {
+                        senders: self.extent.tasks[exchange.from],
+                        partitions: self.extent.exchange_partitions[index],
+                    };
+                    (ExchangeId(index), wiring)
+                })
+                .collect(),
+        }
+    }
+
+    fn lanes(&self, task: &Task) -> Result<Vec<Lane>, WorkerError> {
+        let id = task.id();
+        let plan = &self.topology.subtopologies[id.subtopology].plan;
+        let mut lanes = Vec::new();
+        let mut exchanges: BTreeMap<ExchangeId, BTreeMap<PartitionId, _>> = BTreeMap::new();
+        for (input, kind) in task.inputs() {
+            match kind {
+                InputKind::Source(source) => {
+                    let source = &self.topology.sources[*source];
+                    let step = &plan.nodes[source.node.0].name;
+                    lanes.push(Lane::of_source(source, step, id.partition, input, self.now)?);
+                }
+                InputKind::Sender(exchange, sender) => {
+                    exchanges.entry(*exchange).or_default().insert(*sender, input);
+                }
+            }
+        }
+        for (exchange, inputs) in exchanges {
+            if id.partition.0 < self.extent.exchange_partitions[exchange.0] {
+                lanes.push(Lane::of_exchange(&self.topology.exchanges[exchange.0], id.partition, inputs, self.now));
+            }
+        }
+        Ok(lanes)
+    }
+
+    /// The name under which a node's state is kept: a step's id, or, for the clock of a repartition, its topic's.
+    fn step_name(&self, subtopology: usize, node: NodeId) -> String {
+        let store = self.topology.stores.iter().find(|store| store.subtopology == subtopology && store.node == node);
+        match (store, &self.topology.subtopologies[subtopology].plan.nodes[node.0].kind) {
+            (Some(store), _) => store.id.clone(),
+            (None, NodeKind::Exchange(plan)) => self.topology.exchanges[plan.exchange.0].topic.clone(),
+            (None, _) => format!("node-{node}"),
+        }
+    }
+}
+
+/// Sets where a lane begins: where it was committed, or where the source says for a group without offsets.
+pub(super) fn take_up<L: Log>(
+    topology: &Topology,
+    task: &mut Task,
+    lane: &mut Lane,
+    committed: Option<&CommittedOffset>,
+    log: &mut L,
+) -> Result<(), WorkerError> {
+    let extent = log.extent(&lane.topic, lane.partition)?;
+    lane.end = extent.end;
+    lane.next = match committed {
+        Some(committed) if committed.offset > extent.end => {
+            return Err(WorkerError::SourceTruncated {
+                topic: lane.topic.clone(),
+                partition: lane.partition.0,
+                committed: committed.offset.0,
+                end: extent.end.0,
+            });
+        }
+        Some(committed) => committed.offset,
+        None => {
+            let source = topology.sources.iter().find(|source| source.topic == lane.topic);
+            match source.map_or(Start::Earliest, |source| source.start) {
+                Start::Earliest => extent.earliest,
+                Start::Latest => extent.end,
+                Start::Time(time) => log.offset_at(&lane.topic, lane.partition, time)?,
+            }
+        }
+    };
+    lane.skip_to(extent.earliest);
+    let senders = committed.map(|committed| Beside::of(committed).senders).unwrap_or_default();
+    let begin = Position { offset: lane.next, rows: 0 };
+    for input in lane.inputs() {
+        task.start_at(input, begin);
+    }
+    if let Reader::Exchange(exchange) = &mut lane.reader {
+        for (sender, (offset, rows)) in senders {
+            let position = Position { offset: Offset(offset), rows };
+            exchange.done.insert(PartitionId(sender), position);
+            if let Some(&input) = exchange.inputs.get(&PartitionId(sender)) {
+                task.start_at(input, position);
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,80 @@
+//! How far a task has come, as it stands in the committed offsets: the offset, and beside it the changelog's end and the shape
+//! of the state that go with it.
+
+use std::collections::BTreeMap;
+
+use millstream_engine::task::{Position, Task};
+use millstream_pipeline::topology::Topology;
+use serde::{Deserialize, Serialize};
+
+use super::WorkerError;
+use super::lane::{Lane, Reader};
+use crate::log::{CommittedOffset, TopicPartition};
+
+/// What stands beside a committed offset.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Beside {
+    /// The fingerprint of the topology's state.
+    fingerprint: u64,
+    /// The end of the task's changelog.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) changelog: Option<i64>,
+    /// For frames read by event time: how far each sender's are processed, as (offset, rows).
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) senders: BTreeMap<u32, (i64, u32)>,
+}
+
+impl Beside {
+    pub(super) fn of(committed: &CommittedOffset) -> Beside {
+        serde_json::from_str(&committed.metadata).unwrap_or_default()
+    }
+}
+
+/// How far `task` has come on `lane`, as it is to be committed.
+pub(super) fn position_of(topology: &Topology, task: &Task, lane: &Lane, changelog: Option<i64>) -> CommittedOffset {
+    let mut beside = Beside { fingerprint: topology.fingerprint, changelog, senders: BTreeMap::new() };
+    let offset = match &lane.reader {
+        Reader::Source(source) => task.position(source.input).offset,
+        Reader::Exchange(exchange) => {
+            let mut least = lane.next;
+            for (sender, input) in &exchange.inputs {
+                // A sender none of whose frames wait has come as far as the lane.
+                let position = if task.waits(*input) { task.position(*input) } else { ahead(lane) };
+                if position != ahead(lane) {
+                    beside.senders.insert(sender.0, (position.offset.0, position.rows));
+                    least = least.min(position.offset);
+                } else {
+                    beside.senders.insert(sender.0, (position.offset.0, 0));
+                }
+            }
+            if beside.senders.values().all(|&(offset, rows)| offset == least.0 && rows == 0) {
+                beside.senders.clear();
+            }
+            least
+        }
+    };
+    CommittedOffset { offset, metadata: serde_json::to_string(&beside).unwrap_or_default() }
+}
+
+fn ahead(lane: &Lane) -> Position {
+    Position { offset: lane.next, rows: 0 }
+}
+
+/// Whether the input has moved since it was committed: an epoch that only would write the changelog's end anew is empty.
+pub(super) fn moved(last: &CommittedOffset, now: &CommittedOffset) -> bool {
+    last.offset != now.offset || Beside::of(last).senders != Beside::of(now).senders
+}
+
+/// Committed offsets say which shapes of state they go with.
+pub(super) fn check_shape(
+    topology: &Topology,
+    committed: &BTreeMap<TopicPartition, CommittedOffset>,
+) -> Result<(), WorkerError> {
+    if committed.values().any(|offset| serde_json::from_str::<Beside>(&offset.metadata).is_err()) {
+        return Err(WorkerError::ForeignGroup { group: topology.name.clone() });
+    }
+    if committed.values().any(|offset| Beside::of(offset).fingerprint != topology.fingerprint) {
+        return Err(WorkerError::ShapeChanged { pipeline: topology.name.clone() });
+    }
+    Ok(())
+}

@@ -1,0 +1,215 @@
+//! Which tasks a worker has: taken, restored, parked while a group makes up its mind, and let go.
+//!
+//! A task may be processed only by who has restored its state up to what was committed: [`Worker::take`] reads the
+//! committed offsets first, then the changelog's end, committed or not, and the task waits until all that was committed
+//! before it is applied.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use millstream_engine::ids::{Offset, PartitionId, TaskId};
+use millstream_engine::task;
+use millstream_engine::time::Millis;
+
+use super::build::{self, Building};
+use super::changelog::{Replay, RestoreProgress};
+use super::position::{Beside, check_shape};
+use super::{RunningTask, Worker, WorkerError};
+use crate::log::{CommittedOffset, Log, TopicPartition};
+
+/// A task whose state is being rebuilt.
+pub(super) struct RestoringTask {
+    running: RunningTask,
+    /// What is left to replay, for a task with state.
+    replay: Option<Replay>,
+}
+
+/// How far [`Worker::restore_some`] has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Restored {
+    /// Tasks are still being restored.
+    More,
+    /// Every task that was taken runs.
+    All,
+}
+
+impl<L: Log> Worker<L> {
+    /// All tasks of the topology, by subtopology and partition.
+    pub fn all_tasks(&self) -> Vec<TaskId> {
+        let counts = self.extent.tasks.iter().enumerate();
+        counts
+            .flat_map(|(subtopology, &count)| {
+                (0..count).map(move |partition| TaskId { subtopology, partition: PartitionId(partition) })
+            })
+            .collect()
+    }
+
+    /// For each subtopology an input topic that has a partition for each of its tasks. Who is given such a partition has
+    /// the task; what else the task reads comes along, so topics with other numbers of partitions need no assignor of their
+    /// own.
+    pub fn lead_topics(&self) -> Vec<String> {
+        let mut topics = Vec::with_capacity(self.topology.subtopologies.len());
+        for (index, subtopology) in self.topology.subtopologies.iter().enumerate() {
+            let sources = subtopology.sources.iter().map(|&source| &self.topology.sources[source].topic);
+            let sources = sources.map(|topic| (topic, self.counts.get(topic).unwrap_or(1)));
+            let exchanges = subtopology
+                .exchanges_in
+                .iter()
+                .map(|id| (&self.topology.exchanges[id.0].topic, self.extent.exchange_partitions[id.0]));
+            let lead = sources.chain(exchanges).find(|(_, partitions)| *partitions == self.extent.tasks[index]);
+            topics.extend(lead.map(|(topic, _)| topic.clone()));
+        }
+        debug_assert_eq!(topics.len(), self.extent.tasks.len(), "a subtopology is as wide as its widest input");
+        topics
+    }
+
+    /// The tasks that go with partitions of the lead topics.
+    pub fn tasks_of(&self, assigned: &[TopicPartition]) -> Vec<TaskId> {
+        let leads = self.lead_topics();
+        let assigned: BTreeSet<(&str, PartitionId)> =
+            assigned.iter().map(|(topic, partition)| (topic.as_str(), *partition)).collect();
+        let mut tasks = self.all_tasks();
+        tasks.retain(|task| assigned.contains(&(leads[task.subtopology].as_str(), task.partition)));
+        tasks
+    }
+
+    /// Takes over `wanted`: tasks that were parked and that nobody has moved since go on at once, others begin to be
+    /// restored. Parked tasks that are not wanted are let go. Nothing changes on an error in reading what is committed.
+    ///
+    /// # Errors
+    /// If committed state does not fit the pipeline or is lost, or if the log or the store cannot be read.
+    pub fn take(&mut self, wanted: &[TaskId], now: Millis) -> Result<(), WorkerError> {
+        let committed = self.log.committed(&self.topology.name)?;
+        check_shape(&self.topology, &committed)?;
+        for mut running in std::mem::take(&mut self.parked) {
+            if wanted.contains(&running.task.id()) && running.stands_at(&self.committed, &committed) {
+                self.tasks.push(running);
+            } else {
+                // What is stored spares whoever has the task next on this machine a part of the restore.
+                running.checkpoint(0)?;
+                self.retire(running);
+            }
+        }
+        self.committed = committed;
+        let mut taken = Vec::new();
+        for &id in wanted {
+            if self.tasks.iter().all(|running| running.task.id() != id) {
+                taken.push(self.begin_restore(id, now)?);
+            }
+        }
+        self.restoring = taken;
+        let steps = self.tasks.iter().chain(self.restoring.iter().map(|restoring| &restoring.running));
+        let steps: usize = steps.map(RunningTask::steps).sum();
+        self.step_budget = self.settings.state_memory / steps.max(1);
+        self.epoch_began.get_or_insert(now);
+        Ok(())
+    }
+
+    /// Restores some more of the tasks that were taken; those whose state is whole run from the next step on. `progress`
+    /// hears of it.
+    ///
+    /// # Errors
+    /// If state cannot be read back, or what is committed does not fit the log.
+    pub fn restore_some(
+        &mut self,
+        now: Millis,
+        progress: &mut dyn FnMut(TaskId, RestoreProgress),
+    ) -> Result<Restored, WorkerError> {
+        let Some(restoring) = self.restoring.first_mut() else { return Ok(Restored::All) };
+        let RestoringTask { running, replay } = restoring;
+        if let (Some(kept), Some(replay)) = (&mut running.kept, replay) {
+            let whole = kept.changelog.replay(&mut running.task, replay, &mut self.log)?;
+            if replay.standing.records_total > 0 {
+                progress(running.task.id(), replay.standing);
+            }
+            for (node, state) in running.task.states() {
+                state.evict(self.step_budget, &kept.store.pages(&kept.changelog.step(node)?));
+            }
+            if !whole {
+                return Ok(Restored::More);
+            }
+            running.task.restored();
+        }
+        let mut running = self.restoring.remove(0).running;
+        for lane in &mut running.lanes {
+            let committed = self.committed.get(&(lane.topic.clone(), lane.partition));
+            build::take_up(&self.topology, &mut running.task, lane, committed, &mut self.log)?;
+            lane.spoke_at = now;
+        }
+        self.tasks.push(running);
+        self.tasks.sort_by_key(|running| running.task.id());
+        Ok(if self.restoring.is_empty() { Restored::All } else { Restored::More })
+    }
+
+    /// Where every partition that is read goes on.
+    pub fn reading(&self) -> BTreeMap<TopicPartition, Offset> {
+        let lanes = self.tasks.iter().flat_map(|running| &running.lanes);
+        lanes.map(|lane| ((lane.topic.clone(), lane.partition), lane.next)).collect()
+    }
+
+    /// Commits the open epoch and parks all tasks: their memory stays, and nothing is read, until [`take`](Self::take)
+    /// says which of them are still this worker's. Tasks that were being restored are let go.
+    ///
+    /// # Errors
+    /// As [`commit`](Self::commit); the tasks are then to be [forgotten](Self::forget).
+    pub fn hand_over(&mut self, now: Millis) -> Result<(), WorkerError> {
+        self.commit(now)?;
+        self.restoring.clear();
+        self.parked.append(&mut self.tasks);
+        Ok(())
+    }
+
+    /// Drops the open epoch and all tasks with their memory: what is committed decides where they go on.
+    pub fn forget(&mut self) {
+        self.log.abort();
+        self.epoch_began = None;
+        self.restoring.clear();
+        let (tasks, parked) = (std::mem::take(&mut self.tasks), std::mem::take(&mut self.parked));
+        tasks.into_iter().chain(parked).for_each(|running| self.retire(running));
+    }
+
+    fn begin_restore(&mut self, id: TaskId, now: Millis) -> Result<RestoringTask, WorkerError> {
+        let building = Building { topology: &self.topology, counts: &self.counts, extent: &self.extent, now };
+        let mut running = building.task(id, self.stores.as_ref())?;
+        let Some(kept) = &mut running.kept else { return Ok(RestoringTask { running, replay: None }) };
+        let lanes = running.lanes.iter();
+        let promised = lanes
+            .filter_map(|lane| self.committed.get(&(lane.topic.clone(), lane.partition)))
+            .filter_map(|offset| Beside::of(offset).changelog)
+            .max();
+        let end = self.log.written_end(&kept.changelog.topic, kept.changelog.partition)?;
+        if promised.is_some_and(|promised| promised > end.0) {
+            return Err(WorkerError::ChangelogLost {
+                topic: kept.changelog.topic.clone(),
+                partition: kept.changelog.partition.0,
+            });
+        }
+        let budget = self.step_budget;
+        let replay = kept.changelog.begin_restore(&mut running.task, &mut kept.store, &mut self.log, end, budget)?;
+        Ok(RestoringTask { running, replay: Some(replay) })
+    }
+
+    /// Keeps the ledgers of a task that is dropped, so that the sums never fall.
+    fn retire(&mut self, mut running: RunningTask) {
+        let gone = std::mem::take(&mut self.gone);
+        self.gone = task::add_up(gone.into_iter().chain(running.task.ledgers()));
+    }
+}
+
+impl RunningTask {
+    /// How many steps keep state.
+    fn steps(&self) -> usize {
+        self.kept.as_ref().map_or(0, |kept| kept.changelog.steps())
+    }
+
+    /// Whether what is committed for its inputs is `now` what it was `then`: nobody else has processed any of them.
+    fn stands_at(
+        &self,
+        then: &BTreeMap<TopicPartition, CommittedOffset>,
+        now: &BTreeMap<TopicPartition, CommittedOffset>,
+    ) -> bool {
+        self.lanes.iter().all(|lane| {
+            let place = (lane.topic.clone(), lane.partition);
+            then.get(&place) == now.get(&place)
+        })
+    }
+}
