@@ -17,7 +17,11 @@ demo-crash:
 run-local dir="./data" pipelines="pipelines/trades-ohlc.yaml":
     cargo run --release -- run --local {{dir}} {{pipelines}}
 
-# The whole suite, as CI runs it.
+# A Kafka of one node on this machine, without Docker (needs Java 17; Maven fetches it once): `just broker trades:4 quotes`.
+broker *topics:
+    cargo run --release -p millstream-harness --bin broker -- --port 19092 --folder ./data/kafka {{topics}}
+
+# The whole suite, as CI runs it. Tests on a real broker say so when they are skipped for want of Java.
 test:
     cargo test --workspace
 

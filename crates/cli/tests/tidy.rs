@@ -27,6 +27,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("pipeline", &["engine"]),
     ("runtime", &["engine", "formats", "pipeline"]),
     ("sim", &["engine", "formats", "pipeline"]),
+    ("harness", &[]),
     ("cli", &["engine", "formats", "pipeline", "runtime"]),
 ];
 
@@ -75,6 +76,7 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ("ctrlc", &["cli"]),
     ("clap", &["cli"]),
     ("indicatif", &["cli"]),
+    ("libtest-mimic", &["harness"]),
     ("saphyr-parser", &["pipeline"]),
 ];
 

@@ -1,0 +1,35 @@
+//! Starts the real parts that tests and `just broker` need, and judges from outside what they did; it never ships and knows
+//! none of our crates, so that nothing it says is our own word.
+
+// Tests wait for processes, look at clocks and open sockets; the invariants of clippy.toml are the engine's.
+#![allow(clippy::disallowed_methods, clippy::disallowed_types)]
+
+pub mod admin;
+pub mod broker;
+pub mod cluster;
+pub mod daemon;
+mod error;
+pub mod foreign;
+pub mod jars;
+mod node;
+pub mod ports;
+pub mod process;
+pub mod proxy;
+mod reaper;
+pub mod suite;
+pub mod tls;
+pub mod wait;
+
+pub use broker::Broker;
+pub use cluster::Cluster;
+pub use daemon::Daemon;
+pub use error::{Result, Trouble};
+pub use foreign::{Client, Foreign, Message, Read};
+pub use proxy::Proxy;
+
+use std::path::{Path, PathBuf};
+
+/// The folder `tests/kafka` of the repository.
+fn kafka_folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/kafka")
+}
