@@ -7,6 +7,7 @@
 //! - [`crash`]: where tests may stop both.
 //! - [`bench`], [`nexmark`]: whole pipelines under a seeded load.
 //! - [`sample`]: seeded sample data.
+//! - [`telemetry`]: what the process tells about itself: metrics, readiness, status.
 //! - [`store`]: committed pages of state, a disposable cache of the changelog; in memory and in sled.
 //!
 //! It never decides what a window means: results are the engine's.
@@ -22,4 +23,5 @@ pub mod log;
 pub mod nexmark;
 pub mod sample;
 pub mod store;
+pub mod telemetry;
 pub mod worker;

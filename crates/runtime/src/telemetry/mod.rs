@@ -1,0 +1,199 @@
+//! What the process tells about itself: counters and snapshots from its workers, as metrics, readiness and status.
+//!
+//! Workers push and readers pull; neither ever waits for the other longer than a copy takes. Nothing here decides
+//! anything, and no label, status or reason may hold a key, an offset as a label, or a secret.
+
+pub mod catalogue;
+mod exporter;
+mod families;
+mod pipeline;
+mod process;
+mod readiness;
+mod snapshot;
+mod state;
+mod status;
+mod totals;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use millstream_engine::ids::TaskId;
+use millstream_engine::ledger::Ledger;
+use prometheus::{HistogramOpts, HistogramVec};
+
+use crate::worker::RestoreProgress;
+
+pub use readiness::{NotReady, Readiness, Reason};
+pub use snapshot::{LaneKind, LaneSnapshot, Speech, TaskSnapshot, Traffic, WorkerSnapshot};
+pub use state::{Event, Failure, FailureKind, Phase, PipelineState, TaskPhase, WorkerState};
+pub use status::Status;
+
+use pipeline::PipelineRecord;
+
+/// Upper bounds of the durations of an epoch's phases, in seconds.
+const BUCKETS: [f64; 14] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0];
+
+/// The telemetry of the process; clones share it.
+#[derive(Debug, Clone)]
+pub struct Telemetry(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    started: Instant,
+    stopping: AtomicBool,
+    folders: Mutex<BTreeSet<PathBuf>>,
+    pipelines: Mutex<BTreeMap<String, Arc<PipelineRecord>>>,
+    phases: HistogramVec,
+}
+
+impl Telemetry {
+    /// Telemetry of a process that has no pipelines yet, and is therefore not ready.
+    pub fn new() -> Telemetry {
+        let def = &catalogue::EPOCH_PHASE_SECONDS;
+        let options = HistogramOpts::new(def.name, def.help).buckets(BUCKETS.to_vec());
+        Telemetry(Arc::new(Shared {
+            started: Instant::now(),
+            stopping: AtomicBool::new(false),
+            folders: Mutex::default(),
+            pipelines: Mutex::default(),
+            phases: HistogramVec::new(options, def.labels).expect("the catalogue's names are valid"),
+        }))
+    }
+
+    /// The telemetry of a pipeline by its name; made, in [`PipelineState::Starting`], when asked for first.
+    pub fn pipeline(&self, name: &str) -> PipelineTelemetry {
+        let mut pipelines = lock(&self.0.pipelines);
+        let record =
+            pipelines.entry(name.to_owned()).or_insert_with(|| Arc::new(PipelineRecord::new(name, &self.0.phases)));
+        PipelineTelemetry { record: Arc::clone(record) }
+    }
+
+    /// Watches the space on the file system of a folder: in metrics, and for readiness.
+    pub fn watch_folder(&self, folder: impl Into<PathBuf>) {
+        lock(&self.0.folders).insert(folder.into());
+    }
+
+    /// The process is about to leave: it is not ready from now on.
+    pub fn stopping(&self) {
+        self.0.stopping.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether every worker of every pipeline has its partitions and their state, and if not, why.
+    pub fn readiness(&self) -> Readiness {
+        readiness::of(&self.0)
+    }
+
+    /// Where everything stands, for people and tools.
+    pub fn status(&self) -> Status {
+        status::of(&self.0, crate::follow::now())
+    }
+
+    /// All metrics in Prometheus' text format.
+    pub fn metrics_text(&self) -> String {
+        exporter::text(&self.0, crate::follow::now())
+    }
+}
+
+impl Default for Telemetry {
+    fn default() -> Telemetry {
+        Telemetry::new()
+    }
+}
+
+impl Shared {
+    fn pipelines(&self) -> Vec<Arc<PipelineRecord>> {
+        lock(&self.pipelines).values().cloned().collect()
+    }
+
+    fn folders(&self) -> Vec<PathBuf> {
+        lock(&self.folders).iter().cloned().collect()
+    }
+
+    fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::SeqCst)
+    }
+}
+
+/// The telemetry of one pipeline; clones share it.
+#[derive(Debug, Clone)]
+pub struct PipelineTelemetry {
+    record: Arc<PipelineRecord>,
+}
+
+impl PipelineTelemetry {
+    /// Says what the pipeline is doing. With [`PipelineState::Failed`] the failure is counted and remembered as the
+    /// last error.
+    pub fn set_state(&self, state: PipelineState) {
+        self.record.set_state(state);
+    }
+
+    /// The pipeline, or one of its workers, is built again after a failure.
+    pub fn restarted(&self) {
+        self.record.restarted();
+    }
+
+    /// The telemetry of a worker thread, by its number, in [`WorkerState::Connecting`]. Call it once for each worker that
+    /// is built: what an earlier worker of that number counted is added to what is gone, and its handles fall silent.
+    pub fn worker(&self, thread: usize) -> WorkerTelemetry {
+        let generation = self.record.begin_worker(thread);
+        WorkerTelemetry { record: Arc::clone(&self.record), thread, generation }
+    }
+}
+
+/// The telemetry of one worker; clones share it.
+#[derive(Debug, Clone)]
+pub struct WorkerTelemetry {
+    record: Arc<PipelineRecord>,
+    thread: usize,
+    generation: u64,
+}
+
+impl WorkerTelemetry {
+    /// Counts something that happened.
+    pub fn count(&self, event: Event) {
+        self.record.count(event);
+    }
+
+    /// Observes how long a phase of an epoch took.
+    pub fn observe(&self, phase: Phase, duration: Duration) {
+        self.record.observe(phase, duration);
+    }
+
+    /// Says what the worker is doing. With [`WorkerState::Stopped`] what it published is added to what is gone.
+    pub fn set_state(&self, state: WorkerState) {
+        self.record.set_worker_state(self.thread, self.generation, state);
+    }
+
+    /// The worker has stopped by an error: counted, and remembered as the pipeline's last error.
+    pub fn failed(&self, failure: Failure) {
+        self.record.worker_failed(self.thread, self.generation, failure);
+    }
+
+    /// Replaces the last snapshot. To be called at least every few seconds, also while nothing is there to do and while
+    /// state is restored: a worker in silence for long is not ready.
+    pub fn publish(&self, snapshot: WorkerSnapshot) {
+        self.record.publish(self.thread, self.generation, snapshot);
+    }
+
+    /// A task is dropped (partitions revoked, worker rebuilt): its last word, which the next snapshot need not repeat.
+    /// Without it, the task's last published snapshot is taken instead.
+    pub fn retire(&self, task: TaskId, ledgers: Vec<(String, Ledger)>) {
+        self.record.retire(self.thread, self.generation, task, ledgers);
+    }
+
+    /// A restore of a task has ended.
+    pub fn restored(&self, progress: RestoreProgress, took: Duration) {
+        self.record.restored(progress, took);
+    }
+}
+
+/// Telemetry must not fail because a thread that held it did: the values are whole after each statement.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

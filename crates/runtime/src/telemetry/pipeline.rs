@@ -1,0 +1,230 @@
+//! What is known of one pipeline: events as they are counted, and the last snapshot of each worker.
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use millstream_engine::ids::TaskId;
+use millstream_engine::ledger::Ledger;
+use millstream_engine::time::Millis;
+use prometheus::{Histogram, HistogramVec};
+
+use super::lock;
+use super::snapshot::{TaskSnapshot, WorkerSnapshot};
+use super::state::{Event, Failure, FailureKind, Phase, PipelineState, TaskPhase, WorkerState};
+use super::totals::{Gone, Totals};
+use crate::worker::RestoreProgress;
+
+/// One pipeline's telemetry.
+#[derive(Debug)]
+pub(super) struct PipelineRecord {
+    name: String,
+    events: [AtomicU64; Event::COUNT],
+    restarts: AtomicU64,
+    failures: [AtomicU64; FailureKind::ALL.len()],
+    phases: [Histogram; Phase::ALL.len()],
+    restores: Mutex<Restores>,
+    standing: Mutex<Standing>,
+}
+
+/// Restores that have ended.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Restores {
+    pub(super) count: u64,
+    pub(super) records: u64,
+    pub(super) bytes: u64,
+    pub(super) took: Duration,
+}
+
+/// What the supervisor and the workers said last.
+#[derive(Debug, Clone)]
+pub(super) struct Standing {
+    pub(super) state: PipelineState,
+    /// When it was said.
+    pub(super) since: Instant,
+    pub(super) last_error: Option<LastError>,
+    pub(super) last_commit: Option<Millis>,
+    /// By thread.
+    pub(super) workers: BTreeMap<usize, WorkerRecord>,
+    gone: Gone,
+    generation: u64,
+}
+
+/// A failure and when it came, by the wall clock.
+#[derive(Debug, Clone)]
+pub(super) struct LastError {
+    pub(super) at: Millis,
+    pub(super) failure: Failure,
+}
+
+/// One worker thread.
+#[derive(Debug, Clone)]
+pub(super) struct WorkerRecord {
+    generation: u64,
+    pub(super) state: WorkerState,
+    pub(super) snapshot: WorkerSnapshot,
+    pub(super) heard_at: Instant,
+}
+
+impl PipelineRecord {
+    pub(super) fn new(name: &str, phases: &HistogramVec) -> PipelineRecord {
+        PipelineRecord {
+            name: name.to_owned(),
+            events: Default::default(),
+            restarts: AtomicU64::new(0),
+            failures: Default::default(),
+            phases: Phase::ALL.map(|phase| phases.with_label_values(&[name, phase.as_str()])),
+            restores: Mutex::default(),
+            standing: Mutex::new(Standing {
+                state: PipelineState::Starting,
+                since: Instant::now(),
+                last_error: None,
+                last_commit: None,
+                workers: BTreeMap::new(),
+                gone: Gone::default(),
+                generation: 0,
+            }),
+        }
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(super) fn count(&self, event: Event) {
+        self.events[event as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn counted(&self, event: Event) -> u64 {
+        self.events[event as usize].load(Ordering::Relaxed)
+    }
+
+    pub(super) fn restarted(&self) {
+        self.restarts.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn restarts(&self) -> u64 {
+        self.restarts.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn failures(&self, kind: FailureKind) -> u64 {
+        self.failures[kind as usize].load(Ordering::Relaxed)
+    }
+
+    pub(super) fn observe(&self, phase: Phase, duration: Duration) {
+        self.phases[phase as usize].observe(duration.as_secs_f64());
+    }
+
+    pub(super) fn restored(&self, progress: RestoreProgress, took: Duration) {
+        let mut restores = lock(&self.restores);
+        restores.count += 1;
+        restores.records += progress.records;
+        restores.bytes += progress.bytes;
+        restores.took += took;
+    }
+
+    pub(super) fn restores(&self) -> Restores {
+        *lock(&self.restores)
+    }
+
+    /// A copy of what was said last, and the sums.
+    pub(super) fn standing(&self) -> (Standing, Totals) {
+        let standing = lock(&self.standing).clone();
+        let totals = standing.gone.with(standing.workers.values().map(|worker| &worker.snapshot));
+        (standing, totals)
+    }
+
+    pub(super) fn set_state(&self, state: PipelineState) {
+        let mut standing = lock(&self.standing);
+        if let PipelineState::Failed { failure, .. } = &state {
+            self.remember(&mut standing, failure);
+        }
+        standing.state = state;
+        standing.since = Instant::now();
+    }
+
+    pub(super) fn begin_worker(&self, thread: usize) -> u64 {
+        let mut standing = lock(&self.standing);
+        standing.generation += 1;
+        let generation = standing.generation;
+        let worker = WorkerRecord {
+            generation,
+            state: WorkerState::Connecting,
+            snapshot: WorkerSnapshot::default(),
+            heard_at: Instant::now(),
+        };
+        if let Some(last) = standing.workers.insert(thread, worker) {
+            standing.gone.worker(&last.snapshot);
+        }
+        generation
+    }
+
+    pub(super) fn set_worker_state(&self, thread: usize, generation: u64, state: WorkerState) {
+        let standing = &mut *lock(&self.standing);
+        let Some(worker) = standing.worker(thread, generation) else { return };
+        worker.state = state;
+        worker.heard_at = Instant::now();
+        if state == WorkerState::Stopped {
+            let last = std::mem::take(&mut worker.snapshot);
+            standing.gone.worker(&last);
+        }
+    }
+
+    pub(super) fn worker_failed(&self, thread: usize, generation: u64, failure: Failure) {
+        self.remember(&mut lock(&self.standing), &failure);
+        self.set_worker_state(thread, generation, WorkerState::Stopped);
+    }
+
+    pub(super) fn publish(&self, thread: usize, generation: u64, snapshot: WorkerSnapshot) {
+        let standing = &mut *lock(&self.standing);
+        let Some(worker) = standing.worker(thread, generation) else { return };
+        worker.heard_at = Instant::now();
+        let last = std::mem::take(&mut worker.snapshot);
+        let known = |failure: &Failure| last.tasks.iter().any(|task| self::failure(task) == Some(failure));
+        for failure in snapshot.tasks.iter().filter_map(failure).filter(|failure| !known(failure)) {
+            self.remember(standing, failure);
+        }
+        standing.gone.superseded(&last, &snapshot);
+        standing.last_commit = standing.last_commit.max(snapshot.last_commit);
+        if let Some(worker) = standing.worker(thread, generation) {
+            worker.snapshot = snapshot;
+        }
+    }
+
+    pub(super) fn retire(&self, thread: usize, generation: u64, id: TaskId, ledgers: Vec<(String, Ledger)>) {
+        let standing = &mut *lock(&self.standing);
+        let Some(worker) = standing.worker(thread, generation) else { return };
+        let tasks = &mut worker.snapshot.tasks;
+        let mut task = match tasks.iter().position(|task| task.id == id) {
+            Some(at) => tasks.remove(at),
+            None => TaskSnapshot::new(id, TaskPhase::Running),
+        };
+        task.ledgers = ledgers;
+        standing.gone.task(&task);
+    }
+
+    fn remember(&self, standing: &mut Standing, failure: &Failure) {
+        self.failures[failure.kind as usize].fetch_add(1, Ordering::Relaxed);
+        standing.last_error = Some(LastError { at: crate::follow::now(), failure: failure.clone() });
+    }
+}
+
+impl Standing {
+    /// The worker of that thread, if it is still the one that a handle was made for.
+    fn worker(&mut self, thread: usize, generation: u64) -> Option<&mut WorkerRecord> {
+        self.workers.get_mut(&thread).filter(|worker| worker.generation == generation)
+    }
+
+    /// The tasks that the process owns, with the thread of each.
+    pub(super) fn tasks(&self) -> impl Iterator<Item = (usize, &TaskSnapshot)> {
+        self.workers.iter().flat_map(|(thread, worker)| worker.snapshot.tasks.iter().map(|task| (*thread, task)))
+    }
+}
+
+fn failure(task: &TaskSnapshot) -> Option<&Failure> {
+    match &task.phase {
+        TaskPhase::Failed(failure) => Some(failure),
+        TaskPhase::Restoring(_) | TaskPhase::Running => None,
+    }
+}

@@ -1,0 +1,126 @@
+//! Where a worker and its tasks stand: plain values that the worker fills in and hands over whole.
+
+use millstream_engine::ids::{Offset, PartitionId, TaskId};
+use millstream_engine::ledger::Ledger;
+use millstream_engine::time::{Millis, Watermark};
+use serde::Serialize;
+
+use super::state::TaskPhase;
+
+/// Where a worker stands. Counts begin at 0 when the worker is built.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct WorkerSnapshot {
+    /// The tasks that it owns now.
+    pub tasks: Vec<TaskSnapshot>,
+    /// Records and bytes since the worker was built.
+    pub traffic: Traffic,
+    /// When it committed last, by the wall clock.
+    pub last_commit: Option<Millis>,
+}
+
+/// What has gone through a worker. Aborted epochs count: it is what was done, not what became visible.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+pub struct Traffic {
+    /// Records read from source topics.
+    pub records_in: u64,
+    /// Records written to the topics of sinks, late rows and dead letters left out.
+    pub records_out: u64,
+    /// Records written to the dead-letter topic.
+    pub dead_letters: u64,
+    /// Bytes of key, value and headers of `records_in`.
+    pub bytes_in: u64,
+    /// Bytes of key, value and headers of `records_out`.
+    pub bytes_out: u64,
+}
+
+/// Where a task stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TaskSnapshot {
+    /// Which task.
+    pub id: TaskId,
+    /// What it is doing.
+    pub phase: TaskPhase,
+    /// The partitions that it reads.
+    pub lanes: Vec<LaneSnapshot>,
+    /// W, where it is known.
+    pub watermark: Option<Watermark>,
+    /// The ledger of each step since the task was built, in the order of the graph.
+    pub ledgers: Vec<(String, Ledger)>,
+    /// Bytes of state in memory.
+    pub state_memory_bytes: u64,
+    /// Bytes of state in the state store on disk.
+    pub state_disk_bytes: u64,
+    /// Bytes that a restore without a state store needs of the changelog, about.
+    pub changelog_live_bytes: u64,
+    /// Bytes of the changelog that newer records have made superfluous and that are not deleted yet, about.
+    pub changelog_dead_bytes: u64,
+    /// Bytes written to the changelog since the task was built.
+    pub changelog_written_bytes: u64,
+}
+
+impl TaskSnapshot {
+    /// A task in `phase` of which nothing else is known yet.
+    pub fn new(id: TaskId, phase: TaskPhase) -> TaskSnapshot {
+        TaskSnapshot {
+            id,
+            phase,
+            lanes: Vec::new(),
+            watermark: None,
+            ledgers: Vec::new(),
+            state_memory_bytes: 0,
+            state_disk_bytes: 0,
+            changelog_live_bytes: 0,
+            changelog_dead_bytes: 0,
+            changelog_written_bytes: 0,
+        }
+    }
+
+    /// Records of source topics that the task has not read yet.
+    pub fn lag(&self) -> u64 {
+        self.lanes.iter().filter(|lane| lane.kind == LaneKind::Source).map(LaneSnapshot::lag).sum()
+    }
+}
+
+/// Where a task stands in a partition that it reads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LaneSnapshot {
+    /// The topic.
+    pub topic: String,
+    /// The partition.
+    pub partition: PartitionId,
+    /// What the topic is to the pipeline.
+    pub kind: LaneKind,
+    /// The offset of the next record to read.
+    pub next: Offset,
+    /// The committed end, as last seen.
+    pub end: Offset,
+    /// The greatest event time that was read.
+    pub newest_event_time: Option<Millis>,
+    /// How the partition takes part in event time.
+    pub speech: Speech,
+}
+
+impl LaneSnapshot {
+    /// Offsets between what was read and the end (a few more than records, where transactions leave markers).
+    pub fn lag(&self) -> u64 {
+        u64::try_from(self.end.0.saturating_sub(self.next.0)).unwrap_or(0)
+    }
+}
+
+/// What a lane's topic is to its pipeline.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LaneKind {
+    /// A source, named in the pipeline.
+    Source,
+    /// A repartition of the pipeline's own.
+    Repartition,
+}
+
+/// Whether a lane holds event time back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Speech {
+    /// It counts for the watermark.
+    Speaking,
+    /// It has been silent for so long (`idle`) that event time goes on without it.
+    Idle,
+}

@@ -1,0 +1,254 @@
+//! A process in miniature, told what daemons tell, and what it then says.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Write;
+use std::process::{Command, Stdio};
+
+use millstream_engine::ids::{Offset, PartitionId};
+use millstream_engine::time::{Millis, Watermark};
+
+use super::catalogue::METRICS;
+use super::*;
+
+fn id(partition: u32) -> TaskId {
+    TaskId { subtopology: 0, partition: PartitionId(partition) }
+}
+
+fn running(partition: u32, rows_in: u64) -> TaskSnapshot {
+    let ledger = Ledger { rows_in, rows_out: rows_in - 1, passed: rows_in - 1, held: 1, ..Ledger::default() };
+    let lane = |topic: &str, kind| LaneSnapshot {
+        topic: topic.to_owned(),
+        partition: PartitionId(partition),
+        kind,
+        next: Offset(40),
+        end: Offset(42),
+        newest_event_time: Some(Millis(1_767_225_600_000)),
+        speech: Speech::Speaking,
+    };
+    TaskSnapshot {
+        lanes: vec![lane("trades", LaneKind::Source), lane("p-by-repartition", LaneKind::Repartition)],
+        watermark: Some(Watermark(1_767_225_600_000)),
+        ledgers: vec![("sources.trades".to_owned(), ledger)],
+        state_memory_bytes: 1024,
+        changelog_written_bytes: 10,
+        ..TaskSnapshot::new(id(partition), TaskPhase::Running)
+    }
+}
+
+fn snapshot(records_in: u64, tasks: Vec<TaskSnapshot>) -> WorkerSnapshot {
+    WorkerSnapshot {
+        tasks,
+        traffic: Traffic { records_in, bytes_in: records_in * 90, ..Traffic::default() },
+        last_commit: Some(Millis(1_767_225_601_000)),
+    }
+}
+
+/// A process that has told everything that there is to tell.
+fn busy() -> Telemetry {
+    let telemetry = Telemetry::new();
+    telemetry.watch_folder(".");
+    let pipeline = telemetry.pipeline("candles");
+    let worker = pipeline.worker(0);
+    pipeline.set_state(PipelineState::Running);
+    worker.set_state(WorkerState::Running);
+    for phase in Phase::ALL {
+        worker.observe(phase, Duration::from_millis(3));
+    }
+    worker.count(Event::Commit);
+    let progress = RestoreProgress { records: 5, records_total: 20, bytes: 500 };
+    worker.restored(progress, Duration::from_millis(500));
+    let restoring = TaskSnapshot::new(id(1), TaskPhase::Restoring(progress));
+    worker.publish(snapshot(10, vec![running(0, 10), restoring]));
+    telemetry
+}
+
+/// Samples of the text by what stands before the value.
+fn samples(telemetry: &Telemetry) -> BTreeMap<String, f64> {
+    let text = telemetry.metrics_text();
+    let lines = text.lines().filter(|line| !line.starts_with('#')).map(|line| line.rsplit_once(' ').unwrap());
+    let samples: Vec<(String, f64)> = lines.map(|(name, value)| (name.to_owned(), value.parse().unwrap())).collect();
+    let count = samples.len();
+    let by_name: BTreeMap<String, f64> = samples.into_iter().collect();
+    assert_eq!(by_name.len(), count, "a sample is there twice:\n{text}");
+    by_name
+}
+
+#[test]
+fn what_is_exported_is_what_the_catalogue_says() {
+    let text = busy().metrics_text();
+    let help: BTreeMap<&str, &str> =
+        text.lines().filter_map(|line| line.strip_prefix("# HELP ")?.split_once(' ')).collect();
+    let kinds: BTreeMap<&str, &str> =
+        text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' ')).collect();
+    for def in METRICS {
+        assert_eq!(help.get(def.name), Some(&def.help), "{}", def.name);
+        assert_eq!(kinds.get(def.name), Some(&def.kind.as_str()), "{}", def.name);
+    }
+    assert_eq!(help.len(), METRICS.len(), "something is exported that the catalogue does not have");
+    let unique: BTreeSet<&str> = METRICS.iter().map(|def| def.name).collect();
+    assert_eq!(unique.len(), METRICS.len());
+}
+
+#[test]
+fn samples_say_what_was_told() {
+    let samples = samples(&busy());
+    for (name, value) in [
+        ("millstream_ready", 0.0),
+        ("millstream_pipeline_up{pipeline=\"candles\"}", 1.0),
+        ("millstream_pipeline_ready{pipeline=\"candles\"}", 0.0),
+        ("millstream_pipeline_state{pipeline=\"candles\",state=\"running\"}", 1.0),
+        ("millstream_pipeline_state{pipeline=\"candles\",state=\"failed\"}", 0.0),
+        ("millstream_workers{pipeline=\"candles\",state=\"running\"}", 1.0),
+        ("millstream_tasks{pipeline=\"candles\",phase=\"restoring\"}", 1.0),
+        ("millstream_input_records_total{pipeline=\"candles\"}", 10.0),
+        ("millstream_input_bytes_total{pipeline=\"candles\"}", 900.0),
+        ("millstream_step_rows_total{pipeline=\"candles\",step=\"sources.trades\",outcome=\"passed\"}", 9.0),
+        ("millstream_step_held_rows{pipeline=\"candles\",step=\"sources.trades\"}", 1.0),
+        ("millstream_source_lag_records{pipeline=\"candles\",topic=\"trades\",partition=\"0\"}", 2.0),
+        ("millstream_repartition_lag_records{pipeline=\"candles\",topic=\"p-by-repartition\",partition=\"0\"}", 2.0),
+        ("millstream_task_watermark_timestamp_seconds{pipeline=\"candles\",task=\"0_0\"}", 1_767_225_600.0),
+        ("millstream_last_commit_timestamp_seconds{pipeline=\"candles\"}", 1_767_225_601.0),
+        ("millstream_epoch_phase_seconds_count{phase=\"commit\",pipeline=\"candles\"}", 1.0),
+        ("millstream_epoch_phase_seconds_bucket{phase=\"commit\",pipeline=\"candles\",le=\"0.0025\"}", 0.0),
+        ("millstream_epoch_phase_seconds_bucket{phase=\"commit\",pipeline=\"candles\",le=\"0.005\"}", 1.0),
+        ("millstream_commits_total{pipeline=\"candles\"}", 1.0),
+        ("millstream_aborts_total{pipeline=\"candles\"}", 0.0),
+        ("millstream_restores_total{pipeline=\"candles\"}", 1.0),
+        ("millstream_restore_seconds_total{pipeline=\"candles\"}", 0.5),
+        ("millstream_restore_progress_ratio{pipeline=\"candles\",task=\"0_1\"}", 0.25),
+        ("millstream_restore_remaining_records{pipeline=\"candles\",task=\"0_1\"}", 15.0),
+        ("millstream_changelog_written_bytes_total{pipeline=\"candles\"}", 10.0),
+    ] {
+        assert_eq!(samples.get(name), Some(&value), "{name}");
+    }
+    let behind = samples["millstream_task_watermark_lag_seconds{pipeline=\"candles\",task=\"0_0\"}"];
+    assert!((behind - (crate::follow::now().0 - 1_767_225_600_000) as f64 / 1000.0).abs() < 10.0, "{behind}");
+}
+
+#[test]
+fn a_partition_that_is_read_to_its_end_is_not_behind() {
+    let telemetry = busy();
+    let worker = telemetry.pipeline("candles").worker(0);
+    let mut task = running(0, 10);
+    task.lanes[0].next = Offset(42);
+    worker.publish(snapshot(1, vec![task]));
+    let samples = samples(&telemetry);
+    let labels = "{pipeline=\"candles\",topic=\"trades\",partition=\"0\"}";
+    assert_eq!(samples[&format!("millstream_source_lag_seconds{labels}")], 0.0);
+    assert_eq!(samples[&format!("millstream_source_event_timestamp_seconds{labels}")], 1_767_225_600.0);
+}
+
+#[test]
+fn counters_go_on_when_workers_and_tasks_come_and_go() {
+    let telemetry = Telemetry::new();
+    let pipeline = telemetry.pipeline("p");
+    let counted = || {
+        let samples = samples(&telemetry);
+        let rows = samples.get("millstream_step_input_rows_total{pipeline=\"p\",step=\"sources.trades\"}");
+        (samples["millstream_input_records_total{pipeline=\"p\"}"], rows.copied().unwrap_or_default())
+    };
+    let first = pipeline.worker(0);
+    first.publish(snapshot(100, vec![running(0, 60), running(1, 40)]));
+    assert_eq!(counted(), (100.0, 100.0));
+
+    // A task is revoked with a last word of 45, and comes back.
+    first.retire(id(1), running(1, 45).ledgers);
+    assert_eq!(counted(), (100.0, 105.0));
+    first.publish(snapshot(105, vec![running(0, 60)]));
+    assert_eq!(counted(), (105.0, 105.0));
+    first.publish(snapshot(107, vec![running(0, 60), running(1, 2)]));
+    assert_eq!(counted(), (107.0, 107.0));
+
+    // The worker is built anew; the old one's handles have nothing more to say.
+    let second = pipeline.worker(0);
+    assert_eq!(counted(), (107.0, 107.0));
+    first.publish(snapshot(1_000, vec![running(0, 1_000)]));
+    first.set_state(WorkerState::Stopped);
+    second.publish(snapshot(3, vec![running(0, 3)]));
+    assert_eq!(counted(), (110.0, 110.0));
+
+    // It stops, and its counts stay.
+    second.set_state(WorkerState::Stopped);
+    assert_eq!(counted(), (110.0, 110.0));
+}
+
+#[test]
+fn readiness_follows_the_life_of_a_pipeline() {
+    let telemetry = Telemetry::new();
+    let reasons = || telemetry.readiness().reasons.iter().map(|why| why.reason).collect::<Vec<_>>();
+    assert_eq!(reasons(), [Reason::NoPipelines]);
+    let pipeline = telemetry.pipeline("p");
+    assert_eq!(reasons(), [Reason::Starting]);
+    pipeline.set_state(PipelineState::Running);
+    assert_eq!(reasons(), [Reason::Starting], "no worker yet");
+    let worker = pipeline.worker(0);
+    assert_eq!(reasons(), [Reason::Connecting]);
+    worker.set_state(WorkerState::Joining);
+    assert_eq!(reasons(), [Reason::Joining]);
+    worker.set_state(WorkerState::Restoring);
+    let progress = RestoreProgress { records: 1, records_total: 4, bytes: 100 };
+    let restoring = TaskSnapshot::new(id(1), TaskPhase::Restoring(progress));
+    worker.publish(snapshot(0, vec![running(0, 1), restoring]));
+    let readiness = telemetry.readiness();
+    assert_eq!(
+        readiness.reasons[0].to_string(),
+        "pipeline p, worker 0, task 0_1: 1 of 4 changelog records are restored"
+    );
+    assert_eq!(readiness.reasons.len(), 1, "{readiness:?}");
+    worker.publish(snapshot(0, vec![running(0, 1), running(1, 1)]));
+    worker.set_state(WorkerState::Running);
+    assert_eq!(telemetry.readiness(), Readiness { ready: true, reasons: Vec::new() });
+
+    let failure = |kind, message: &str| Failure { kind, message: message.to_owned() };
+    let dead = TaskSnapshot::new(id(1), TaskPhase::Failed(failure(FailureKind::Records, "step a: decode: no")));
+    worker.publish(snapshot(0, vec![running(0, 1), dead.clone()]));
+    worker.publish(snapshot(0, vec![running(0, 1), dead]));
+    assert_eq!(reasons(), [Reason::TaskFailed]);
+    let failure = failure(FailureKind::DiskFull, "no space");
+    pipeline.set_state(PipelineState::Failed { failure, retry_in: Duration::from_secs(4) });
+    assert_eq!(reasons(), [Reason::DiskFull]);
+    let samples = samples(&telemetry);
+    let counted =
+        |kind: &str| samples[&format!("millstream_pipeline_failures_total{{pipeline=\"p\",kind=\"{kind}\"}}")];
+    assert_eq!((counted("records"), counted("disk_full")), (1.0, 1.0));
+
+    pipeline.set_state(PipelineState::Stopped);
+    telemetry.stopping();
+    assert_eq!(reasons(), [Reason::Stopping, Reason::Stopped]);
+}
+
+#[test]
+fn status_says_where_everything_stands() {
+    let telemetry = busy();
+    let failure = Failure { kind: FailureKind::Log, message: "no broker at localhost:19092".to_owned() };
+    telemetry.pipeline("other").set_state(PipelineState::Failed { failure, retry_in: Duration::from_secs(8) });
+    let status = serde_json::to_value(telemetry.status()).unwrap();
+    let [candles, other] = status["pipelines"].as_array().unwrap().as_slice() else { panic!("{status}") };
+    assert_eq!(candles["state"], "running");
+    assert_eq!(candles["lag_records"], 2);
+    assert_eq!(candles["watermark"], "2026-01-01T00:00:00.000Z");
+    assert_eq!(candles["last_commit"], "2026-01-01T00:00:01.000Z");
+    assert_eq!(candles["last_error"], serde_json::Value::Null);
+    assert_eq!(candles["events"]["commits"], 1);
+    assert_eq!(candles["steps"][0]["rows"]["rows_in"], 10);
+    assert_eq!(candles["workers"][0]["tasks"][1]["restore"]["records_total"], 20);
+    assert_eq!(candles["workers"][0]["tasks"][0]["partitions"][0]["lag_records"], 2);
+    assert_eq!((&other["state"], &other["last_error"]["kind"]), (&"failed".into(), &"log".into()));
+    assert!(other["retry_in_seconds"].as_u64().unwrap() <= 8);
+    assert_eq!(status["ready"], false);
+    assert_eq!(status["not_ready"].as_array().unwrap().len(), 2, "{status}");
+}
+
+#[test]
+fn promtool_finds_no_fault_with_the_metrics() {
+    let mut command = Command::new("promtool");
+    command.args(["check", "metrics"]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let Ok(mut child) = command.spawn() else {
+        eprintln!("SKIPPED: promtool is not installed (Debian: apt-get install prometheus)");
+        return;
+    };
+    child.stdin.take().unwrap().write_all(busy().metrics_text().as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && said.is_empty(), "{said}");
+}
