@@ -242,6 +242,11 @@ impl Task {
         self.inputs.iter().filter_map(|input| input.watermark).min()
     }
 
+    /// W_i of a source partition, once it has brought rows; for people to look at.
+    pub fn input_watermark(&self, input: InputId) -> Option<Watermark> {
+        self.inputs[input.0 as usize].watermark
+    }
+
     /// Rows that the sink at `node` has taken and that could not be written: they are errors, not passed.
     pub fn count_unwritten(&mut self, node: NodeId, rows: u64) {
         let ledger = &mut self.nodes[node.0].ledger;

@@ -18,6 +18,7 @@
 pub mod bench;
 pub mod case;
 pub mod crash;
+pub mod daemon;
 pub mod follow;
 pub mod log;
 pub mod nexmark;

@@ -15,6 +15,7 @@ pub mod sled;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use millstream_engine::ids::{Offset, PartitionId};
 use millstream_engine::state::PageId;
@@ -89,11 +90,11 @@ pub trait StateStore: Send {
 
 /// The stores of a process, one per task.
 pub trait StateStores: Send {
-    /// The store of a task, by a name that stays the same across restarts; empty if it is new. A task is opened once at a
-    /// time.
+    /// The store of a task, by a name that stays the same across restarts; empty if it is new.
     ///
     /// # Errors
-    /// If it cannot be opened; [`StoreError::Untrusted`] if it is not what was written to it.
+    /// If it cannot be opened; [`StoreError::Untrusted`] if it is not what was written to it; [`StoreError::TaskOpen`]
+    /// while it is open already.
     fn open_task(&self, task: &str) -> Result<Box<dyn StateStore>, StoreError>;
 
     /// Makes durable what was applied before. To be called every few seconds, off the commit path.
@@ -101,6 +102,16 @@ pub trait StateStores: Send {
     /// # Errors
     /// If it cannot be written.
     fn flush(&self) -> Result<(), StoreError>;
+}
+
+impl<S: StateStores + Sync> StateStores for Arc<S> {
+    fn open_task(&self, task: &str) -> Result<Box<dyn StateStore>, StoreError> {
+        self.as_ref().open_task(task)
+    }
+
+    fn flush(&self) -> Result<(), StoreError> {
+        self.as_ref().flush()
+    }
 }
 
 /// A folder of state that could not be trusted and was put aside.
@@ -130,6 +141,12 @@ pub enum StoreError {
         path: PathBuf,
         /// What the system said.
         message: String,
+    },
+    /// Another thread of this process has not let go of the task yet.
+    #[error("the stored state of task {task} is still open in this process")]
+    TaskOpen {
+        /// The task.
+        task: String,
     },
     /// A test stopped the store at a crash point.
     #[error("stopped at crash point {point}")]

@@ -6,12 +6,12 @@
 //! that is caught and is [`StoreError::Untrusted`] like the rest. A folder that cannot be trusted is put aside, and a new
 //! one begun.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, TryLockError};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use millstream_engine::ids::{Offset, PartitionId};
@@ -38,7 +38,30 @@ pub struct SledStores {
     db: sled::Db,
     /// What was found in the trees of tasks that are not open yet.
     checked: Mutex<BTreeMap<Vec<u8>, Content>>,
+    /// The tasks that are open.
+    open: Arc<Mutex<BTreeSet<String>>>,
     _lock: File,
+}
+
+/// Says that a task is open, for as long as it lives.
+struct OpenTask {
+    task: String,
+    open: Arc<Mutex<BTreeSet<String>>>,
+}
+
+impl OpenTask {
+    fn new(task: &str, open: &Arc<Mutex<BTreeSet<String>>>) -> Result<OpenTask, StoreError> {
+        if !open.lock().unwrap_or_else(PoisonError::into_inner).insert(task.to_owned()) {
+            return Err(StoreError::TaskOpen { task: task.to_owned() });
+        }
+        Ok(OpenTask { task: task.to_owned(), open: Arc::clone(open) })
+    }
+}
+
+impl Drop for OpenTask {
+    fn drop(&mut self) {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.task);
+    }
 }
 
 /// What a tree holds, without the pages themselves.
@@ -70,7 +93,10 @@ impl SledStores {
             result => (result?, None),
         };
         let (db, checked) = opened;
-        Ok((SledStores { dir: dir.to_owned(), db, checked: Mutex::new(checked), _lock: lock }, quarantined))
+        Ok((
+            SledStores { dir: dir.to_owned(), db, checked: Mutex::new(checked), open: Arc::default(), _lock: lock },
+            quarantined,
+        ))
     }
 
     /// Puts the folder aside, because a task's store could not be trusted, and begins a new one. Stores opened before go
@@ -94,10 +120,11 @@ impl SledStores {
 
 impl StateStores for SledStores {
     fn open_task(&self, task: &str) -> Result<Box<dyn StateStore>, StoreError> {
+        let open = OpenTask::new(task, &self.open)?;
         let tree = guarded(&self.dir, || self.db.open_tree(task))?;
         let checked = self.checked().remove(task.as_bytes());
         let content = checked.map_or_else(|| check(&self.dir, &tree), Ok)?;
-        Ok(Box::new(SledStore { dir: self.dir.clone(), tree, content }))
+        Ok(Box::new(SledStore { dir: self.dir.clone(), tree, content, _open: open }))
     }
 
     fn flush(&self) -> Result<(), StoreError> {
@@ -113,6 +140,7 @@ struct SledStore {
     dir: PathBuf,
     tree: sled::Tree,
     content: Content,
+    _open: OpenTask,
 }
 
 /// What a tree says of itself.

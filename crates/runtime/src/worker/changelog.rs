@@ -61,12 +61,19 @@ pub(super) struct Replay {
 /// How a restore stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RestoreProgress {
-    /// Changelog records applied so far.
+    /// Changelog offsets passed so far: about as many records are applied.
     pub records: u64,
-    /// Changelog records to apply in all.
+    /// Changelog offsets to pass in all.
     pub records_total: u64,
     /// Bytes read so far.
     pub bytes: u64,
+}
+
+impl RestoreProgress {
+    /// Whether the state is whole.
+    pub fn is_complete(&self) -> bool {
+        self.records >= self.records_total
+    }
 }
 
 impl Changelog {
@@ -283,7 +290,9 @@ impl Changelog {
     ) -> Result<bool, WorkerError> {
         if replay.next < replay.end {
             let mut records = Records::new();
-            replay.next = log.read(&self.topic, self.partition, replay.next, ReadLimit::default(), &mut records)?;
+            let next = log.read(&self.topic, self.partition, replay.next, ReadLimit::default(), &mut records)?;
+            replay.standing.records += (next.0 - replay.next.0).max(0) as u64;
+            replay.next = next;
             for record in records.iter().filter(|record| record.offset < replay.end) {
                 let frame_error = |message: String| WorkerError::Frame {
                     topic: self.topic.clone(),
@@ -298,7 +307,6 @@ impl Changelog {
                     apply(state, kind, record.value.unwrap_or_default()).map_err(frame_error)?;
                 }
             }
-            replay.standing.records += records.len() as u64;
             replay.standing.bytes += records.byte_len() as u64;
         }
         if replay.next < replay.end {

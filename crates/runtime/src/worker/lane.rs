@@ -50,11 +50,12 @@ pub(super) struct SourceReader {
     pub(super) step: String,
     origin: Origin,
     decoder: Decoder,
+    pub(super) out_of_order: Millis,
     /// After how long a silence the input leaves the minimum.
     idle: Millis,
     /// After how long a silence of all inputs time goes on by the wall clock, if at all.
     idle_close: Option<Millis>,
-    is_idle: bool,
+    pub(super) is_idle: bool,
 }
 
 pub(super) struct ExchangeReader {
@@ -96,6 +97,7 @@ impl Lane {
             step: step.to_owned(),
             origin: Origin::new(source.topic_rank, partition),
             decoder,
+            out_of_order: source.out_of_order,
             idle: source.idle,
             idle_close: source.idle_close,
             is_idle: false,

@@ -10,6 +10,7 @@ mod lane;
 mod output;
 mod position;
 mod rate;
+mod standing;
 mod start;
 mod tasks;
 
@@ -21,8 +22,8 @@ use millstream_engine::error::{Rejected, TaskError};
 use millstream_engine::ids::{InputId, Offset, PartitionId};
 use millstream_engine::ledger::Ledger;
 use millstream_engine::operator::Signal;
-use millstream_engine::task::{self, Position, Task};
-use millstream_engine::time::{Millis, Watermark};
+use millstream_engine::task::{Position, Task};
+use millstream_engine::time::Millis;
 use millstream_formats::frame::ExchangeFrame;
 use millstream_pipeline::topology::{Extent, PartitionCounts, Topology};
 
@@ -33,6 +34,7 @@ use crate::store::shared::SharedStore;
 
 pub use changelog::RestoreProgress;
 pub use error::WorkerError;
+pub use standing::Standing;
 pub use tasks::Restored;
 
 use changelog::Changelog;
@@ -92,27 +94,6 @@ pub enum Progress {
     None,
 }
 
-/// Where a worker stands, for people and metrics.
-#[derive(Debug, Clone, Default)]
-pub struct Standing {
-    /// Records read since the worker was built.
-    pub records_in: u64,
-    /// Messages written to sinks.
-    pub records_out: u64,
-    /// Records given to `on_error`.
-    pub errors: u64,
-    /// Refusals of late rows by (row, window).
-    pub late: u64,
-    /// Committed records of the sources that are not read yet.
-    pub lag: u64,
-    /// The least W_i of the sources that have spoken.
-    pub watermark: Option<Watermark>,
-    /// Epochs committed.
-    pub commits: u64,
-    /// Bytes of state in memory.
-    pub state_bytes: u64,
-}
-
 /// The tasks of one pipeline, over one log.
 pub struct Worker<L: Log> {
     topology: Arc<Topology>,
@@ -138,7 +119,10 @@ pub struct Worker<L: Log> {
     /// How many bytes of state each step of each task may keep in memory.
     step_budget: usize,
     records_in: u64,
+    bytes_in: u64,
     records_out: u64,
+    bytes_out: u64,
+    dead_letters: u64,
     commits: u64,
 }
 
@@ -279,42 +263,6 @@ impl<L: Log> Worker<L> {
         Ok(())
     }
 
-    /// The ledger of each step, all tasks together, those that were let go too, in the order of the graph.
-    pub fn ledger(&mut self) -> Vec<(String, Ledger)> {
-        let gone = self.gone.iter().cloned();
-        task::add_up(gone.chain(self.tasks.iter_mut().flat_map(|running| running.task.ledgers())))
-    }
-
-    /// Rows that all tasks have processed since the worker was built.
-    pub fn processed_rows(&self) -> u64 {
-        self.tasks.iter().map(|running| running.task.processed_rows()).sum()
-    }
-
-    /// Where the worker stands.
-    pub fn standing(&mut self) -> Standing {
-        let mut standing = Standing {
-            records_in: self.records_in,
-            records_out: self.records_out,
-            commits: self.commits,
-            ..Standing::default()
-        };
-        for running in &mut self.tasks {
-            for (_, ledger) in running.task.ledgers() {
-                standing.errors += ledger.errors + ledger.result_errors;
-                standing.late += ledger.late;
-            }
-            for lane in running.lanes.iter().filter(|lane| matches!(lane.reader, Reader::Source(_))) {
-                standing.lag += (lane.end.0 - lane.next.0).max(0) as u64;
-            }
-            standing.watermark = match (standing.watermark, running.task.source_watermark()) {
-                (Some(least), Some(watermark)) => Some(least.min(watermark)),
-                (least, watermark) => least.or(watermark),
-            };
-            standing.state_bytes += running.task.states().map(|(_, state)| state.memory_bytes() as u64).sum::<u64>();
-        }
-        standing
-    }
-
     /// The log, for reading what was committed.
     pub fn log(&mut self) -> &mut L {
         &mut self.log
@@ -373,6 +321,7 @@ impl<L: Log> Worker<L> {
         let records = chunk.batch.len() as u64 + failures + chunk.null_values.len() as u64;
         if is_source {
             self.records_in += records;
+            self.bytes_in += self.tasks[index].lanes[lane].records.byte_len() as u64;
         }
         self.tasks[index].task.push(input, chunk).map_err(|error| self.task_error(index, error))?;
         let dead_letters = self.route(index, Some(lane))?;
@@ -433,7 +382,9 @@ impl<L: Log> Worker<L> {
     fn write(&mut self, index: usize, output: &Output) -> Result<(), WorkerError> {
         let partition = self.tasks[index].task.id().partition;
         let writer = &mut self.sinks[output.sink.0];
+        let open_bytes = self.log.open_bytes();
         let faults = writer.write(output, partition, &mut self.log)?;
+        self.bytes_out += self.log.open_bytes().saturating_sub(open_bytes) as u64;
         self.records_out += (output.batch.len() - faults.len()) as u64;
         if faults.is_empty() {
             return Ok(());
@@ -461,6 +412,7 @@ impl<L: Log> Worker<L> {
     /// Writes a refused record to the dead-letter topic: as it came where that is at hand, else the row as JSON.
     fn dead_letter(&mut self, index: usize, lane: Option<usize>, rejected: &Rejected) -> Result<(), WorkerError> {
         let Some(topic) = &self.topology.on_error.dead_letter else { return Ok(()) };
+        self.dead_letters += 1;
         let task = self.tasks[index].task.id();
         let source_topic = self.topology.topics.get(rejected.origin.topic_rank() as usize).cloned().unwrap_or_default();
         let at_hand = lane.and_then(|lane| {

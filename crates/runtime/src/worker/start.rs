@@ -82,7 +82,10 @@ impl<L: Log> Worker<L> {
             checkpointed_at: now,
             step_budget: 0,
             records_in: 0,
+            bytes_in: 0,
             records_out: 0,
+            bytes_out: 0,
+            dead_letters: 0,
             commits: 0,
         })
     }

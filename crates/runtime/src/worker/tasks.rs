@@ -18,9 +18,16 @@ use crate::log::{CommittedOffset, Log, TopicPartition};
 
 /// A task whose state is being rebuilt.
 pub(super) struct RestoringTask {
-    running: RunningTask,
+    pub(super) running: RunningTask,
     /// What is left to replay, for a task with state.
     replay: Option<Replay>,
+}
+
+impl RestoringTask {
+    pub(super) fn progress(&self) -> RestoreProgress {
+        let nothing = RestoreProgress { records: 0, records_total: 0, bytes: 0 };
+        self.replay.as_ref().map_or(nothing, |replay| replay.standing)
+    }
 }
 
 /// How far [`Worker::restore_some`] has come.

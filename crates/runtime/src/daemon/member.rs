@@ -1,0 +1,484 @@
+//! One worker thread of the daemon: a member of the pipeline's group that processes the tasks which the group gives it.
+//!
+//! Whatever fails in an epoch is answered in one way: drop the tasks' memory, take a clean producer, read what is committed,
+//! and take the same tasks again. What cannot be answered so ends the thread, and with it this attempt of the pipeline.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use millstream_engine::ids::TaskId;
+use millstream_pipeline::topology::Topology;
+
+use super::pace::{BUSY_RECORDS, Load, Pace};
+use super::pipeline::Returned;
+use crate::follow::{Stop, Until, now};
+use crate::log::kafka::{GroupEvent, KafkaCounters, KafkaLog, KafkaLogSettings};
+use crate::log::{FailureKind, Log, LogError, TopicPartition};
+use crate::store::StoreError;
+use crate::store::sled::SledStores;
+use crate::telemetry::{Event, Phase, WorkerState, WorkerTelemetry};
+use crate::worker::{Progress, Restored, Standing, Worker, WorkerError, WorkerSettings};
+
+/// How long a poll waits for the first record where there is nothing to do.
+const WAIT: Duration = Duration::from_millis(10);
+/// How long one attempt to initialise a producer may hold up the group's polls.
+const PRODUCER_WAIT: Duration = Duration::from_millis(500);
+/// How often the snapshot for metrics is taken.
+const TELL_EVERY: Duration = Duration::from_millis(500);
+/// How often the source topics are asked how many partitions they have.
+const COUNT_EVERY: Duration = Duration::from_secs(10);
+/// Retries of what may pass wait from this long
+const RETRY_MIN: Duration = Duration::from_millis(50);
+/// to this long.
+const RETRY_MAX: Duration = Duration::from_secs(5);
+/// After so many failures in a row without a commit between them, the thread gives up, and the pipeline is built anew.
+const RETRIES: u32 = 12;
+/// With `--until-end`: how long everything must have been at its end.
+const QUIET: Duration = Duration::from_millis(500);
+
+/// A worker thread to be.
+pub(super) struct Member {
+    pub(super) topology: Arc<Topology>,
+    pub(super) log: KafkaLogSettings,
+    pub(super) stores: Arc<SledStores>,
+    pub(super) settings: WorkerSettings,
+    pub(super) until: Until,
+    pub(super) thread: usize,
+    pub(super) telemetry: WorkerTelemetry,
+    pub(super) stop: Stop,
+}
+
+/// Why a worker thread ended.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum MemberError {
+    /// The worker stopped.
+    #[error("{0}")]
+    Worker(#[from] WorkerError),
+    /// The pipeline does not fit the topics.
+    #[error("{0}")]
+    Pipeline(String),
+    /// The topology must be made anew.
+    #[error("topic {topic} has {now} partitions now, and had {before}: the pipeline is built anew")]
+    PartitionsChanged { topic: String, before: u32, now: u32 },
+    /// A bug.
+    #[error("internal error: a worker thread panicked")]
+    Panicked,
+}
+
+impl From<LogError> for MemberError {
+    fn from(error: LogError) -> MemberError {
+        MemberError::Worker(error.into())
+    }
+}
+
+impl MemberError {
+    /// Whether the same may succeed when it is tried again.
+    pub(super) fn may_pass(&self) -> bool {
+        match self {
+            MemberError::Worker(WorkerError::Log(error)) => error.kind() != FailureKind::Refused,
+            MemberError::PartitionsChanged { .. } => true,
+            _ => false,
+        }
+    }
+}
+
+impl Member {
+    pub(super) fn run(self) -> Returned {
+        let nothing = |error| Returned { standing: Standing::default(), ledger: Vec::new(), error: Some(error) };
+        let telemetry = self.telemetry.clone();
+        let returned = match self.join() {
+            Ok(mut running) => {
+                let outcome = running.follow();
+                let error = match outcome {
+                    Ok(()) => running.leave().err(),
+                    Err(error) => {
+                        running.worker.forget();
+                        let _ = running.worker.log().leave();
+                        Some(error)
+                    }
+                };
+                running.tell();
+                Returned { standing: running.worker.standing(), ledger: running.worker.ledger(), error }
+            }
+            Err(error) => nothing(error),
+        };
+        if let Some(error) = &returned.error {
+            telemetry.failed(super::pipeline::failure(error));
+        }
+        telemetry.set_state(WorkerState::Stopped);
+        returned
+    }
+
+    /// Connects and joins the group.
+    fn join(self) -> Result<Running, MemberError> {
+        let log = KafkaLog::connect(self.log)?;
+        let interval = Duration::from_millis(self.settings.commit_interval.0.max(0).unsigned_abs());
+        let epoch_bytes = self.settings.epoch_bytes;
+        let mut worker = Worker::prepare(self.topology, log, Box::new(self.stores), self.settings, now())?;
+        let topics = worker.lead_topics();
+        worker.log().subscribe(&topics)?;
+        self.telemetry.set_state(WorkerState::Joining);
+        let started = Instant::now();
+        Ok(Running {
+            worker,
+            until: self.until,
+            thread: self.thread,
+            telemetry: self.telemetry,
+            stop: self.stop,
+            stage: Stage::Waiting,
+            owned: Vec::new(),
+            pace: Pace::new(interval, started),
+            epoch_bytes,
+            epoch_began: None,
+            load: Load::Idle,
+            failures: 0,
+            retry_at: started,
+            told_at: started,
+            counted_at: started,
+            quiet_since: None,
+            seen: KafkaCounters::default(),
+            restoring_since: None,
+            last_commit: None,
+        })
+    }
+}
+
+/// How far the thread is with what the group gave it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// The group has given nothing yet.
+    Waiting,
+    /// Partitions are given; the tasks are to be taken.
+    Taking,
+    /// Tasks are taken; the state of some is being restored.
+    Restoring,
+    /// All tasks run.
+    Running,
+}
+
+/// A worker thread that has joined its group.
+struct Running {
+    worker: Worker<KafkaLog>,
+    until: Until,
+    thread: usize,
+    telemetry: WorkerTelemetry,
+    stop: Stop,
+    stage: Stage,
+    owned: Vec<TopicPartition>,
+    pace: Pace,
+    epoch_bytes: usize,
+    epoch_began: Option<Instant>,
+    load: Load,
+    /// Failures since the last commit.
+    failures: u32,
+    retry_at: Instant,
+    told_at: Instant,
+    counted_at: Instant,
+    quiet_since: Option<Instant>,
+    seen: KafkaCounters,
+    restoring_since: Option<Instant>,
+    last_commit: Option<millstream_engine::time::Millis>,
+}
+
+impl Running {
+    /// Runs until it is asked to stop or has come to the end.
+    fn follow(&mut self) -> Result<(), MemberError> {
+        while !self.stop.is_asked() {
+            let wait = self.wait();
+            if let Some(event) = self.worker.log().poll(wait).map_err(MemberError::from)? {
+                self.answer(event)?;
+            }
+            if let Err(error) = self.advance() {
+                self.recover(error)?;
+            }
+            if self.told_at.elapsed() >= TELL_EVERY {
+                self.tell();
+            }
+            if self.counted_at.elapsed() >= COUNT_EVERY {
+                self.count_partitions()?;
+            }
+            if self.until != Until::Stopped && self.has_come_to_the_end() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn wait(&self) -> Duration {
+        match self.stage {
+            Stage::Restoring => Duration::ZERO,
+            Stage::Waiting | Stage::Taking => WAIT,
+            Stage::Running if self.load == Load::Busy => Duration::ZERO,
+            Stage::Running => self.pace.longest_wait(self.epoch_began, Instant::now(), WAIT),
+        }
+    }
+
+    /// Does what the group asks.
+    fn answer(&mut self, event: GroupEvent) -> Result<(), MemberError> {
+        match event {
+            GroupEvent::Assigned(partitions) => {
+                tracing::info!(
+                    pipeline = %self.worker.topology().name, thread = self.thread, "assigned {}", names(&partitions)
+                );
+                // The group need not wait while state is restored.
+                self.worker.log().assign(&Default::default())?;
+                self.owned = partitions;
+                self.stage = Stage::Taking;
+                self.count_partitions()?;
+            }
+            GroupEvent::Revoked(partitions) => {
+                tracing::info!(
+                    pipeline = %self.worker.topology().name, thread = self.thread, "asked back {}", names(&partitions)
+                );
+                if let Err(error) = self.worker.hand_over(now()) {
+                    self.note(&error);
+                    self.worker.forget();
+                }
+                self.let_go()?;
+            }
+            GroupEvent::Lost(partitions) => {
+                tracing::warn!(
+                    pipeline = %self.worker.topology().name, thread = self.thread,
+                    "lost {}: the group took this worker for dead, and others have its tasks", names(&partitions)
+                );
+                self.worker.forget();
+                self.let_go()?;
+            }
+        }
+        Ok(())
+    }
+
+    fn let_go(&mut self) -> Result<(), MemberError> {
+        self.worker.log().release()?;
+        self.owned.clear();
+        self.epoch_began = None;
+        self.stage = Stage::Waiting;
+        self.telemetry.set_state(WorkerState::Joining);
+        self.tell();
+        Ok(())
+    }
+
+    /// One round: takes tasks, restores, reads, processes, commits, as the stage wants it.
+    fn advance(&mut self) -> Result<(), WorkerError> {
+        match self.stage {
+            Stage::Waiting => Ok(()),
+            Stage::Taking if Instant::now() < self.retry_at => Ok(()),
+            Stage::Taking => self.take(),
+            Stage::Restoring => {
+                self.restore()?;
+                self.process()
+            }
+            Stage::Running => self.process(),
+        }
+    }
+
+    fn take(&mut self) -> Result<(), WorkerError> {
+        // First the producer: what an earlier one of this name left open is aborted, and committed offsets become stable.
+        self.worker.log().init_producer(PRODUCER_WAIT)?;
+        let wanted = self.worker.tasks_of(&self.owned);
+        self.worker.take(&wanted, now())?;
+        let reading = self.worker.reading();
+        self.worker.log().assign(&reading)?;
+        self.stage = Stage::Restoring;
+        self.restoring_since = Some(Instant::now());
+        self.telemetry.set_state(WorkerState::Restoring);
+        Ok(())
+    }
+
+    fn restore(&mut self) -> Result<(), WorkerError> {
+        let before = self.worker.running_tasks();
+        let mut last = None;
+        let restored = self.worker.restore_some(now(), &mut |task, progress| last = Some((task, progress)))?;
+        if let Some((task, progress)) = last {
+            self.say_restored(task, progress);
+        }
+        if self.worker.running_tasks() != before {
+            let reading = self.worker.reading();
+            self.worker.log().assign(&reading)?;
+        }
+        if restored == Restored::All {
+            self.worker.log().end_restore();
+            self.stage = Stage::Running;
+            self.telemetry.set_state(WorkerState::Running);
+            let took = self.restoring_since.take().map_or(Duration::ZERO, |since| since.elapsed());
+            tracing::info!(
+                pipeline = %self.worker.topology().name, thread = self.thread,
+                "{} tasks run, after {} ms", self.worker.running_tasks(), took.as_millis()
+            );
+            self.tell();
+        }
+        Ok(())
+    }
+
+    fn say_restored(&mut self, task: TaskId, progress: crate::worker::RestoreProgress) {
+        let took = self.restoring_since.map_or(Duration::ZERO, |since| since.elapsed());
+        if progress.is_complete() {
+            self.telemetry.restored(progress, took);
+        }
+        if progress.is_complete() || self.told_at.elapsed() >= TELL_EVERY {
+            let rate = progress.bytes as f64 / 1e6 / took.as_secs_f64().max(0.001);
+            tracing::info!(
+                pipeline = %self.worker.topology().name, task = %task,
+                "restored {} of {} changelog offsets, {} bytes, {rate:.0} MB/s",
+                progress.records, progress.records_total, progress.bytes
+            );
+        }
+    }
+
+    /// Reads and processes once, and commits when it is time.
+    fn process(&mut self) -> Result<(), WorkerError> {
+        let read_before = self.worker.records_in();
+        let began = Instant::now();
+        let progress = self.worker.read_once(now())?;
+        let read = self.worker.records_in() - read_before;
+        self.load = match (progress, read) {
+            (Progress::None, _) => Load::Idle,
+            (Progress::Made, BUSY_RECORDS..) => Load::Busy,
+            (Progress::Made, _) => Load::Light,
+        };
+        if !self.worker.has_open_epoch() {
+            return Ok(());
+        }
+        let epoch_began = *self.epoch_began.get_or_insert(began);
+        let full = self.worker.log().open_bytes() >= self.epoch_bytes;
+        if full || self.pace.is_due(epoch_began, self.load, Instant::now()) {
+            self.commit()?;
+        }
+        Ok(())
+    }
+
+    fn commit(&mut self) -> Result<(), WorkerError> {
+        let began = Instant::now();
+        let committed = self.worker.commit(now())?;
+        let ended = Instant::now();
+        if committed {
+            self.telemetry.count(Event::Commit);
+            self.pace.committed(ended - began, ended);
+            self.failures = 0;
+            self.last_commit = Some(now());
+            if let Some(epoch_began) = self.epoch_began {
+                self.telemetry.observe(Phase::Epoch, ended - epoch_began);
+                self.telemetry.observe(Phase::Process, began - epoch_began);
+            }
+            let (then, counters) = (self.seen, self.worker.log().counters());
+            self.telemetry.observe(Phase::Drain, counters.commit_time.drain - then.commit_time.drain);
+            self.telemetry.observe(Phase::Offsets, counters.commit_time.send_offsets - then.commit_time.send_offsets);
+            self.telemetry.observe(Phase::Commit, counters.commit_time.end_txn - then.commit_time.end_txn);
+            self.count(counters);
+        }
+        self.epoch_began = None;
+        Ok(())
+    }
+
+    /// Drops everything that is not committed and begins again with the same partitions, if that can help.
+    fn recover(&mut self, error: WorkerError) -> Result<(), MemberError> {
+        let passes = match &error {
+            WorkerError::Log(LogError::CrashPoint { .. }) => false,
+            WorkerError::Log(error) => !matches!(error.kind(), FailureKind::Fatal | FailureKind::Refused),
+            WorkerError::Store(StoreError::TaskOpen { .. }) => true,
+            _ => false,
+        };
+        self.failures += 1;
+        if !passes || self.failures > RETRIES {
+            return Err(error.into());
+        }
+        self.note(&error);
+        let keeps_tasks = self.stage == Stage::Taking;
+        if !keeps_tasks {
+            self.worker.forget();
+            self.worker.log().assign(&Default::default())?;
+        }
+        self.epoch_began = None;
+        self.stage = Stage::Taking;
+        let wait = (RETRY_MIN * 2u32.saturating_pow(self.failures - 1)).min(RETRY_MAX);
+        self.retry_at = Instant::now() + wait;
+        Ok(())
+    }
+
+    fn note(&self, error: &WorkerError) {
+        tracing::warn!(
+            pipeline = %self.worker.topology().name, thread = self.thread,
+            "{error}; nothing of the epoch is visible, its input is taken again"
+        );
+    }
+
+    /// New partitions mean another topology.
+    fn count_partitions(&mut self) -> Result<(), MemberError> {
+        self.counted_at = Instant::now();
+        match self.worker.changed_partitions() {
+            Ok(None) => Ok(()),
+            Ok(Some((topic, before, now))) => Err(MemberError::PartitionsChanged { topic, before, now }),
+            // A broker that does not answer now is no reason to stop.
+            Err(WorkerError::Log(error)) if error.kind() == FailureKind::Retriable => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn has_come_to_the_end(&mut self) -> bool {
+        let quiet = self.stage == Stage::Running
+            && self.load == Load::Idle
+            && self.worker.is_at_end()
+            && self.epoch_began.is_none();
+        if !quiet {
+            self.quiet_since = None;
+            return false;
+        }
+        self.quiet_since.get_or_insert_with(Instant::now).elapsed() >= QUIET
+    }
+
+    /// Commits, writes a checkpoint and leaves the group.
+    fn leave(&mut self) -> Result<(), MemberError> {
+        if self.stage == Stage::Running || self.stage == Stage::Restoring {
+            if let Err(error) = self.worker.commit(now()) {
+                self.note(&error);
+                self.worker.forget();
+            }
+            self.worker.checkpoint(now())?;
+        }
+        self.tell();
+        Ok(self.worker.log().leave()?)
+    }
+
+    /// Publishes where the worker stands.
+    fn tell(&mut self) {
+        self.told_at = Instant::now();
+        let counters = self.worker.log().counters();
+        self.count(counters);
+        let mut snapshot = self.worker.snapshot();
+        snapshot.last_commit = self.last_commit;
+        self.telemetry.publish(snapshot);
+    }
+
+    /// Counts what has happened to the log since the last call.
+    fn count(&mut self, counters: KafkaCounters) {
+        let seen = std::mem::replace(&mut self.seen, counters);
+        let events = [
+            (Event::Abort, seen.aborts, counters.aborts),
+            (Event::Fence, seen.fences, counters.fences),
+            (Event::Rebalance, seen.rebalances, counters.rebalances),
+            (Event::PartitionsLost, seen.losses, counters.losses),
+            (Event::ProducerRetired, seen.retirements, counters.retirements),
+            (Event::TrimRefused, seen.trims_refused, counters.trims_refused),
+        ];
+        for (event, before, after) in events {
+            (before..after).for_each(|_| self.telemetry.count(event));
+        }
+    }
+}
+
+/// Partitions for people: `bids 0, 1; trades 3`.
+fn names(partitions: &[TopicPartition]) -> String {
+    let mut sorted = partitions.to_vec();
+    sorted.sort();
+    let mut text = String::new();
+    let mut last = None;
+    for (topic, partition) in &sorted {
+        if last == Some(topic) {
+            text.push_str(&format!(", {partition}"));
+        } else {
+            text.push_str(&format!("{}{topic} {partition}", if text.is_empty() { "" } else { "; " }));
+        }
+        last = Some(topic);
+    }
+    if text.is_empty() { "nothing".to_owned() } else { text }
+}

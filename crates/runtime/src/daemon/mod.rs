@@ -1,0 +1,110 @@
+//! The daemon: runs many pipelines over Kafka, each with a group, workers, state and failures of its own.
+//!
+//! A pipeline that fails is tried again, later and later, while the others go on. Nothing here decides what a result is.
+
+mod instance;
+mod member;
+mod pace;
+mod pipeline;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use millstream_engine::ledger::Ledger;
+use millstream_pipeline::topology::{PartitionCounts, Topology};
+
+use crate::follow::{Stop, Until};
+use crate::log::kafka::Guarantee;
+use crate::telemetry::Telemetry;
+use crate::worker::{Standing, WorkerSettings};
+
+pub use instance::{Instance, InstanceError};
+
+/// Makes the topology of a pipeline for the numbers of partitions that its source topics have. What does not fit is said in
+/// words for people.
+pub type Lower = dyn Fn(&PartitionCounts) -> Result<Topology, String> + Send + Sync;
+
+/// A pipeline to be run.
+#[derive(Clone)]
+pub struct PipelineUnit {
+    /// Its name: the group, and the beginning of its internal topics' names.
+    pub name: String,
+    /// Makes its topology.
+    pub lower: Arc<Lower>,
+    /// Properties of librdkafka that the pipeline sets for itself.
+    pub kafka: BTreeMap<String, String>,
+    /// What its commits promise.
+    pub guarantee: Guarantee,
+}
+
+/// How the daemon runs pipelines.
+#[derive(Clone)]
+pub struct DaemonSettings {
+    /// Properties of librdkafka.
+    pub kafka: BTreeMap<String, String>,
+    /// The folder of state: a cache of the changelogs, for this process alone.
+    pub state_dir: PathBuf,
+    /// Worker threads of each pipeline.
+    pub threads: usize,
+    /// How each worker runs.
+    pub worker: WorkerSettings,
+    /// How long a failed pipeline waits before it is tried again: first this long, then twice as long each time,
+    pub backoff_min: Duration,
+    /// and never longer than this.
+    pub backoff_max: Duration,
+    /// When it ends by itself.
+    pub until: Until,
+}
+
+/// What became of a pipeline.
+#[derive(Debug)]
+pub struct Report {
+    /// Its name.
+    pub pipeline: String,
+    /// Where its workers stood at the end, all together.
+    pub standing: Standing,
+    /// The ledger of each step since the start.
+    pub ledger: Vec<(String, Ledger)>,
+    /// Why it does not run any more, if it should.
+    pub error: Option<String>,
+}
+
+/// Runs `pipelines` until `stop` is asked for or, if the settings say so, they have come to the end. Returns when each has
+/// committed and left its group.
+///
+/// # Errors
+/// If the folder of state cannot be used. What fails later is one pipeline's: it is logged, shown by `telemetry`, and tried
+/// again.
+pub fn run(
+    settings: &DaemonSettings,
+    pipelines: Vec<PipelineUnit>,
+    stop: &Stop,
+    telemetry: &Telemetry,
+) -> Result<Vec<Report>, InstanceError> {
+    let instance = Arc::new(Instance::open(&settings.state_dir)?);
+    let threads: Vec<_> = pipelines
+        .into_iter()
+        .map(|unit| {
+            let name = unit.name.clone();
+            let supervisor = pipeline::Supervisor {
+                telemetry: telemetry.pipeline(&unit.name),
+                unit,
+                settings: settings.clone(),
+                instance: Arc::clone(&instance),
+                stop: stop.clone(),
+            };
+            (name, std::thread::spawn(move || supervisor.run()))
+        })
+        .collect();
+    let reports = threads.into_iter().map(|(pipeline, thread)| {
+        thread.join().unwrap_or_else(|_| Report {
+            pipeline,
+            standing: Standing::default(),
+            ledger: Vec::new(),
+            error: Some("internal error: the pipeline's thread panicked".to_owned()),
+        })
+    });
+    Ok(reports.collect())
+}

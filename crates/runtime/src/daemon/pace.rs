@@ -1,0 +1,105 @@
+//! When an epoch is committed: early when traffic is light, at the interval when it is heavy.
+
+use std::time::{Duration, Instant};
+
+/// An epoch is not worth a commit before this much time has gone by since the last, while more input comes.
+const LEAST: Duration = Duration::from_millis(10);
+/// While input comes, commits may take about one part in so many of the time.
+const SHARE: u32 = 6;
+/// While nothing is at hand, commits may take one part in so many of the time.
+const IDLE_SHARE: u32 = 2;
+/// A step that brought so many records has not caught up: it waits for the interval, as each commit costs.
+pub(super) const BUSY_RECORDS: u64 = 4096;
+
+/// What the last step found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Load {
+    /// Nothing is at hand.
+    Idle,
+    /// Some records came.
+    Light,
+    /// More records than one step takes are waiting.
+    Busy,
+}
+
+/// Decides when to commit, by how long commits have taken.
+#[derive(Debug)]
+pub(super) struct Pace {
+    interval: Duration,
+    ended: Instant,
+    /// How long commits take, smoothed.
+    cost: Duration,
+}
+
+impl Pace {
+    pub(super) fn new(interval: Duration, now: Instant) -> Pace {
+        Pace { interval, ended: now, cost: Duration::ZERO }
+    }
+
+    /// Whether an epoch that began at `began` is to be committed now.
+    pub(super) fn is_due(&self, began: Instant, load: Load, now: Instant) -> bool {
+        let age = now.saturating_duration_since(began);
+        let since_commit = now.saturating_duration_since(self.ended);
+        match load {
+            Load::Busy => age >= self.interval,
+            Load::Light => since_commit >= (self.cost * SHARE).max(LEAST).min(self.interval),
+            Load::Idle => since_commit >= (self.cost * IDLE_SHARE).min(self.interval),
+        }
+    }
+
+    /// How long a wait for input may last with an epoch open since `began`.
+    pub(super) fn longest_wait(&self, began: Option<Instant>, now: Instant, otherwise: Duration) -> Duration {
+        let Some(_) = began else { return otherwise };
+        let until = (self.cost * IDLE_SHARE).min(self.interval);
+        until.saturating_sub(now.saturating_duration_since(self.ended)).min(otherwise)
+    }
+
+    /// A commit that took `took` has ended.
+    pub(super) fn committed(&mut self, took: Duration, now: Instant) {
+        self.cost = if self.cost.is_zero() { took } else { (self.cost * 7 + took) / 8 };
+        self.ended = now;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const INTERVAL: Duration = Duration::from_millis(100);
+
+    fn ms(ms: u64) -> Duration {
+        Duration::from_millis(ms)
+    }
+
+    #[test]
+    fn a_lone_record_is_committed_at_once() {
+        let start = Instant::now();
+        let mut pace = Pace::new(INTERVAL, start);
+        pace.committed(ms(10), start);
+        let came = start + ms(500);
+        assert!(pace.is_due(came, Load::Idle, came));
+        assert_eq!(pace.longest_wait(Some(came), came, ms(5)), Duration::ZERO);
+        assert_eq!(pace.longest_wait(None, came, ms(5)), ms(5));
+    }
+
+    #[test]
+    fn a_trickle_does_not_commit_all_the_time() {
+        let start = Instant::now();
+        let mut pace = Pace::new(INTERVAL, start);
+        pace.committed(ms(10), start);
+        assert!(!pace.is_due(start + ms(1), Load::Idle, start + ms(19)));
+        assert!(pace.is_due(start + ms(1), Load::Idle, start + ms(20)));
+        assert!(!pace.is_due(start + ms(1), Load::Light, start + ms(59)));
+        assert!(pace.is_due(start + ms(1), Load::Light, start + ms(60)));
+    }
+
+    #[test]
+    fn heavy_traffic_waits_for_the_interval_and_no_longer() {
+        let start = Instant::now();
+        let mut pace = Pace::new(INTERVAL, start);
+        pace.committed(ms(500), start);
+        assert!(!pace.is_due(start, Load::Busy, start + ms(99)));
+        assert!(pace.is_due(start, Load::Busy, start + ms(100)));
+        assert!(pace.is_due(start, Load::Light, start + ms(100)), "an interval is never exceeded");
+    }
+}

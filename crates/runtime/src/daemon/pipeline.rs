@@ -1,0 +1,226 @@
+//! One pipeline of the daemon: its workers are built, watched and, when one fails, all built again.
+
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use millstream_engine::error::TaskError;
+use millstream_engine::ledger::Ledger;
+use millstream_engine::task;
+use millstream_pipeline::topology::{PartitionCounts, Topology};
+
+use super::member::{Member, MemberError};
+use super::{DaemonSettings, Instance, PipelineUnit, Report};
+use crate::follow::{Stop, Until};
+use crate::log::kafka::{KafkaLog, KafkaLogSettings};
+use crate::log::{FailureKind as LogFailure, Log};
+use crate::store::StoreError;
+use crate::store::sled::SledStores;
+use crate::telemetry::{Event, Failure, FailureKind, PipelineState, PipelineTelemetry};
+use crate::worker::{Standing, WorkerError};
+
+/// A run of this length takes back what earlier failures have added to the wait.
+const HEALTHY_AFTER: Duration = Duration::from_secs(60);
+/// How often a waiting supervisor looks whether it is asked to stop.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// Runs one pipeline and all its workers.
+pub(super) struct Supervisor {
+    pub(super) unit: PipelineUnit,
+    pub(super) settings: DaemonSettings,
+    pub(super) instance: Arc<Instance>,
+    pub(super) telemetry: PipelineTelemetry,
+    pub(super) stop: Stop,
+}
+
+/// What a worker brings home.
+pub(super) struct Returned {
+    pub(super) standing: Standing,
+    pub(super) ledger: Vec<(String, Ledger)>,
+    pub(super) error: Option<MemberError>,
+}
+
+/// One attempt: what its workers did, and why it ended.
+struct Attempt {
+    returned: Vec<Returned>,
+    error: Option<MemberError>,
+}
+
+impl Supervisor {
+    /// Runs the pipeline until it is asked to stop or has come to its end.
+    pub(super) fn run(self) -> Report {
+        let mut report =
+            Report { pipeline: self.unit.name.clone(), standing: Standing::default(), ledger: Vec::new(), error: None };
+        let mut wait = self.settings.backoff_min;
+        loop {
+            let began = Instant::now();
+            self.telemetry.set_state(PipelineState::Starting);
+            let attempt = self.attempt();
+            for returned in attempt.returned {
+                report.add(returned);
+            }
+            let Some(error) = attempt.error else { break };
+            if began.elapsed() >= HEALTHY_AFTER {
+                wait = self.settings.backoff_min;
+            }
+            tracing::error!(pipeline = %self.unit.name, retry_in_ms = wait.as_millis() as u64, "{error}");
+            self.telemetry.set_state(PipelineState::Failed { failure: failure(&error), retry_in: wait });
+            report.error = Some(error.to_string());
+            if self.settings.until != Until::Stopped && !error.may_pass() {
+                break;
+            }
+            if !self.pause(wait) {
+                break;
+            }
+            wait = (wait * 2).min(self.settings.backoff_max);
+            report.error = None;
+            self.telemetry.restarted();
+        }
+        self.telemetry.set_state(PipelineState::Stopped);
+        report
+    }
+
+    /// Waits; false if it is asked to stop.
+    fn pause(&self, wait: Duration) -> bool {
+        let until = Instant::now() + wait;
+        while Instant::now() < until && !self.stop.is_asked() {
+            std::thread::sleep(LOOK.min(wait));
+        }
+        !self.stop.is_asked()
+    }
+
+    fn attempt(&self) -> Attempt {
+        let (topology, stores) = match self.prepare() {
+            Ok(prepared) => prepared,
+            Err(error) => return Attempt { returned: Vec::new(), error: Some(error) },
+        };
+        // One worker that fails takes the others with it: they are built again together.
+        let stop = Stop::new();
+        let threads: Vec<JoinHandle<Returned>> = (0..self.settings.threads.max(1))
+            .map(|thread| {
+                let member = Member {
+                    topology: Arc::clone(&topology),
+                    log: self.log_settings(&topology, thread),
+                    stores: Arc::clone(&stores),
+                    settings: self.settings.worker.clone(),
+                    until: self.settings.until,
+                    thread,
+                    telemetry: self.telemetry.worker(thread),
+                    stop: stop.clone(),
+                };
+                std::thread::spawn(move || member.run())
+            })
+            .collect();
+        self.telemetry.set_state(PipelineState::Running);
+        let ended = |threads: &[JoinHandle<Returned>]| match self.settings.until {
+            Until::Stopped => threads.iter().any(JoinHandle::is_finished),
+            Until::End | Until::EndAndClose => threads.iter().all(JoinHandle::is_finished),
+        };
+        while !self.stop.is_asked() && !ended(&threads) {
+            std::thread::sleep(LOOK);
+        }
+        stop.ask();
+        let mut attempt = Attempt { returned: Vec::new(), error: None };
+        for thread in threads {
+            match thread.join() {
+                Ok(mut returned) => {
+                    attempt.error = attempt.error.or(returned.error.take());
+                    attempt.returned.push(returned);
+                }
+                Err(_) => attempt.error = Some(MemberError::Panicked),
+            }
+        }
+        attempt
+    }
+
+    /// The topology for the partitions that the source topics have now, and the stores.
+    fn prepare(&self) -> Result<(Arc<Topology>, Arc<SledStores>), MemberError> {
+        let unknown = (self.unit.lower)(&PartitionCounts::unknown()).map_err(MemberError::Pipeline)?;
+        let log = KafkaLog::connect(self.log_settings(&unknown, 0))?;
+        let mut counts = PartitionCounts::unknown();
+        for source in &unknown.sources {
+            let missing = || WorkerError::MissingTopic { topic: source.topic.clone() };
+            counts.0.insert(source.topic.clone(), log.partitions(&source.topic)?.ok_or_else(missing)?);
+        }
+        let topology = (self.unit.lower)(&counts).map_err(MemberError::Pipeline)?;
+        let (stores, quarantined) =
+            SledStores::open(&self.instance.pipeline_dir(&self.unit.name)).map_err(WorkerError::from)?;
+        if let Some(quarantined) = quarantined {
+            tracing::warn!(
+                pipeline = %self.unit.name,
+                "stored state could not be trusted ({}): it was moved to {} and is rebuilt from the changelog",
+                quarantined.reason,
+                quarantined.moved_to.display()
+            );
+            self.telemetry.worker(0).count(Event::StoreQuarantined);
+        }
+        Ok((Arc::new(topology), Arc::new(stores)))
+    }
+
+    fn log_settings(&self, topology: &Topology, thread: usize) -> KafkaLogSettings {
+        let mut properties = self.settings.kafka.clone();
+        properties.extend(self.unit.kafka.clone());
+        let mut output_topics: Vec<String> = topology.sinks.iter().map(|sink| sink.topic.clone()).collect();
+        output_topics.extend(topology.on_error.dead_letter.clone());
+        output_topics.extend(topology.exchanges.iter().map(|exchange| exchange.topic.clone()));
+        output_topics.extend((0..topology.subtopologies.len()).map(|index| topology.changelog_topic(index)));
+        output_topics.sort();
+        output_topics.dedup();
+        KafkaLogSettings {
+            properties,
+            group: self.unit.name.clone(),
+            transactional_id: self.instance.transactional_id(&self.unit.name, thread),
+            client_id: format!("millstream-{}-{thread}", self.unit.name),
+            guarantee: self.unit.guarantee,
+            output_topics,
+        }
+    }
+}
+
+impl Report {
+    fn add(&mut self, returned: Returned) {
+        let (sum, part) = (&mut self.standing, returned.standing);
+        sum.records_in += part.records_in;
+        sum.records_out += part.records_out;
+        sum.errors += part.errors;
+        sum.late += part.late;
+        sum.commits += part.commits;
+        sum.lag = part.lag;
+        sum.state_bytes = part.state_bytes;
+        sum.watermark = part.watermark.or(sum.watermark);
+        self.ledger = task::add_up(std::mem::take(&mut self.ledger).into_iter().chain(returned.ledger));
+    }
+}
+
+/// What kind of failure an error is, for alerts.
+pub(super) fn failure(error: &MemberError) -> Failure {
+    let kind = match error {
+        MemberError::Pipeline(_) | MemberError::PartitionsChanged { .. } => FailureKind::Configuration,
+        MemberError::Panicked => FailureKind::Internal,
+        MemberError::Worker(error) => match error {
+            WorkerError::Task { source: TaskError::RecordFailed(_), .. } | WorkerError::TooManyFailures { .. } => {
+                FailureKind::Records
+            }
+            WorkerError::Task { source: TaskError::State { .. }, .. } | WorkerError::Frame { .. } => FailureKind::State,
+            WorkerError::Task { source: TaskError::Kernel { .. }, .. } | WorkerError::Internal(_) => {
+                FailureKind::Internal
+            }
+            WorkerError::Store(StoreError::Folder { message, .. }) if is_disk_full(message) => FailureKind::DiskFull,
+            WorkerError::Store(_) | WorkerError::ChangelogLost { .. } => FailureKind::State,
+            WorkerError::Log(error) if error.kind() != LogFailure::Refused => FailureKind::Log,
+            WorkerError::Log(_)
+            | WorkerError::Format { .. }
+            | WorkerError::MissingTopic { .. }
+            | WorkerError::SourceTruncated { .. }
+            | WorkerError::PartitionsChanged { .. }
+            | WorkerError::ForeignGroup { .. }
+            | WorkerError::ShapeChanged { .. } => FailureKind::Configuration,
+        },
+    };
+    Failure { kind, message: error.to_string() }
+}
+
+/// As the system says it.
+fn is_disk_full(message: &str) -> bool {
+    message.contains("No space left on device") || message.contains("os error 28")
+}

@@ -1,0 +1,162 @@
+//! Where a worker stands, for people and metrics; reading it changes nothing.
+
+use millstream_engine::ledger::Ledger;
+use millstream_engine::task::{self, Task};
+use millstream_engine::time::{Millis, Watermark};
+
+use super::lane::{Lane, Reader};
+use super::{RunningTask, Worker, WorkerError};
+use crate::log::Log;
+use crate::telemetry::{LaneKind, LaneSnapshot, Speech, TaskPhase, TaskSnapshot, Traffic, WorkerSnapshot};
+
+/// Where a worker stands, for people and metrics.
+#[derive(Debug, Clone, Default)]
+pub struct Standing {
+    /// Records read since the worker was built.
+    pub records_in: u64,
+    /// Messages written to sinks.
+    pub records_out: u64,
+    /// Records given to `on_error`.
+    pub errors: u64,
+    /// Refusals of late rows by (row, window).
+    pub late: u64,
+    /// Committed records of the sources that are not read yet.
+    pub lag: u64,
+    /// The least W_i of the sources that have spoken.
+    pub watermark: Option<Watermark>,
+    /// Epochs committed.
+    pub commits: u64,
+    /// Bytes of state in memory.
+    pub state_bytes: u64,
+}
+
+impl<L: Log> Worker<L> {
+    /// The ledger of each step, all tasks together, those that were let go too, in the order of the graph.
+    pub fn ledger(&mut self) -> Vec<(String, Ledger)> {
+        let gone = self.gone.iter().cloned();
+        task::add_up(gone.chain(self.tasks.iter_mut().flat_map(|running| running.task.ledgers())))
+    }
+
+    /// Rows that all tasks have processed since the worker was built.
+    pub fn processed_rows(&self) -> u64 {
+        self.tasks.iter().map(|running| running.task.processed_rows()).sum()
+    }
+
+    /// Where the worker stands.
+    pub fn standing(&mut self) -> Standing {
+        let mut standing = Standing {
+            records_in: self.records_in,
+            records_out: self.records_out,
+            commits: self.commits,
+            ..Standing::default()
+        };
+        for running in &mut self.tasks {
+            for (_, ledger) in running.task.ledgers() {
+                standing.errors += ledger.errors + ledger.result_errors;
+                standing.late += ledger.late;
+            }
+            for lane in running.lanes.iter().filter(|lane| matches!(lane.reader, Reader::Source(_))) {
+                standing.lag += (lane.end.0 - lane.next.0).max(0) as u64;
+            }
+            standing.watermark = match (standing.watermark, running.task.source_watermark()) {
+                (Some(least), Some(watermark)) => Some(least.min(watermark)),
+                (least, watermark) => least.or(watermark),
+            };
+            standing.state_bytes += running.task.states().map(|(_, state)| state.memory_bytes() as u64).sum::<u64>();
+        }
+        standing
+    }
+
+    /// Records read from sources since the worker was built.
+    pub fn records_in(&self) -> u64 {
+        self.records_in
+    }
+
+    /// How many tasks run.
+    pub fn running_tasks(&self) -> usize {
+        self.tasks.len()
+    }
+
+    /// Whether something has been read or done that is not committed.
+    pub fn has_open_epoch(&self) -> bool {
+        self.epoch_began.is_some()
+    }
+
+    /// Whether everything that was committed to any input has been read.
+    pub fn is_at_end(&self) -> bool {
+        self.tasks.iter().flat_map(|running| &running.lanes).all(Lane::is_at_end)
+    }
+
+    /// A source topic that has not as many partitions any more as when the worker was built, with what it had and has.
+    ///
+    /// # Errors
+    /// If the log cannot say.
+    pub fn changed_partitions(&self) -> Result<Option<(String, u32, u32)>, WorkerError> {
+        for source in &self.topology.sources {
+            let missing = || WorkerError::MissingTopic { topic: source.topic.clone() };
+            let now = self.log.partitions(&source.topic)?.ok_or_else(missing)?;
+            let before = self.counts.get(&source.topic).unwrap_or(1);
+            if now != before {
+                return Ok(Some((source.topic.clone(), before, now)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Everything that metrics tell of this worker.
+    pub fn snapshot(&mut self) -> WorkerSnapshot {
+        let traffic = Traffic {
+            records_in: self.records_in,
+            records_out: self.records_out,
+            dead_letters: self.dead_letters,
+            bytes_in: self.bytes_in,
+            bytes_out: self.bytes_out,
+        };
+        let running = self.tasks.iter_mut().map(|running| running.snapshot(TaskPhase::Running));
+        let restoring = self.restoring.iter_mut().map(|restoring| {
+            let progress = restoring.progress();
+            restoring.running.snapshot(TaskPhase::Restoring(progress))
+        });
+        WorkerSnapshot { tasks: running.chain(restoring).collect(), traffic, last_commit: None }
+    }
+}
+
+impl RunningTask {
+    fn snapshot(&mut self, phase: TaskPhase) -> TaskSnapshot {
+        let mut snapshot = TaskSnapshot::new(self.task.id(), phase);
+        snapshot.lanes = self.lanes.iter().map(|lane| lane.snapshot(&self.task)).collect();
+        snapshot.watermark = self.task.source_watermark();
+        snapshot.ledgers = self.task.ledgers();
+        snapshot.state_memory_bytes = self.task.states().map(|(_, state)| state.memory_bytes() as u64).sum();
+        if let Some(kept) = &self.kept {
+            let total = kept.changelog.bytes_since_cycle;
+            snapshot.changelog_live_bytes = snapshot.state_memory_bytes.min(total);
+            snapshot.changelog_dead_bytes = total - snapshot.changelog_live_bytes;
+            snapshot.changelog_written_bytes = kept.changelog.written_bytes;
+        }
+        snapshot
+    }
+}
+
+impl Lane {
+    fn snapshot(&self, task: &Task) -> LaneSnapshot {
+        let (kind, speech) = match &self.reader {
+            Reader::Source(source) if source.is_idle => (LaneKind::Source, Speech::Idle),
+            Reader::Source(_) => (LaneKind::Source, Speech::Speaking),
+            Reader::Exchange(_) => (LaneKind::Repartition, Speech::Speaking),
+        };
+        let newest_event_time = match &self.reader {
+            Reader::Source(source) => task.input_watermark(source.input).map(|w| Millis(w.0 + source.out_of_order.0)),
+            Reader::Exchange(_) => None,
+        };
+        LaneSnapshot {
+            topic: self.topic.clone(),
+            partition: self.partition,
+            kind,
+            next: self.next,
+            end: self.end,
+            newest_event_time,
+            speech,
+        }
+    }
+}
