@@ -72,6 +72,9 @@ const BROUGHT_BY_OTHERS: &[(&str, &str)] = &[
 /// Crates that touch the world, and the only crates of ours that may depend on them.
 const ONLY_IN: &[(&str, &[&str])] = &[
     ("sled", &["runtime"]),
+    ("axum", &["runtime"]),
+    ("hyper", &["runtime"]),
+    ("prometheus", &["runtime"]),
     ("fail", &["runtime"]),
     ("ctrlc", &["cli"]),
     ("clap", &["cli"]),

@@ -8,6 +8,7 @@
 //! - [`bench`], [`nexmark`]: whole pipelines under a seeded load.
 //! - [`sample`]: seeded sample data.
 //! - [`telemetry`]: what the process tells about itself: metrics, readiness, status.
+//! - [`http`]: the port on which that is to be had.
 //! - [`store`]: committed pages of state, a disposable cache of the changelog; in memory and in sled.
 //!
 //! It never decides what a window means: results are the engine's.
@@ -20,6 +21,7 @@ pub mod case;
 pub mod crash;
 pub mod daemon;
 pub mod follow;
+pub mod http;
 pub mod log;
 pub mod nexmark;
 pub mod sample;
