@@ -1,10 +1,15 @@
 //! `millstream bench`: seeded Nexmark workloads and what they cost.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
 
 use clap::Args;
 use millstream_pipeline::topology::PartitionCounts;
+use millstream_runtime::bench::kafka::{self, Broker};
 use millstream_runtime::bench::{self, Measured, Place, WORKLOADS, Workload};
+use millstream_runtime::daemon::Lower;
+use millstream_runtime::log::kafka::Guarantee;
 use serde_json::json;
 
 use crate::exit::{Exit, Failure};
@@ -25,6 +30,22 @@ pub(crate) struct Bench {
     /// Over the embedded log in this fresh folder, with state in sled, instead of in memory.
     #[arg(long, value_name = "DIR")]
     local: Option<PathBuf>,
+    /// Over a real broker: bids in 4 partitions, written once and kept; librdkafka's part in the cost is counted.
+    #[arg(long, conflicts_with = "local")]
+    kafka: bool,
+    /// The broker.
+    #[arg(long, env = "KAFKA_BROKER_ADDRESS", default_value = "localhost:19092", requires = "kafka")]
+    brokers: String,
+    /// Commits without transactions, to see what exactly-once costs.
+    #[arg(long, requires = "kafka")]
+    at_least_once: bool,
+    /// Instead of cost, the latency from send to readable result at so many records a second, for workloads that answer
+    /// each record (same, project).
+    #[arg(long, value_name = "RECORDS/S", requires = "kafka")]
+    rate: Option<u64>,
+    /// How long an open loop runs, in seconds, after 8 s of warming up.
+    #[arg(long, default_value_t = 20, requires = "rate")]
+    seconds: u64,
     /// Runs each workload so many times and keeps the one of median CPU time.
     #[arg(long, default_value_t = 3)]
     runs: usize,
@@ -35,6 +56,9 @@ pub(crate) struct Bench {
 
 impl Bench {
     pub(crate) fn run(self) -> crate::Outcome {
+        if let Some(rate) = self.rate {
+            return self.latencies(rate);
+        }
         let mut results = Vec::new();
         for workload in self.chosen()? {
             let mut runs = Vec::new();
@@ -80,6 +104,10 @@ impl Bench {
     }
 
     fn measure(&self, workload: &Workload, run: usize) -> Result<Measured, Failure> {
+        if self.kafka {
+            let dir = state_dir()?;
+            return kafka::run(workload, &lower, self.records, self.seed, &self.broker(dir.path())).map_err(failed);
+        }
         let (diagnostics, loaded) = load::check_text("bench.yaml".as_ref(), &workload.pipeline());
         let Some(loaded) = loaded else {
             load::print(&diagnostics);
@@ -91,6 +119,72 @@ impl Bench {
         let place = folder.as_deref().map_or(Place::Memory, Place::Embedded);
         Ok(bench::run(workload, topology, self.records, self.seed, place)?)
     }
+}
+
+impl Bench {
+    fn broker<'a>(&self, dir: &'a Path) -> Broker<'a> {
+        Broker {
+            properties: [("bootstrap.servers".to_owned(), self.brokers.clone())].into_iter().collect(),
+            partitions: 4,
+            guarantee: if self.at_least_once { Guarantee::AtLeastOnce } else { Guarantee::ExactlyOnce },
+            dir,
+        }
+    }
+
+    fn latencies(&self, rate: u64) -> crate::Outcome {
+        let span = Duration::from_secs(self.seconds);
+        let mut results = Vec::new();
+        for workload in self.chosen()? {
+            let dir = state_dir()?;
+            let seen = kafka::run_open_loop(workload, &lower, rate, span, &self.broker(dir.path())).map_err(failed)?;
+            results.push((workload, seen));
+        }
+        if self.json {
+            let results: Vec<_> = results
+                .iter()
+                .map(|(workload, seen)| {
+                    json!({
+                        "workload": workload.name, "rate": seen.rate, "sent": seen.sent, "read": seen.read,
+                        "p50_ms": seen.p50_ms, "p90_ms": seen.p90_ms, "p99_ms": seen.p99_ms, "max_ms": seen.max_ms,
+                    })
+                })
+                .collect();
+            println!("{}", serde_json::Value::from(results));
+            return Ok(Exit::Well);
+        }
+        let mut table =
+            crate::render::table(["workload", "records/s", "sent", "read", "p50 ms", "p90 ms", "p99 ms", "max ms"]);
+        for (workload, seen) in &results {
+            let ms = |ms: f64| format!("{ms:.0}");
+            table.add_row([
+                workload.name.to_owned(),
+                seen.rate.to_string(),
+                seen.sent.to_string(),
+                seen.read.to_string(),
+                ms(seen.p50_ms),
+                ms(seen.p90_ms),
+                ms(seen.p99_ms),
+                ms(seen.max_ms),
+            ]);
+        }
+        println!("{table}");
+        Ok(Exit::Well)
+    }
+}
+
+/// A pipeline of a workload, for the partitions that its topics have.
+fn lower(yaml: &str) -> Result<Arc<Lower>, String> {
+    let (_, loaded) = load::check_text("bench.yaml".as_ref(), yaml);
+    let loaded = loaded.ok_or("the workload's pipeline is wrong")?;
+    Ok(Arc::new(move |counts| loaded.lower(counts)))
+}
+
+fn failed(error: kafka::BenchError) -> Failure {
+    Failure::run(error.to_string())
+}
+
+fn state_dir() -> Result<tempfile::TempDir, Failure> {
+    tempfile::tempdir().map_err(|error| Failure::run(format!("cannot make a folder for state: {error}")))
 }
 
 fn as_json(workload: &Workload, measured: &Measured) -> serde_json::Value {

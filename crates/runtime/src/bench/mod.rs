@@ -1,5 +1,7 @@
 //! Whole pipelines under load: seeded Nexmark events through a worker, measured from outside.
 
+pub mod kafka;
+mod latency;
 mod log;
 mod usage;
 mod workloads;

@@ -16,8 +16,13 @@ pub struct Workload {
 }
 
 impl Workload {
-    /// The pipeline, as YAML. It reads the topic `events`.
+    /// The pipeline, as YAML. It reads the topic `events` and writes `results`.
     pub fn pipeline(&self) -> String {
+        self.pipeline_over(&format!("bench-{}", self.name), "events", "results")
+    }
+
+    /// The pipeline under a name, over these topics, as YAML.
+    pub fn pipeline_over(&self, name: &str, input: &str, output: &str) -> String {
         let schema = match self.event {
             Event::Bid => {
                 "{auction: bigint, bidder: bigint, price: bigint, channel: string, url: string, \
@@ -33,9 +38,9 @@ impl Workload {
             }
         };
         format!(
-            "version: 1\npipeline: bench-{}\nsources:\n  events:\n    topic: events\n    format: json\n    \
-             schema: {schema}\n    event_time: date_time\nsteps:\n{}\nsink: {{topic: results}}\n",
-            self.name, self.steps
+            "version: 1\npipeline: {name}\nsources:\n  events:\n    topic: {input}\n    format: json\n    \
+             schema: {schema}\n    event_time: date_time\nsteps:\n{}\nsink: {{topic: {output}}}\n",
+            self.steps
         )
     }
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use millstream_engine::ids::TaskId;
+use millstream_engine::time::Millis;
 use millstream_pipeline::topology::Topology;
 
 use super::pace::{BUSY_RECORDS, Load, Pace};
@@ -84,7 +85,12 @@ impl MemberError {
 
 impl Member {
     pub(super) fn run(self) -> Returned {
-        let nothing = |error| Returned { standing: Standing::default(), ledger: Vec::new(), error: Some(error) };
+        let nothing = |error| Returned {
+            standing: Standing::default(),
+            busy: Duration::ZERO,
+            ledger: Vec::new(),
+            error: Some(error),
+        };
         let telemetry = self.telemetry.clone();
         let returned = match self.join() {
             Ok(mut running) => {
@@ -98,7 +104,12 @@ impl Member {
                     }
                 };
                 running.tell();
-                Returned { standing: running.worker.standing(), ledger: running.worker.ledger(), error }
+                Returned {
+                    standing: running.worker.standing(),
+                    busy: running.busy,
+                    ledger: running.worker.ledger(),
+                    error,
+                }
             }
             Err(error) => nothing(error),
         };
@@ -139,6 +150,8 @@ impl Member {
             seen: KafkaCounters::default(),
             restoring_since: None,
             last_commit: None,
+            first_read: None,
+            busy: Duration::ZERO,
         })
     }
 }
@@ -177,7 +190,10 @@ struct Running {
     quiet_since: Option<Instant>,
     seen: KafkaCounters,
     restoring_since: Option<Instant>,
-    last_commit: Option<millstream_engine::time::Millis>,
+    last_commit: Option<Millis>,
+    first_read: Option<Instant>,
+    /// From the first record read to the last commit.
+    busy: Duration,
 }
 
 impl Running {
@@ -336,6 +352,9 @@ impl Running {
             (Progress::Made, BUSY_RECORDS..) => Load::Busy,
             (Progress::Made, _) => Load::Light,
         };
+        if read > 0 {
+            self.first_read.get_or_insert(began);
+        }
         if !self.worker.has_open_epoch() {
             return Ok(());
         }
@@ -356,6 +375,7 @@ impl Running {
             self.pace.committed(ended - began, ended);
             self.failures = 0;
             self.last_commit = Some(now());
+            self.busy = self.first_read.map_or(Duration::ZERO, |first| ended - first);
             if let Some(epoch_began) = self.epoch_began {
                 self.telemetry.observe(Phase::Epoch, ended - epoch_began);
                 self.telemetry.observe(Phase::Process, began - epoch_began);

@@ -65,6 +65,8 @@ pub struct Report {
     pub pipeline: String,
     /// Where its workers stood at the end, all together.
     pub standing: Standing,
+    /// How long the workers were at it, at most: from the first record read to the last commit.
+    pub busy: Duration,
     /// The ledger of each step since the start.
     pub ledger: Vec<(String, Ledger)>,
     /// Why it does not run any more, if it should.
@@ -102,6 +104,7 @@ pub fn run(
         thread.join().unwrap_or_else(|_| Report {
             pipeline,
             standing: Standing::default(),
+            busy: Duration::ZERO,
             ledger: Vec::new(),
             error: Some("internal error: the pipeline's thread panicked".to_owned()),
         })

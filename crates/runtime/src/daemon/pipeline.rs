@@ -14,13 +14,15 @@ use super::{DaemonSettings, Instance, PipelineUnit, Report};
 use crate::follow::{Stop, Until};
 use crate::log::kafka::{KafkaLog, KafkaLogSettings};
 use crate::log::{FailureKind as LogFailure, Log};
-use crate::store::StoreError;
 use crate::store::sled::SledStores;
+use crate::store::{StateStores, StoreError};
 use crate::telemetry::{Event, Failure, FailureKind, PipelineState, PipelineTelemetry};
-use crate::worker::{Standing, WorkerError};
+use crate::worker::{Flush, Standing, WorkerError, WorkerSettings};
 
 /// A run of this length takes back what earlier failures have added to the wait.
 const HEALTHY_AFTER: Duration = Duration::from_secs(60);
+/// How often stored state is made durable.
+const FLUSH_EVERY: Duration = Duration::from_secs(5);
 /// How often a waiting supervisor looks whether it is asked to stop.
 const LOOK: Duration = Duration::from_millis(50);
 
@@ -36,6 +38,8 @@ pub(super) struct Supervisor {
 /// What a worker brings home.
 pub(super) struct Returned {
     pub(super) standing: Standing,
+    /// From the first record read to the last commit.
+    pub(super) busy: Duration,
     pub(super) ledger: Vec<(String, Ledger)>,
     pub(super) error: Option<MemberError>,
 }
@@ -49,8 +53,13 @@ struct Attempt {
 impl Supervisor {
     /// Runs the pipeline until it is asked to stop or has come to its end.
     pub(super) fn run(self) -> Report {
-        let mut report =
-            Report { pipeline: self.unit.name.clone(), standing: Standing::default(), ledger: Vec::new(), error: None };
+        let mut report = Report {
+            pipeline: self.unit.name.clone(),
+            standing: Standing::default(),
+            busy: Duration::ZERO,
+            ledger: Vec::new(),
+            error: None,
+        };
         let mut wait = self.settings.backoff_min;
         loop {
             let began = Instant::now();
@@ -102,7 +111,7 @@ impl Supervisor {
                     topology: Arc::clone(&topology),
                     log: self.log_settings(&topology, thread),
                     stores: Arc::clone(&stores),
-                    settings: self.settings.worker.clone(),
+                    settings: WorkerSettings { flush: Flush::Elsewhere, ..self.settings.worker.clone() },
                     until: self.settings.until,
                     thread,
                     telemetry: self.telemetry.worker(thread),
@@ -116,11 +125,16 @@ impl Supervisor {
             Until::Stopped => threads.iter().any(JoinHandle::is_finished),
             Until::End | Until::EndAndClose => threads.iter().all(JoinHandle::is_finished),
         };
-        while !self.stop.is_asked() && !ended(&threads) {
+        let mut attempt = Attempt { returned: Vec::new(), error: None };
+        let mut flushed = Instant::now();
+        while attempt.error.is_none() && !self.stop.is_asked() && !ended(&threads) {
             std::thread::sleep(LOOK);
+            if flushed.elapsed() >= FLUSH_EVERY {
+                flushed = Instant::now();
+                attempt.error = stores.flush().err().map(|error| MemberError::Worker(error.into()));
+            }
         }
         stop.ask();
-        let mut attempt = Attempt { returned: Vec::new(), error: None };
         for thread in threads {
             match thread.join() {
                 Ok(mut returned) => {
@@ -129,6 +143,9 @@ impl Supervisor {
                 }
                 Err(_) => attempt.error = Some(MemberError::Panicked),
             }
+        }
+        if let Err(error) = stores.flush() {
+            attempt.error.get_or_insert(MemberError::Worker(error.into()));
         }
         attempt
     }
@@ -180,6 +197,7 @@ impl Supervisor {
 impl Report {
     fn add(&mut self, returned: Returned) {
         let (sum, part) = (&mut self.standing, returned.standing);
+        self.busy = self.busy.max(returned.busy);
         sum.records_in += part.records_in;
         sum.records_out += part.records_out;
         sum.errors += part.errors;

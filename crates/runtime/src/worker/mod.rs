@@ -54,6 +54,8 @@ pub struct WorkerSettings {
     pub epoch_bytes: usize,
     /// How often committed state goes to the state store.
     pub checkpoint_interval: Millis,
+    /// Who makes durable what a checkpoint has written.
+    pub flush: Flush,
     /// How many bytes of state stay in memory, about: what is over it, and has been stored, is read back from the store.
     pub state_memory: usize,
     /// Whether topics that sinks write to are made when they are missing.
@@ -62,6 +64,16 @@ pub struct WorkerSettings {
 
 /// Consumed frames of a repartition are given up in groups of so many.
 const TRIM_AFTER_FRAMES: i64 = 1024;
+
+/// Who makes durable what a checkpoint has written. Nothing depends on when: a store that is behind is caught up from the
+/// changelog.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Flush {
+    /// The worker, which waits for the disk.
+    AtCheckpoint,
+    /// Another thread, every few seconds, so that no record waits for the disk.
+    Elsewhere,
+}
 
 /// What happens when a sink's topic is missing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,6 +91,7 @@ impl Default for WorkerSettings {
             commit_interval: Millis(100),
             epoch_bytes: 32 << 20,
             checkpoint_interval: Millis(5_000),
+            flush: Flush::AtCheckpoint,
             state_memory: 1 << 30,
             create_topics: CreateTopics::WhereMissing,
         }
@@ -249,7 +262,7 @@ impl<L: Log> Worker<L> {
         Ok(true)
     }
 
-    /// Writes committed state to the store and waits until it is durable. To be called when no epoch is open.
+    /// Writes committed state to the store. To be called when no epoch is open.
     ///
     /// # Errors
     /// As [`step`](Self::step).
@@ -259,8 +272,10 @@ impl<L: Log> Worker<L> {
             running.checkpoint(self.step_budget)?;
         }
         crash_point!("worker.before_flush");
-        self.stores.flush()?;
-        Ok(())
+        match self.settings.flush {
+            Flush::AtCheckpoint => Ok(self.stores.flush()?),
+            Flush::Elsewhere => Ok(()),
+        }
     }
 
     /// The log, for reading what was committed.
