@@ -127,8 +127,8 @@ pub struct PipelineTelemetry {
 }
 
 impl PipelineTelemetry {
-    /// Says what the pipeline is doing. With [`PipelineState::Failed`] the failure is counted and remembered as the
-    /// last error.
+    /// Says what the pipeline is doing. With [`PipelineState::Failed`] the failure is counted, unless a worker of this
+    /// attempt has told the same, and remembered as the last error.
     pub fn set_state(&self, state: PipelineState) {
         self.record.set_state(state);
     }

@@ -16,6 +16,9 @@ use super::state::{Event, Failure, FailureKind, Phase, PipelineState, TaskPhase,
 use super::totals::{Gone, Totals};
 use crate::worker::RestoreProgress;
 
+/// So many failures of an attempt are remembered, to count each once.
+const MOST_TOLD: usize = 64;
+
 /// One pipeline's telemetry.
 #[derive(Debug)]
 pub(super) struct PipelineRecord {
@@ -47,6 +50,8 @@ pub(super) struct Standing {
     pub(super) last_commit: Option<Millis>,
     /// By thread.
     pub(super) workers: BTreeMap<usize, WorkerRecord>,
+    /// The failures of this attempt.
+    told: Vec<Failure>,
     gone: Gone,
     generation: u64,
 }
@@ -82,6 +87,7 @@ impl PipelineRecord {
                 last_error: None,
                 last_commit: None,
                 workers: BTreeMap::new(),
+                told: Vec::new(),
                 gone: Gone::default(),
                 generation: 0,
             }),
@@ -139,6 +145,7 @@ impl PipelineRecord {
         let mut standing = lock(&self.standing);
         if let PipelineState::Failed { failure, .. } = &state {
             self.remember(&mut standing, failure);
+            standing.told.clear();
         }
         standing.state = state;
         standing.since = Instant::now();
@@ -205,6 +212,14 @@ impl PipelineRecord {
     }
 
     fn remember(&self, standing: &mut Standing, failure: &Failure) {
+        // A worker tells, and then its pipeline, which fails for the same reason.
+        if standing.told.contains(failure) {
+            return;
+        }
+        if standing.told.len() == MOST_TOLD {
+            standing.told.remove(0);
+        }
+        standing.told.push(failure.clone());
         self.failures[failure.kind as usize].fetch_add(1, Ordering::Relaxed);
         standing.last_error = Some(LastError { at: crate::follow::now(), failure: failure.clone() });
     }

@@ -218,6 +218,25 @@ fn readiness_follows_the_life_of_a_pipeline() {
 }
 
 #[test]
+fn a_failure_that_ends_an_attempt_counts_once() {
+    let telemetry = Telemetry::new();
+    let pipeline = telemetry.pipeline("p");
+    let failure = Failure { kind: FailureKind::Records, message: "step a: decode: no".to_owned() };
+    for attempt in 1..=3 {
+        pipeline.set_state(PipelineState::Starting);
+        let worker = pipeline.worker(0);
+        pipeline.set_state(PipelineState::Running);
+        worker.failed(failure.clone());
+        pipeline.set_state(PipelineState::Failed { failure: failure.clone(), retry_in: Duration::from_secs(1) });
+        pipeline.restarted();
+        let samples = samples(&telemetry);
+        assert_eq!(samples["millstream_pipeline_failures_total{pipeline=\"p\",kind=\"records\"}"], f64::from(attempt));
+        assert_eq!(samples["millstream_pipeline_restarts_total{pipeline=\"p\"}"], f64::from(attempt));
+        assert_eq!(samples["millstream_workers{pipeline=\"p\",state=\"stopped\"}"], 1.0);
+    }
+}
+
+#[test]
 fn status_says_where_everything_stands() {
     let telemetry = busy();
     let failure = Failure { kind: FailureKind::Log, message: "no broker at localhost:19092".to_owned() };
