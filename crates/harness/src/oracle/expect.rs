@@ -101,7 +101,8 @@ pub(super) fn rolling(events: &[Event]) -> Bag {
             let first = group.partition_point(|other| other.ts < event.ts - 3000);
             let behind = group.partition_point(|other| other.ts <= event.ts);
             let within = &group[first..behind];
-            bag.add(format!("{key} {} {} {}", event.ts, within.len(), total(within)), String::new());
+            let span = format!("{} {}", event.ts - 3000, event.ts);
+            bag.add(format!("{key} {span} {} {}", within.len(), total(within)), String::new());
         }
     }
     bag

@@ -20,7 +20,7 @@ pub use expect::{Bag, Totals};
 /// The topics of `tests/kafka/torture.yaml` whose every record is decided by the events.
 const DECIDED: [(&str, expect::Columns); 4] = [
     ("copied", expect::Columns(&["id", "key", "user", "amount", "ts"])),
-    ("rolling", expect::Columns(&["key", "window_end", "n", "total"])),
+    ("rolling", expect::Columns(&["key", "window_start", "window_end", "n", "total"])),
     ("sums", expect::Columns(&["user", "window_start", "window_end", "n", "total"])),
     ("visits", expect::Columns(&["user", "window_start", "window_end", "n", "total"])),
 ];
