@@ -96,6 +96,7 @@ public class Foreign {
             case "cluster": return cluster(r);
             case "create_topic": return createTopic(r);
             case "delete_topic": return done(admin(r).deleteTopics(List.of(topic(r))).all());
+            case "delete_topics": return deleteTopics(r);
             case "add_partitions": return done(admin(r)
                 .createPartitions(Map.of(topic(r), NewPartitions.increaseTo(r.get("partitions").asInt()))).all());
             case "topics": return JSON.valueToTree(
@@ -280,6 +281,12 @@ public class Foreign {
         r.path("configs").fields().forEachRemaining(e -> configs.put(e.getKey(), e.getValue().asText()));
         NewTopic topic = new NewTopic(topic(r), Optional.of(r.get("partitions").asInt()), Optional.empty());
         return done(admin(r).createTopics(List.of(topic.configs(configs))).all());
+    }
+
+    static JsonNode deleteTopics(JsonNode r) throws Exception {
+        Set<String> names = new HashSet<>(admin(r).listTopics().names().get());
+        names.removeIf(name -> !name.startsWith(text(r, "prefix")));
+        return done(admin(r).deleteTopics(names).all());
     }
 
     static JsonNode describeTopic(JsonNode r) throws Exception {

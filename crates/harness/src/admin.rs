@@ -104,6 +104,11 @@ impl Client {
         self.ask("delete_topic", json!({"topic": topic})).map(drop)
     }
 
+    /// Deletes all topics whose names begin so.
+    pub fn delete_topics(&self, prefix: &str) -> Result {
+        self.ask("delete_topics", json!({"prefix": prefix})).map(drop)
+    }
+
     /// Gives a topic more partitions, `partitions` in all.
     pub fn add_partitions(&self, topic: &str, partitions: u32) -> Result {
         self.ask("add_partitions", json!({"topic": topic, "partitions": partitions})).map(drop)

@@ -29,7 +29,10 @@ fn small_worlds_by_hand() {
     assert_eq!(copied(&events), bag(&["0 k u 1 9000", "1 k u 2 10000", "3 k u 4 12001"]));
     assert_eq!(sums(&events), bag(&["u 0 10000 2 11", "u 10000 20000 2 6"]));
     assert_eq!(visits(&events), bag(&["u 8500 10000 3 13", "u 12001 12001 1 4"]));
-    assert_eq!(rolling(&events), bag(&["k 5500 8500 1 10", "k 6000 9000 2 11", "k 7000 10000 3 13", "k 9001 12001 2 6"]));
+    assert_eq!(
+        rolling(&events),
+        bag(&["k 5500 8500 1 10", "k 6000 9000 2 11", "k 7000 10000 3 13", "k 9001 12001 2 6"])
+    );
 }
 
 #[test]
@@ -37,7 +40,10 @@ fn bounds_are_inclusive() {
     let events = [event(0, 1_000, 1), event(1, 2_000, 2), event(2, 4_000, 4), event(3, 4_000, 8)];
     assert_eq!(visits(&events), bag(&["u 1000 2000 2 3", "u 4000 4000 2 12"]));
     // Rows of one time share the value; three seconds before is within.
-    assert_eq!(rolling(&events), bag(&["k -2000 1000 1 1", "k -1000 2000 2 3", "k 1000 4000 4 15", "k 1000 4000 4 15"]));
+    assert_eq!(
+        rolling(&events),
+        bag(&["k -2000 1000 1 1", "k -1000 2000 2 3", "k 1000 4000 4 15", "k 1000 4000 4 15"])
+    );
 }
 
 #[test]

@@ -7,7 +7,7 @@ use millstream_pipeline::case::{Expected, Row, TestSpec};
 use millstream_pipeline::topology::{SinkDef, Topology};
 use serde_json::{Map, Value};
 
-use super::message::{self, TestMessage, text_of, time_of};
+use super::message::{self, Message, text_of, time_of};
 use super::world::Outcome;
 use super::{Way, depends_on_commits};
 
@@ -64,14 +64,14 @@ pub(super) fn with_straight(topology: &Topology, straight: &Outcome, outcome: &O
     wrong
 }
 
-fn topic_differs(topology: &Topology, topic: &str, expected: &Expected, messages: &[TestMessage]) -> Option<String> {
+fn topic_differs(topology: &Topology, topic: &str, expected: &Expected, messages: &[Message]) -> Option<String> {
     let sink = topology.sinks.iter().find(|sink| sink.topic == topic);
     let by_commits = depends_on_commits(topology, topic);
-    let kept: Vec<TestMessage> = if by_commits { last_by_key(messages) } else { messages.to_vec() };
+    let kept: Vec<Message> = if by_commits { last_by_key(messages) } else { messages.to_vec() };
     let rows: Vec<&Row> = expected.rows().iter().map(|row| &row.value).collect();
     let several = kept.iter().map(|message| message.partition).collect::<BTreeSet<_>>().len() > 1;
     let ordered = !by_commits && !expected.is_unordered() && !several;
-    let matches = |row: &Row, message: &TestMessage| differs(row, message, sink, expected.is_exact()).is_none();
+    let matches = |row: &Row, message: &Message| differs(row, message, sink, expected.is_exact()).is_none();
     let equal = rows.len() == kept.len()
         && if ordered {
             rows.iter().zip(&kept).all(|(row, message)| matches(row, message))
@@ -97,7 +97,7 @@ fn topic_differs(topology: &Topology, topic: &str, expected: &Expected, messages
 }
 
 /// Whether rows and messages can be paired so that every pair matches (augmenting paths: a row may name few columns).
-fn pair_up(rows: &[&Row], messages: &[TestMessage], matches: &dyn Fn(&Row, &TestMessage) -> bool) -> bool {
+fn pair_up(rows: &[&Row], messages: &[Message], matches: &dyn Fn(&Row, &Message) -> bool) -> bool {
     let mut taken_by: Vec<Option<usize>> = vec![None; messages.len()];
     (0..rows.len()).all(|row| assign(row, rows, messages, matches, &mut taken_by, &mut BTreeSet::new()))
 }
@@ -105,8 +105,8 @@ fn pair_up(rows: &[&Row], messages: &[TestMessage], matches: &dyn Fn(&Row, &Test
 fn assign(
     row: usize,
     rows: &[&Row],
-    messages: &[TestMessage],
-    matches: &dyn Fn(&Row, &TestMessage) -> bool,
+    messages: &[Message],
+    matches: &dyn Fn(&Row, &Message) -> bool,
     taken_by: &mut [Option<usize>],
     tried: &mut BTreeSet<usize>,
 ) -> bool {
@@ -127,7 +127,7 @@ fn assign(
 }
 
 /// Why `message` is not what `row` says; `None` if it is.
-fn differs(row: &Row, message: &TestMessage, sink: Option<&SinkDef>, exact: bool) -> Option<String> {
+fn differs(row: &Row, message: &Message, sink: Option<&SinkDef>, exact: bool) -> Option<String> {
     if let Some(why) = envelope_differs(row, message) {
         return Some(why);
     }
@@ -155,7 +155,7 @@ fn differs(row: &Row, message: &TestMessage, sink: Option<&SinkDef>, exact: bool
     Some(format!("it has the column {more}, which the test does not name"))
 }
 
-fn envelope_differs(row: &Row, message: &TestMessage) -> Option<String> {
+fn envelope_differs(row: &Row, message: &Message) -> Option<String> {
     if let Some(expected) = row.get("_key") {
         let expected = (!expected.is_null()).then(|| text_of(&expected.value).into_bytes());
         if expected != message.key {
@@ -228,8 +228,8 @@ fn ledger_differs(test: &TestSpec, ledger: &[(String, Ledger)]) -> Vec<String> {
 }
 
 /// The last message of each key, in order of keys; all messages without a key.
-fn last_by_key(messages: &[TestMessage]) -> Vec<TestMessage> {
-    let mut last: BTreeMap<(u32, Vec<u8>), TestMessage> = BTreeMap::new();
+fn last_by_key(messages: &[Message]) -> Vec<Message> {
+    let mut last: BTreeMap<(u32, Vec<u8>), Message> = BTreeMap::new();
     let mut kept = Vec::new();
     for message in messages {
         match &message.key {
@@ -245,22 +245,22 @@ fn last_by_key(messages: &[TestMessage]) -> Vec<TestMessage> {
 
 /// Whether every message of `few` is among `many`, which saw a commit after each record: each value is that of some
 /// prefix of the input.
-fn subset(few: &[TestMessage], many: &[TestMessage]) -> bool {
+fn subset(few: &[Message], many: &[Message]) -> bool {
     let many: BTreeSet<_> = many.iter().map(|message| (&message.key, &message.value)).collect();
     few.iter().all(|message| many.contains(&(&message.key, &message.value)))
 }
 
-fn sorted(messages: &[TestMessage]) -> Vec<TestMessage> {
+fn sorted(messages: &[Message]) -> Vec<Message> {
     let mut messages = messages.to_vec();
     messages.sort();
     messages
 }
 
-fn show_all(messages: &[TestMessage]) -> String {
+fn show_all(messages: &[Message]) -> String {
     if messages.is_empty() {
         return "nothing".to_owned();
     }
-    let show = |message: &TestMessage| {
+    let show = |message: &Message| {
         let key = message.key.as_deref().map(|key| format!("{} = ", show_bytes(Some(key)))).unwrap_or_default();
         format!("{key}{}", show_bytes(message.value.as_deref()))
     };

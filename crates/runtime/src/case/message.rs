@@ -7,16 +7,21 @@ use serde_json::{Map, Value};
 
 /// A message that a test puts into a topic, or found there.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct TestMessage {
-    pub(super) partition: u32,
-    pub(super) key: Option<Vec<u8>>,
-    pub(super) value: Option<Vec<u8>>,
-    pub(super) timestamp: Millis,
-    pub(super) headers: Vec<(String, Option<Vec<u8>>)>,
+pub struct Message {
+    /// Its partition.
+    pub partition: u32,
+    /// Its key.
+    pub key: Option<Vec<u8>>,
+    /// Its value.
+    pub value: Option<Vec<u8>>,
+    /// Its time.
+    pub timestamp: Millis,
+    /// In order; names may repeat.
+    pub headers: Vec<(String, Option<Vec<u8>>)>,
 }
 
 /// The message that `row` describes, as the source's format writes it.
-pub(super) fn encode(row: &Row, source: &SourceDef) -> Result<TestMessage, String> {
+pub(super) fn encode(row: &Row, source: &SourceDef) -> Result<Message, String> {
     let value = match row.get("_value").map(|value| &value.value) {
         Some(Value::Null) => None,
         Some(Value::String(text)) => Some(text.clone().into_bytes()),
@@ -29,7 +34,7 @@ pub(super) fn encode(row: &Row, source: &SourceDef) -> Result<TestMessage, Strin
         }
         _ => Vec::new(),
     };
-    Ok(TestMessage {
+    Ok(Message {
         partition: row.get("_partition").and_then(|value| value.as_u64()).unwrap_or(0) as u32,
         key: row.get("_key").filter(|key| !key.is_null()).map(|key| text_of(&key.value).into_bytes()),
         value,

@@ -1,8 +1,9 @@
-//! Runs the tests of pipelines and case files over a log in memory: straight through, with a commit after every record, and
+//! Runs the tests of pipelines and case files, over a log in memory or any other: straight through, with a commit after every record, and
 //! with a crash and a restore after every record. What has been committed must be the same each time.
 
 mod compare;
 mod message;
+mod place;
 mod world;
 
 use std::fmt;
@@ -13,7 +14,11 @@ use millstream_engine::plan::{Emit, NodeKind};
 use millstream_pipeline::case::TestSpec;
 use millstream_pipeline::topology::{PartitionCounts, SinkRole, Topology};
 
+use place::Memory;
 use world::{Outcome, World};
+
+pub use message::Message;
+pub use place::Place;
 
 /// A way to run a test.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,8 +74,19 @@ pub struct Failure {
 /// Makes the topology for given numbers of partitions: the pipeline has been checked before.
 pub type Lower<'a> = dyn Fn(&PartitionCounts) -> Result<Topology, String> + 'a;
 
-/// Runs one test in every way.
+/// Runs one test in every way, in memory.
 pub fn run(lower: &Lower<'_>, test: &TestSpec) -> TestReport {
+    run_in(&mut || Ok(Memory::default()), &[Way::Straight, Way::CommitEach, Way::CrashEach], lower, test)
+}
+
+/// Runs one test in these of its ways, each in a place of its own. A crash after so many records is run where the test asks
+/// for it.
+pub fn run_in<P: Place>(
+    place: &mut dyn FnMut() -> Result<P, String>,
+    ways: &[Way],
+    lower: &Lower<'_>,
+    test: &TestSpec,
+) -> TestReport {
     let mut report = TestReport { name: test.name.value.clone(), failures: Vec::new(), ledger: Vec::new() };
     let partitions = test.partitions.iter().map(|(topic, count)| (topic.value.clone(), count.value));
     let asked: PartitionCounts = partitions.collect();
@@ -81,14 +97,15 @@ pub fn run(lower: &Lower<'_>, test: &TestSpec) -> TestReport {
             return report;
         }
     };
-    let mut ways = vec![Way::Straight, Way::CommitEach];
-    if !counts_silence(&topology) {
-        ways.push(Way::CrashEach);
-        ways.extend(test.crash_after.as_ref().map(|records| Way::CrashAfter(records.value)));
+    let mut ways = ways.to_vec();
+    ways.extend(test.crash_after.as_ref().map(|records| Way::CrashAfter(records.value)));
+    if counts_silence(&topology) {
+        ways.retain(|way| matches!(way, Way::Straight | Way::CommitEach));
     }
     let mut straight: Option<Outcome> = None;
     for way in ways {
-        let outcome = match World::new(&topology, &asked, test, way).and_then(World::run) {
+        let outcome = place().and_then(|place| World::new(place, &topology, &asked, test, way)).and_then(World::run);
+        let outcome = match outcome {
             Ok(outcome) => outcome,
             Err(message) => {
                 report.failures.push(Failure { way, message });

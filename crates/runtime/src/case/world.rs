@@ -1,4 +1,4 @@
-//! The world of one test: a log and a store in memory, a clock on the wall that only the test moves, and a worker that may
+//! The world of one test: topics in some place, a store in memory, a clock on the wall that only the test moves, and a worker that may
 //! die at any time.
 
 use std::sync::Arc;
@@ -9,17 +9,17 @@ use millstream_engine::time::Millis;
 use millstream_pipeline::case::{Arrival, Input, Row, TestSpec};
 use millstream_pipeline::topology::{PartitionCounts, Topology};
 
-use super::message::{self, TestMessage};
+use super::message::{self, Message};
+use super::place::Place;
 use super::{Way, output_topics};
-use crate::log::memory::MemoryLog;
-use crate::log::{Header, Log, NewRecord, ReadLimit, Records, TopicSettings};
+use crate::log::{Header, NewRecord, ReadLimit, Records};
 use crate::store::memory::MemoryStores;
 use crate::worker::{Progress, Worker, WorkerSettings};
 
 /// What a run left behind.
 pub(super) struct Outcome {
     /// The committed messages of every output topic, by partition and in order.
-    pub(super) topics: Vec<(String, Vec<TestMessage>)>,
+    pub(super) topics: Vec<(String, Vec<Message>)>,
     /// The ledger of the last worker.
     pub(super) ledger: Vec<(String, Ledger)>,
     /// Whether the ledger covers the whole run: no worker died on the way.
@@ -30,13 +30,13 @@ pub(super) struct Outcome {
     pub(super) serial: bool,
 }
 
-pub(super) struct World<'a> {
+pub(super) struct World<'a, P: Place> {
     topology: Arc<Topology>,
     test: &'a TestSpec,
     way: Way,
-    log: MemoryLog,
+    place: P,
     stores: MemoryStores,
-    worker: Option<Worker<MemoryLog>>,
+    worker: Option<Worker<P::Log>>,
     now: Millis,
     /// When a row arrived last.
     heard_at: Millis,
@@ -57,22 +57,22 @@ const MOST_EPOCHS: u64 = 20_000;
 /// The clock on the wall at the beginning of every test: 2026-01-01T00:00:00Z.
 const BEGINNING: Millis = Millis(1_767_225_600_000);
 
-impl<'a> World<'a> {
+impl<'a, P: Place> World<'a, P> {
     pub(super) fn new(
+        mut place: P,
         topology: &Topology,
         asked: &PartitionCounts,
         test: &'a TestSpec,
         way: Way,
-    ) -> Result<World<'a>, String> {
-        let mut log = MemoryLog::new();
+    ) -> Result<World<'a, P>, String> {
         for topic in &topology.topics {
             let source = topology.sources.iter().find(|source| source.topic == *topic);
             let count = asked.get(topic).or_else(|| source.and_then(|source| asked.get(&source.name))).unwrap_or(1);
-            log.create_topic(topic, TopicSettings::user(count)).map_err(|error| error.to_string())?;
+            place.create_topic(topic, count)?;
         }
         for topic in output_topics(topology) {
             if let Some(count) = asked.get(&topic) {
-                log.create_topic(&topic, TopicSettings::user(count)).map_err(|error| error.to_string())?;
+                place.create_topic(&topic, count)?;
             }
         }
         Ok(World {
@@ -80,7 +80,7 @@ impl<'a> World<'a> {
             topology: Arc::new(topology.clone()),
             test,
             way,
-            log,
+            place,
             stores: MemoryStores::new(),
             worker: None,
             now: BEGINNING,
@@ -166,10 +166,7 @@ impl<'a> World<'a> {
         records.push(Default::default(), record);
         let topic = def.topic.clone();
         self.heard_at = self.now;
-        self.log
-            .produce(&topic, PartitionId(message.partition), &records)
-            .map_err(|error| Stop::Test(error.to_string()))?;
-        Ok(())
+        self.place.produce(&topic, PartitionId(message.partition), &records).map_err(Stop::Test)
     }
 
     /// Processes all that has arrived, in the way of this run.
@@ -235,7 +232,7 @@ impl<'a> World<'a> {
         self.deaths += 1;
     }
 
-    fn worker(&mut self) -> Result<&mut Worker<MemoryLog>, Stop> {
+    fn worker(&mut self) -> Result<&mut Worker<P::Log>, Stop> {
         if self.worker.is_none() {
             let (records, checkpoint) = match self.way {
                 Way::Straight => (ReadLimit::default().records, Millis(i64::MAX)),
@@ -247,48 +244,17 @@ impl<'a> World<'a> {
                 ..WorkerSettings::default()
             };
             let stores = Box::new(self.stores.clone());
+            let log = self.place.connect().map_err(Stop::Test)?;
             // Silence is counted from the last arrival, also by a worker that has come back since.
-            let worker =
-                Worker::start(self.topology.clone(), self.log.clone(), stores, settings, self.heard_at, &mut |_, _| {});
+            let worker = Worker::start(self.topology.clone(), log, stores, settings, self.heard_at, &mut |_, _| {});
             self.worker = Some(worker.map_err(stopped)?);
         }
         self.worker.as_mut().ok_or_else(|| Stop::Test("the worker did not start".to_owned()))
     }
 
-    fn read_outputs(&mut self) -> Result<Vec<(String, Vec<TestMessage>)>, String> {
-        let mut topics = Vec::new();
-        for topic in output_topics(&self.topology) {
-            let partitions = self.log.partitions(&topic).map_err(|error| error.to_string())?.unwrap_or(0);
-            let mut messages = Vec::new();
-            for partition in (0..partitions).map(PartitionId) {
-                self.read_partition(&topic, partition, &mut messages).map_err(|error| error.to_string())?;
-            }
-            topics.push((topic, messages));
-        }
-        Ok(topics)
-    }
-
-    fn read_partition(
-        &mut self,
-        topic: &str,
-        partition: PartitionId,
-        into: &mut Vec<TestMessage>,
-    ) -> Result<(), crate::log::LogError> {
-        let extent = self.log.extent(topic, partition)?;
-        let mut next = extent.earliest;
-        let mut records = Records::new();
-        while next < extent.end {
-            records.clear();
-            next = self.log.read(topic, partition, next, ReadLimit::default(), &mut records)?;
-            into.extend(records.iter().map(|record| TestMessage {
-                partition: partition.0,
-                key: record.key.map(<[u8]>::to_vec),
-                value: record.value.map(<[u8]>::to_vec),
-                timestamp: record.timestamp,
-                headers: record.headers.map(|h| (h.name.to_owned(), h.value.map(<[u8]>::to_vec))).collect(),
-            }));
-        }
-        Ok(())
+    fn read_outputs(&mut self) -> Result<Vec<(String, Vec<Message>)>, String> {
+        let topics = output_topics(&self.topology).into_iter();
+        topics.map(|topic| self.place.read(&topic).map(|messages| (topic, messages))).collect()
     }
 }
 
