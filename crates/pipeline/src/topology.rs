@@ -317,14 +317,20 @@ impl Topology {
     /// How many tasks each subtopology has when the source topics have `counts` partitions (a topic that is not known
     /// counts as one): as many as the greatest number of partitions among its inputs.
     pub fn extent(&self, counts: &PartitionCounts) -> Extent {
+        self.extent_with(counts, &PartitionCounts::unknown())
+    }
+
+    /// As [`extent`](Self::extent), where some repartition topics are there already and keep their number of partitions: a
+    /// source may grow without moving the keys behind a repartition.
+    pub fn extent_with(&self, counts: &PartitionCounts, made: &PartitionCounts) -> Extent {
         let mut extent = Extent { tasks: Vec::new(), exchange_partitions: vec![1; self.exchanges.len()] };
         for subtopology in &self.subtopologies {
             let senders = subtopology.exchanges_in.iter().map(|id| &self.exchanges[id.0]);
-            let widest = senders
-                .filter(|exchange| exchange.partitions == ExchangePartitions::LikeSenders)
-                .map(|exchange| extent.tasks[exchange.from])
-                .max()
-                .unwrap_or(1);
+            let like_senders =
+                senders.filter(|exchange| exchange.partitions == ExchangePartitions::LikeSenders).collect::<Vec<_>>();
+            let kept = like_senders.iter().filter_map(|exchange| made.get(&exchange.topic)).max();
+            let widest = like_senders.iter().map(|exchange| extent.tasks[exchange.from]).max();
+            let widest = kept.or(widest).unwrap_or(1);
             for id in &subtopology.exchanges_in {
                 extent.exchange_partitions[id.0] = match self.exchanges[id.0].partitions {
                     ExchangePartitions::One => 1,

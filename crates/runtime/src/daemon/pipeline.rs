@@ -69,6 +69,10 @@ impl Supervisor {
                 report.add(returned);
             }
             let Some(error) = attempt.error else { break };
+            if let MemberError::PartitionsChanged { .. } = error {
+                tracing::info!(pipeline = %self.unit.name, "{error}");
+                continue;
+            }
             if began.elapsed() >= HEALTHY_AFTER {
                 wait = self.settings.backoff_min;
             }

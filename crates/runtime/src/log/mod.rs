@@ -156,6 +156,14 @@ pub trait Log: Send {
     /// If there is one of that name, or if the name or the settings are not allowed.
     fn create_topic(&mut self, name: &str, settings: TopicSettings) -> Result<(), LogError>;
 
+    /// Gives a topic more partitions, `partitions` in all, at once and durably.
+    ///
+    /// # Errors
+    /// If there is no such topic, if it has more already, or if this log's topics do not grow.
+    fn grow_topic(&mut self, name: &str, partitions: u32) -> Result<(), LogError> {
+        Err(LogError::PartitionCount { topic: name.to_owned(), partitions })
+    }
+
     /// Which offsets a partition has now, committed records only.
     ///
     /// # Errors

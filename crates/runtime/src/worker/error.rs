@@ -65,7 +65,11 @@ pub enum WorkerError {
         end: i64,
     },
     /// An internal topic does not fit the pipeline.
-    #[error("topic {topic} has {found} partitions, but the pipeline needs {needed}: keys would move")]
+    #[error(
+        "topic {topic} has {found} partitions, but the pipeline needs {needed} since a source has another number of them: \
+         the state of its keys would have to move. Give the source its partitions back, group behind a `key_by`, or start \
+         over with `millstream reset --clear-state`"
+    )]
     PartitionsChanged {
         /// The topic.
         topic: String,

@@ -49,7 +49,11 @@ impl<L: Log> Worker<L> {
     ) -> Result<Worker<L>, WorkerError> {
         let mut log = log;
         let counts = source_partitions(&topology, &log)?;
-        let extent = topology.extent(&counts);
+        let mut made = BTreeMap::new();
+        for exchange in &topology.exchanges {
+            made.extend(log.partitions(&exchange.topic)?.map(|partitions| (exchange.topic.clone(), partitions)));
+        }
+        let extent = topology.extent_with(&counts, &PartitionCounts(made));
         let committed = log.committed(&topology.name)?;
         check_shape(&topology, &committed)?;
         make_internal_topics(&topology, &extent, &committed, &mut log)?;
@@ -124,7 +128,15 @@ fn make_internal_topics<L: Log>(
         if reads_committed && log.partitions(&topic)?.is_none() {
             return Err(WorkerError::ChangelogLost { topic, partition: 0 });
         }
-        internal_topic(&topic, partitions, log)?;
+        match log.partitions(&topic)? {
+            // Nothing but the clock of each task is kept, so no key moves where a source has grown.
+            Some(found) if found < partitions && !keeps => match log.grow_topic(&topic, partitions) {
+                // Another worker was quicker.
+                Err(_) if log.partitions(&topic)? == Some(partitions) => {}
+                grown => grown?,
+            },
+            _ => internal_topic(&topic, partitions, log)?,
+        }
     }
     Ok(())
 }

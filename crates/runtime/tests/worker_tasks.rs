@@ -1,0 +1,185 @@
+//! Tasks that wander: several workers over one log are given the tasks of a pipeline, asked for them back, put out or
+//! dropped, in seeded random order; what has been written must be what one undisturbed worker writes.
+
+#![allow(clippy::unwrap_used, clippy::disallowed_methods)]
+
+use std::sync::Arc;
+
+use millstream_engine::ids::{Offset, PartitionId, TaskId};
+use millstream_engine::key::partition_for;
+use millstream_engine::time::Millis;
+use millstream_pipeline::interpolate::no_lookup;
+use millstream_pipeline::lower;
+use millstream_pipeline::topology::{PartitionCounts, Topology};
+use millstream_runtime::log::memory::MemoryLog;
+use millstream_runtime::log::{Log, NewRecord, ReadLimit, Records, TopicSettings};
+use millstream_runtime::sample::{Random, Trades};
+use millstream_runtime::store::memory::MemoryStores;
+use millstream_runtime::worker::{Progress, Restored, Worker, WorkerSettings};
+
+const TRADES: usize = 600;
+const PARTITIONS: u32 = 4;
+const WORKERS: usize = 3;
+const SEEDS: u64 = 60;
+const NOW: Millis = Millis(0);
+
+/// A window on the source's own key with late rows, then another behind a repartition.
+const PIPELINE: &str = "
+version: 1
+pipeline: wandering
+sources:
+  trades:
+    format: json
+    schema: {symbol: string, venue: string, price: double, qty: bigint, ts: timestamp(ms)}
+    key: symbol
+    event_time: ts
+    watermark: {out_of_order: 1s}
+on_error: {dead_letter: dead}
+steps:
+  - window:
+      {id: first, by: [symbol, venue], tumbling: 500ms, late: {to: late},
+       aggregates: {n: count(*), q: sum(qty), high: max(price)}}
+  - window: {id: second, by: [venue], hopping: {size: 2s, every: 500ms}, grace: 100ms, aggregates: {n: sum(n), q: sum(q), rows: count(*)}}
+sink: {topic: out, key: venue}
+";
+
+fn topology() -> Arc<Topology> {
+    let (pipeline, map) =
+        millstream_pipeline::parse("wandering", PIPELINE, &no_lookup).unwrap_or_else(|wrong| panic!("{wrong:?}"));
+    let counts: PartitionCounts = [("trades", PARTITIONS)].into_iter().collect();
+    Arc::new(lower::lower(&pipeline, &map, &counts).unwrap_or_else(|wrong| panic!("{wrong:?}")))
+}
+
+fn filled() -> MemoryLog {
+    let mut log = MemoryLog::new();
+    log.create_topic("trades", TopicSettings::user(PARTITIONS)).unwrap();
+    for (index, trade) in Trades::new(5).take(TRADES).enumerate() {
+        let key = trade.symbol.as_bytes();
+        let value = if index % 97 == 50 { "{broken" } else { trade.value.as_str() };
+        let mut one = Records::new();
+        let value = Some(value.as_bytes());
+        one.push(Offset(0), NewRecord { key: Some(key), value, timestamp: Millis(trade.ts_ms), headers: &[] });
+        log.produce("trades", partition_for(key, PARTITIONS), &one).unwrap();
+    }
+    log
+}
+
+fn worker(topology: &Arc<Topology>, log: &MemoryLog, stores: &MemoryStores) -> Worker<MemoryLog> {
+    let settings = WorkerSettings {
+        read: ReadLimit { records: 23, ..ReadLimit::default() },
+        checkpoint_interval: Millis(i64::MAX),
+        state_memory: 0,
+        ..WorkerSettings::default()
+    };
+    Worker::prepare(topology.clone(), log.clone(), Box::new(stores.clone()), settings, NOW).unwrap()
+}
+
+fn take(worker: &mut Worker<MemoryLog>, tasks: &[TaskId]) {
+    worker.take(tasks, NOW).unwrap();
+    while worker.restore_some(NOW, &mut |_, _| {}).unwrap() == Restored::More {}
+    assert_eq!(worker.running_tasks(), tasks.len());
+}
+
+/// Everything written for others, by topic and partition; who wrote first where two tasks write to one partition is left open.
+fn content(log: &mut MemoryLog) -> Vec<(String, u32, Vec<String>)> {
+    let mut content = Vec::new();
+    for topic in ["out", "late", "dead"] {
+        for partition in (0..log.partitions(topic).unwrap().unwrap()).map(PartitionId) {
+            let mut records = Records::new();
+            let mut next = Offset(0);
+            while next < log.extent(topic, partition).unwrap().end {
+                next = log.read(topic, partition, next, ReadLimit::default(), &mut records).unwrap();
+            }
+            let text = |bytes: Option<&[u8]>| bytes.map(|bytes| String::from_utf8_lossy(bytes).into_owned());
+            let line = |r: millstream_runtime::log::RecordView<'_>| {
+                let headers: Vec<_> = r.headers.map(|h| (h.name.to_owned(), text(h.value))).collect();
+                format!("{} {:?} {:?} {headers:?}", r.timestamp, text(r.key), text(r.value))
+            };
+            let mut lines: Vec<_> = records.iter().map(line).collect();
+            lines.sort();
+            content.push((topic.to_owned(), partition.0, lines));
+        }
+    }
+    content
+}
+
+fn undisturbed(topology: &Arc<Topology>) -> Vec<(String, u32, Vec<String>)> {
+    let mut log = filled();
+    let mut worker = worker(topology, &log, &MemoryStores::new());
+    let all = worker.all_tasks();
+    take(&mut worker, &all);
+    worker.run_until_quiet(NOW).unwrap();
+    content(&mut log)
+}
+
+/// One seeded run; says how often tasks moved.
+fn wander(topology: &Arc<Topology>, seed: u64) -> (Vec<(String, u32, Vec<String>)>, u32) {
+    let mut log = filled();
+    let mut random = Random::new(seed);
+    let stores: Vec<MemoryStores> = (0..WORKERS).map(|_| MemoryStores::new()).collect();
+    let mut workers: Vec<_> = stores.iter().map(|stores| worker(topology, &log, stores)).collect();
+    let all = workers[0].all_tasks();
+    let mut moves = 0;
+    let (mut quiet, mut deal) = (0, true);
+    while quiet < 20 {
+        if deal {
+            deal = false;
+            moves += 1;
+            for (index, worker) in workers.iter_mut().enumerate() {
+                match random.below(8) {
+                    // It is put out of the group, or it dies and comes back, with its folder of state or without it.
+                    0 => worker.forget(),
+                    1 => *worker = self::worker(topology, &log, &stores[index]),
+                    2 => *worker = self::worker(topology, &log, &MemoryStores::new()),
+                    _ => worker.hand_over(NOW).unwrap(),
+                }
+            }
+            let owners: Vec<u64> = all.iter().map(|_| random.below(WORKERS as u64)).collect();
+            for (index, worker) in workers.iter_mut().enumerate() {
+                let tasks = all.iter().zip(&owners).filter(|(_, owner)| **owner == index as u64).map(|(task, _)| *task);
+                take(worker, &tasks.collect::<Vec<_>>());
+            }
+        }
+        let worker = &mut workers[random.below(WORKERS as u64) as usize];
+        let progress = worker.read_once(NOW).unwrap();
+        let committed = random.below(2) == 0 && worker.commit(NOW).unwrap();
+        if random.below(4) == 0 && !worker.has_open_epoch() {
+            worker.checkpoint(NOW).unwrap();
+        }
+        quiet = if progress == Progress::Made || committed { 0 } else { quiet + 1 };
+        deal = random.below(5) == 0;
+    }
+    for _ in 0..3 {
+        for worker in &mut workers {
+            worker.run_until_quiet(NOW).unwrap();
+        }
+    }
+    (content(&mut log), moves)
+}
+
+#[test]
+fn tasks_may_wander_and_nobody_sees_it() {
+    let topology = topology();
+    let expected = undisturbed(&topology);
+    let out: usize = expected.iter().filter(|(topic, ..)| topic == "out").map(|(.., lines)| lines.len()).sum();
+    assert!(out > 10, "{out} results are too few to show anything");
+    let mut moved = 0;
+    for seed in 0..SEEDS {
+        let (found, moves) = wander(&topology, seed);
+        moved += moves;
+        for (expected, found) in expected.iter().zip(&found) {
+            assert_eq!(expected, found, "seed {seed}, {} {}", expected.0, expected.1);
+        }
+    }
+    assert!(u64::from(moved) > SEEDS * 5, "tasks moved {moved} times only");
+}
+
+#[test]
+fn lead_topics_carry_all_tasks() {
+    let topology = topology();
+    let worker = worker(&topology, &filled(), &MemoryStores::new());
+    assert_eq!(worker.lead_topics(), ["trades", "wandering-second-repartition"]);
+    let given = [("trades".to_owned(), PartitionId(1)), ("wandering-second-repartition".to_owned(), PartitionId(3))];
+    let tasks: Vec<String> = worker.tasks_of(&given).iter().map(ToString::to_string).collect();
+    assert_eq!(tasks, ["0_1", "1_3"]);
+}
