@@ -123,7 +123,6 @@ fn wander(topology: &Arc<Topology>, seed: u64) -> (Vec<(String, u32, Vec<String>
     let (mut quiet, mut deal) = (0, true);
     while quiet < 20 {
         if deal {
-            deal = false;
             moves += 1;
             for (index, worker) in workers.iter_mut().enumerate() {
                 match random.below(8) {

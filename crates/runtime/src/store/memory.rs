@@ -55,6 +55,11 @@ impl StateStore for MemoryStore {
         Ok(lock(&self.tasks).get(&self.task).and_then(|content| content.entries.get(key).cloned()))
     }
 
+    fn stored_bytes(&self) -> u64 {
+        let tasks = lock(&self.tasks);
+        tasks.get(&self.task).map_or(0, |content| content.entries.values().map(|value| value.len() as u64).sum())
+    }
+
     fn scan(&self, visit: &mut dyn FnMut(StoreKey, &[u8])) -> Result<(), StoreError> {
         let content = lock(&self.tasks).get(&self.task).cloned().unwrap_or_default();
         for (key, value) in content.entries {

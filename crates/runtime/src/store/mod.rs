@@ -69,6 +69,9 @@ pub trait StateStore: Send {
     /// If the content cannot be trusted.
     fn get(&self, key: &StoreKey) -> Result<Option<Vec<u8>>, StoreError>;
 
+    /// Bytes of everything that is kept, for people to look at.
+    fn stored_bytes(&self) -> u64;
+
     /// Shows everything that is kept, in order of [`StoreKey`]s of one step, and the steps in some fixed order.
     ///
     /// # Errors

@@ -40,6 +40,10 @@ impl StateStore for SharedStore {
         self.lock().get(key)
     }
 
+    fn stored_bytes(&self) -> u64 {
+        self.lock().stored_bytes()
+    }
+
     fn scan(&self, visit: &mut dyn FnMut(StoreKey, &[u8])) -> Result<(), StoreError> {
         self.lock().scan(visit)
     }

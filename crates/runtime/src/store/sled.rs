@@ -68,10 +68,23 @@ impl Drop for OpenTask {
 #[derive(Debug, Default)]
 struct Content {
     position: Option<Position>,
-    /// The checksum of every entry, by its key.
-    checks: BTreeMap<Vec<u8>, u32>,
-    /// The sum over `checks`.
+    /// Every entry, by its key.
+    entries: BTreeMap<Vec<u8>, Entry>,
+    /// The sum over the entries' checksums.
     sum: u64,
+}
+
+/// What is known of an entry without reading it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Entry {
+    check: u32,
+    bytes: u64,
+}
+
+impl Entry {
+    fn of(stored: &[u8]) -> Entry {
+        Entry { check: crc_of(stored), bytes: stored.len() as u64 }
+    }
 }
 
 impl SledStores {
@@ -192,9 +205,9 @@ fn check(dir: &Path, tree: &sled::Tree) -> Result<Content, StoreError> {
         }
         decode_key(key).ok_or_else(|| untrusted("an entry has a key that is not ours"))?;
         opened(key, stored)?;
-        let check = crc_of(stored);
-        content.sum = content.sum.wrapping_add(weight(key, check));
-        content.checks.insert(key.to_vec(), check);
+        let entry = Entry::of(stored);
+        content.sum = content.sum.wrapping_add(weight(key, entry.check));
+        content.entries.insert(key.to_vec(), entry);
         Ok(())
     })?;
     if head.as_ref().map_or(0, |head| head.sum) != content.sum {
@@ -225,10 +238,14 @@ impl StateStore for SledStore {
     fn get(&self, key: &StoreKey) -> Result<Option<Vec<u8>>, StoreError> {
         let key = encode_key(key);
         let stored = guarded(&self.dir, || self.tree.get(&key))?;
-        if stored.as_deref().map(crc_of) != self.content.checks.get(&key).copied() {
+        if stored.as_deref().map(Entry::of) != self.content.entries.get(&key).copied() {
             return Err(untrusted("an entry is not the one that was written"));
         }
         stored.map(|stored| opened(&key, &stored).map(<[u8]>::to_vec)).transpose()
+    }
+
+    fn stored_bytes(&self) -> u64 {
+        self.content.entries.values().map(|entry| entry.bytes).sum()
     }
 
     fn scan(&self, visit: &mut dyn FnMut(StoreKey, &[u8])) -> Result<(), StoreError> {
@@ -238,7 +255,7 @@ impl StateStore for SledStore {
                 return Ok(());
             }
             let content = opened(key, stored)?;
-            if self.content.checks.get(key) != Some(&crc_of(stored)) {
+            if self.content.entries.get(key) != Some(&Entry::of(stored)) {
                 return Err(untrusted("an entry is not the one that was written"));
             }
             seen += 1;
@@ -246,7 +263,7 @@ impl StateStore for SledStore {
             visit(key, content);
             Ok(())
         })?;
-        if seen != self.content.checks.len() { Err(untrusted("entries are missing")) } else { Ok(()) }
+        if seen != self.content.entries.len() { Err(untrusted("entries are missing")) } else { Ok(()) }
     }
 
     fn apply(&mut self, batch: StoreBatch) -> Result<(), StoreError> {
@@ -255,21 +272,21 @@ impl StateStore for SledStore {
         let mut changed = BTreeMap::new();
         for (key, content) in batch.writes {
             let key = encode_key(&key);
-            let check = content.map(|content| {
+            let entry = content.map(|content| {
                 let stored = closed(&key, &content);
-                let check = crc_of(&stored);
+                let entry = Entry::of(&stored);
                 changes.insert(key.as_slice(), stored);
-                check
+                entry
             });
-            if check.is_none() {
+            if entry.is_none() {
                 changes.remove(key.as_slice());
             }
-            changed.insert(key, check);
+            changed.insert(key, entry);
         }
         let mut sum = self.content.sum;
-        for (key, check) in &changed {
-            let before = self.content.checks.get(key).map_or(0, |check| weight(key, *check));
-            let after = check.map_or(0, |check| weight(key, check));
+        for (key, entry) in &changed {
+            let before = self.content.entries.get(key).map_or(0, |entry| weight(key, entry.check));
+            let after = entry.map_or(0, |entry| weight(key, entry.check));
             sum = sum.wrapping_sub(before).wrapping_add(after);
         }
         let position = batch.position.or_else(|| self.content.position.clone());
@@ -278,10 +295,10 @@ impl StateStore for SledStore {
         changes.insert(&HEAD_KEY, closed(&HEAD_KEY, &head));
         guarded(&self.dir, || self.tree.apply_batch(changes))?;
         (self.content.sum, self.content.position) = (sum, position);
-        for (key, check) in changed {
-            match check {
-                Some(check) => self.content.checks.insert(key, check),
-                None => self.content.checks.remove(&key),
+        for (key, entry) in changed {
+            match entry {
+                Some(entry) => self.content.entries.insert(key, entry),
+                None => self.content.entries.remove(&key),
             };
         }
         crash_point!("store.apply.after");
@@ -293,7 +310,7 @@ impl StateStore for SledStore {
         guarded(&self.dir, || self.tree.remove(HEAD_KEY).and_then(|_| self.tree.flush()))?;
         guarded(&self.dir, || self.tree.clear())?;
         (self.content.position, self.content.sum) = (None, 0);
-        self.content.checks.clear();
+        self.content.entries.clear();
         Ok(())
     }
 }

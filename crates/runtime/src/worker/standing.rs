@@ -7,6 +7,7 @@ use millstream_engine::time::{Millis, Watermark};
 use super::lane::{Lane, Reader};
 use super::{RunningTask, Worker, WorkerError};
 use crate::log::Log;
+use crate::store::StateStore;
 use crate::telemetry::{LaneKind, LaneSnapshot, Speech, TaskPhase, TaskSnapshot, Traffic, WorkerSnapshot};
 
 /// Where a worker stands, for people and metrics.
@@ -129,6 +130,7 @@ impl RunningTask {
         snapshot.ledgers = self.task.ledgers();
         snapshot.state_memory_bytes = self.task.states().map(|(_, state)| state.memory_bytes() as u64).sum();
         if let Some(kept) = &self.kept {
+            snapshot.state_disk_bytes = kept.store.stored_bytes();
             let total = kept.changelog.bytes_since_cycle;
             snapshot.changelog_live_bytes = snapshot.state_memory_bytes.min(total);
             snapshot.changelog_dead_bytes = total - snapshot.changelog_live_bytes;
