@@ -44,3 +44,4 @@ bench-kernels:
 # The reference pages, written anew from the doc comments.
 reference:
     UPDATE_REFERENCE=1 cargo test -p millstream-pipeline --test reference
+    UPDATE_REFERENCE=1 cargo test -p millstream-runtime --test operations

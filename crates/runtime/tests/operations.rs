@@ -1,0 +1,205 @@
+//! What operators are given (alerts, dashboard, reference of metrics) fits what is exported: it is checked against the
+//! exporter's catalogue here, and by promtool where that is installed.
+#![allow(clippy::unwrap_used, clippy::disallowed_methods)]
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+use millstream_harness::{Result, Trouble, suite, tests};
+use millstream_runtime::telemetry::catalogue::{METRICS, MetricDef, MetricKind};
+
+/// Labels that Prometheus itself adds.
+const ADDED_LABELS: &[&str] = &["instance", "job"];
+
+fn main() -> ExitCode {
+    suite::main(
+        4,
+        tests![
+            metrics_in_alerts_and_dashboard_exist,
+            the_reference_of_metrics_is_not_stale,
+            every_alert_says_what_to_do,
+            promtool_accepts_configuration_and_rules,
+            alerts_fire_when_they_should,
+            promtool_accepts_the_dashboards_expressions,
+        ],
+    )
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
+}
+
+fn read(path: &str) -> String {
+    fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+fn dashboard() -> serde_json::Value {
+    serde_json::from_str(&read("deploy/grafana/dashboards/millstream.json")).unwrap()
+}
+
+/// All strings under keys of this name.
+fn strings_at(value: &serde_json::Value, name: &str, found: &mut Vec<String>) {
+    match value {
+        serde_json::Value::Object(members) => {
+            for (key, value) in members {
+                match value.as_str().filter(|_| key == name) {
+                    Some(text) => found.push(text.to_owned()),
+                    None => strings_at(value, name, found),
+                }
+            }
+        }
+        serde_json::Value::Array(items) => items.iter().for_each(|item| strings_at(item, name, found)),
+        _ => {}
+    }
+}
+
+/// The expressions of the dashboard, as Prometheus would get them.
+fn expressions() -> Vec<String> {
+    let (mut found, dashboard) = (Vec::new(), dashboard());
+    for name in ["expr", "definition"] {
+        strings_at(&dashboard, name, &mut found);
+    }
+    let fill = |text: &String| text.replace("$__rate_interval", "1m").replace("$__interval", "1m");
+    found.iter().map(fill).collect()
+}
+
+/// What stands in `text` like the name of a metric of ours, with the text behind it.
+fn names(text: &str) -> impl Iterator<Item = (&str, &str)> {
+    let is_part = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let starts = text.char_indices().filter(move |&(at, _)| !text[..at].ends_with(is_part)).map(|(at, _)| at);
+    starts.filter_map(move |at| {
+        let rest = &text[at..];
+        let end = rest.find(|c| !is_part(c)).unwrap_or(rest.len());
+        let (name, behind) = rest.split_at(end);
+        (name.starts_with("millstream_") || name.starts_with("process_")).then_some((name, behind))
+    })
+}
+
+/// The metric that a sample of this name belongs to.
+fn metric_of(name: &str) -> Option<&'static MetricDef> {
+    METRICS.iter().find(|def| match def.kind {
+        MetricKind::Histogram => {
+            let suffix = name.strip_prefix(def.name);
+            matches!(suffix, Some("_bucket" | "_sum" | "_count"))
+        }
+        MetricKind::Counter | MetricKind::Gauge => def.name == name,
+    })
+}
+
+/// Labels in a selector or a list behind a name: `{a="x", b=~"y"}`.
+fn labels_behind(behind: &str) -> Vec<&str> {
+    let Some(selector) = behind.strip_prefix('{').and_then(|rest| rest.split_once('}')) else { return Vec::new() };
+    let matchers = selector.0.split(',').filter_map(|matcher| matcher.split(['=', '!']).next());
+    matchers.map(str::trim).filter(|label| !label.is_empty()).collect()
+}
+
+fn metrics_in_alerts_and_dashboard_exist() -> Result {
+    let mut texts = vec![
+        ("alerts.yml", read("deploy/prometheus/alerts.yml")),
+        ("alerts_test.yml", read("deploy/prometheus/alerts_test.yml")),
+    ];
+    texts.extend(expressions().into_iter().map(|expression| ("the dashboard", expression)));
+    let (mut complaints, mut seen) = (Vec::new(), BTreeSet::new());
+    for (place, text) in &texts {
+        for (name, behind) in names(text) {
+            let Some(def) = metric_of(name) else {
+                complaints.push(format!("{place}: there is no metric {name}"));
+                continue;
+            };
+            seen.insert(def.name);
+            for label in labels_behind(behind) {
+                let of_histogram = label == "le" && def.kind == MetricKind::Histogram;
+                if !def.labels.contains(&label) && !ADDED_LABELS.contains(&label) && !of_histogram {
+                    complaints.push(format!("{place}: {name} has no label {label}"));
+                }
+            }
+        }
+    }
+    assert!(complaints.is_empty(), "{}", complaints.join("\n"));
+    assert!(seen.len() > 40, "only {} metrics were found: does this test still find them?", seen.len());
+    Ok(())
+}
+
+const BEGIN: &str = "<!-- The table is made from the exporter's catalogue: `just reference` writes it anew. -->\n";
+const END: &str = "<!-- end of the table -->\n";
+
+fn the_reference_of_metrics_is_not_stale() -> Result {
+    let path = "docs/operations.md";
+    let text = read(path);
+    let (head, rest) = text.split_once(BEGIN).unwrap_or_else(|| panic!("{path}: no table of metrics"));
+    let (committed, tail) = rest.split_once(END).unwrap_or_else(|| panic!("{path}: the table has no end"));
+    let table = table();
+    if std::env::var_os("UPDATE_REFERENCE").is_some() {
+        // At once, as other tests read it meanwhile.
+        let made = root().join(path).with_extension("new");
+        fs::write(&made, format!("{head}{BEGIN}{table}{END}{tail}")).unwrap();
+        fs::rename(&made, root().join(path)).unwrap();
+    } else {
+        assert!(committed == table, "{path}: the table of metrics is stale: run `just reference`");
+    }
+    Ok(())
+}
+
+fn table() -> String {
+    let mut table = String::from("| metric | kind | labels | meaning |\n|---|---|---|---|\n");
+    for def in METRICS {
+        let labels: Vec<String> = def.labels.iter().map(|label| format!("`{label}`")).collect();
+        writeln!(table, "| `{}` | {} | {} | {} |", def.name, def.kind.as_str(), labels.join(", "), def.help).unwrap();
+    }
+    table
+}
+
+fn every_alert_says_what_to_do() -> Result {
+    let (alerts, page) = (read("deploy/prometheus/alerts.yml"), read("docs/operations.md"));
+    let alerts: BTreeSet<&str> = alerts.lines().filter_map(|line| line.trim().strip_prefix("- alert: ")).collect();
+    let described: BTreeSet<&str> = page
+        .lines()
+        .filter_map(|line| line.strip_prefix("### "))
+        .filter(|name| name.starts_with("Millstream"))
+        .collect();
+    assert!(alerts.len() > 15);
+    assert_eq!(alerts, described, "alerts.yml and the headings of docs/operations.md differ");
+    Ok(())
+}
+
+/// Runs promtool in the folder of the rules.
+fn promtool(arguments: &[&str]) -> Result {
+    let folder = root().join("deploy/prometheus");
+    let output = match Command::new("promtool").args(arguments).current_dir(folder).output() {
+        Ok(output) => output,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            let reason = "promtool is not installed (Debian: apt-get install prometheus)".to_owned();
+            return Err(Trouble::Skip { reason });
+        }
+        Err(error) => panic!("promtool: {error}"),
+    };
+    let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    Ok(())
+}
+
+fn promtool_accepts_configuration_and_rules() -> Result {
+    promtool(&["check", "config", "prometheus.yml"])?;
+    promtool(&["check", "rules", "alerts.yml"])
+}
+
+fn alerts_fire_when_they_should() -> Result {
+    promtool(&["test", "rules", "alerts_test.yml"])
+}
+
+fn promtool_accepts_the_dashboards_expressions() -> Result {
+    let queries: Vec<String> = expressions().into_iter().filter(|text| !text.starts_with("label_values(")).collect();
+    assert!(queries.len() > 40, "only {} expressions were found", queries.len());
+    let rules: Vec<_> = queries
+        .iter()
+        .enumerate()
+        .map(|(at, query)| serde_json::json!({"record": format!("dashboard:query:{at}"), "expr": query}))
+        .collect();
+    let file = tempfile::Builder::new().suffix(".yml").tempfile().unwrap();
+    // JSON is YAML.
+    fs::write(file.path(), serde_json::json!({"groups": [{"name": "dashboard", "rules": rules}]}).to_string()).unwrap();
+    promtool(&["check", "rules", file.path().to_str().unwrap()])
+}
