@@ -36,6 +36,7 @@ enum Command {
 }
 
 fn main() -> std::process::ExitCode {
+    millstream_runtime::crash::arm();
     let outcome = match Arguments::parse().command {
         Command::Demo(command) => command.run(),
         Command::Run(command) => command.run(),

@@ -44,6 +44,13 @@ pub const CRASH_POINTS: &[&str] = &[
 pub const CONTROLS: &[&str] =
     &["log.control.commit_before_data", "log.control.offsets_apart", "worker.control.state_before_commit"];
 
+/// Switches on what the environment variable `FAILPOINTS` names (`worker.before_commit=3*off->1*return(kill)`), for tests
+/// that kill a process. A build without the feature reads nothing and has no points.
+pub fn arm() {
+    #[cfg(feature = "crash-points")]
+    std::mem::forget(fail::FailScenario::setup());
+}
+
 /// A crash point was hit.
 #[derive(Debug)]
 pub(crate) struct Stopped {
