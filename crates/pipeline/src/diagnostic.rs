@@ -7,6 +7,7 @@ use annotate_snippets::{Annotation, AnnotationKind, Group, Level, Origin, Patch,
 use serde::{Serialize, Serializer};
 
 pub use crate::codes::Code;
+use crate::yaml::mask;
 use crate::yaml::source_map::SourceFile;
 use crate::yaml::span::Span;
 
@@ -165,6 +166,23 @@ impl Diagnostics {
     /// The file that they are about.
     pub fn file(&self) -> &Arc<SourceFile> {
         &self.file
+    }
+
+    /// Shows the file from now on as another of the same length.
+    pub(crate) fn show(&mut self, file: Arc<SourceFile>) {
+        self.file = file;
+    }
+
+    /// Shows the file, of which there is no tree, from now on without what sounds like a secret.
+    pub(crate) fn hide_what_sounds_secret(&mut self) {
+        if let Some(text) = mask::by_words(self.file.text()) {
+            self.file = Arc::new(SourceFile::new(self.file.name(), text));
+        }
+    }
+
+    /// Says some of them in other words.
+    pub fn reword(&mut self, change: impl FnMut(&mut Diagnostic)) {
+        self.list.iter_mut().for_each(change);
     }
 
     /// Whether the pipeline cannot run.

@@ -160,7 +160,7 @@ fn resolve(placeholder: &str, lookup: Lookup<'_>) -> Result<String, Wrong> {
                 NoValue::NotSet => format!("the file `{path}` cannot be read"),
                 NoValue::Unreadable(why) => format!("the file `{path}` cannot be read: {why}"),
             },
-            help: "Paths begin at the folder of the pipeline.".into(),
+            help: "A relative path begins at the folder of this file.".into(),
         }),
     }
 }

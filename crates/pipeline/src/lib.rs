@@ -6,6 +6,7 @@ pub mod codes;
 pub mod diagnostic;
 pub mod explain;
 pub mod interpolate;
+pub mod kafka;
 pub mod lower;
 pub mod reference;
 mod resolve;
@@ -26,6 +27,7 @@ use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::interpolate::Lookup;
 use crate::spec::Pipeline;
 use crate::topology::{PartitionCounts, Topology};
+use crate::yaml::node::Node;
 use crate::yaml::source_map::{SourceFile, SourceMap};
 use crate::yaml::spanned::Spanned;
 
@@ -92,22 +94,42 @@ fn read<T: DeserializeOwned>(
     lookup: Lookup<'_>,
     schema: &Value,
 ) -> Result<(T, SourceMap), Diagnostics> {
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let file = Arc::new(SourceFile::new(file_name, text));
-    let mut diagnostics = Diagnostics::new(file.clone());
-    let mut sources = SourceMap::new(file);
-    let Some(mut root) = yaml::parse::parse(&mut sources, &mut diagnostics) else {
-        diagnostics.sort();
-        return Err(diagnostics);
-    };
-    interpolate::interpolate(&mut root, lookup, &mut sources, &mut diagnostics);
+    let (root, sources, mut diagnostics) = read_tree(file_name, text, lookup)?;
     structure::check(&root, schema, &mut diagnostics);
     diagnostics.sort();
     if diagnostics.has_errors() {
         return Err(diagnostics);
     }
-    yaml::de::from_node(&root).map(|value| (value, sources)).map_err(|error| {
-        diagnostics.push(Diagnostic::error(codes::WRONG_TYPE, error.span.unwrap_or(root.span), error.message));
-        diagnostics
-    })
+    match yaml::de::from_node(&root) {
+        Ok(value) => Ok((value, sources)),
+        Err(error) => {
+            diagnostics.push(Diagnostic::error(codes::WRONG_TYPE, error.span.unwrap_or(root.span), error.message));
+            Err(diagnostics)
+        }
+    }
+}
+
+/// Reads a YAML file of any kind and puts in what its placeholders stand for. Its structure is still to be checked
+/// ([`structure::check`]); what is wrong so far comes with it.
+///
+/// # Errors
+/// If it is no YAML that can be gone through.
+pub fn read_tree(
+    file_name: &str,
+    text: &str,
+    lookup: Lookup<'_>,
+) -> Result<(Node, SourceMap, Diagnostics), Diagnostics> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let file = Arc::new(SourceFile::new(file_name, text));
+    let mut diagnostics = Diagnostics::new(file.clone());
+    let mut sources = SourceMap::new(file);
+    let Some(mut root) = yaml::parse::parse(&mut sources, &mut diagnostics) else {
+        diagnostics.hide_what_sounds_secret();
+        diagnostics.sort();
+        return Err(diagnostics);
+    };
+    sources.hide_secrets(&root);
+    diagnostics.show(sources.file().clone());
+    interpolate::interpolate(&mut root, lookup, &mut sources, &mut diagnostics);
+    Ok((root, sources, diagnostics))
 }

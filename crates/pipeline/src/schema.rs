@@ -19,10 +19,11 @@ pub fn case_schema() -> Value {
     CASE.clone()
 }
 
-pub(crate) static PIPELINE: LazyLock<Value> = LazyLock::new(schema_of::<Pipeline>);
-pub(crate) static CASE: LazyLock<Value> = LazyLock::new(schema_of::<CaseFile>);
+pub(crate) static PIPELINE: LazyLock<Value> = LazyLock::new(of::<Pipeline>);
+pub(crate) static CASE: LazyLock<Value> = LazyLock::new(of::<CaseFile>);
 
-fn schema_of<T: JsonSchema>() -> Value {
+/// The schema of a type as it is written in a file.
+pub fn of<T: JsonSchema>() -> Value {
     let generator = SchemaSettings::draft2020_12().for_deserialize().into_generator();
     let mut schema = generator.into_root_schema_for::<T>().to_value();
     forbid_null(&mut schema);

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::diagnostic::Diagnostics;
+pub use crate::spec::{Cleanup, Guarantee};
 use arrow::datatypes::{DataType, Field, Fields, SchemaRef, TimeUnit};
 use millstream_engine::context::OnError;
 use millstream_engine::ids::{ExchangeId, NodeId, SinkId};
@@ -33,6 +34,10 @@ pub struct Topology {
     pub on_error: OnErrorDef,
     /// A fingerprint of all stores' shapes and of how rows reach them. Equal fingerprints: the state fits.
     pub fingerprint: u64,
+    /// What a commit promises, where the pipeline says so.
+    pub guarantee: Option<Guarantee>,
+    /// Properties of the Kafka client, over those of the configuration.
+    pub kafka: BTreeMap<String, String>,
     /// What is hardly meant, though the pipeline can run.
     pub warnings: Diagnostics,
 }
@@ -100,6 +105,19 @@ pub enum Start {
     Time(Millis),
 }
 
+/// How a topic is made when it is missing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct CreateDef {
+    /// How many partitions; `None`: as many as the source topic that has most.
+    pub partitions: Option<u32>,
+    /// On how many brokers each record is kept, at most 32,767; `None`: what the cluster does by default.
+    pub replication: Option<u32>,
+    /// For how long records are kept; `None`: for ever.
+    pub retention: Option<Millis>,
+    /// What becomes of old records.
+    pub cleanup: Cleanup,
+}
+
 /// A topic that is written.
 #[derive(Debug, Clone)]
 pub struct SinkDef {
@@ -117,6 +135,8 @@ pub struct SinkDef {
     pub key: SinkKey,
     /// What a message's partition is chosen by, where that is not its key.
     pub partition_by: Option<SinkKey>,
+    /// How its topic is made when it is missing, where the pipeline says so. Sinks of one topic have the same.
+    pub create: Option<CreateDef>,
     /// Where its rows come from.
     pub role: SinkRole,
     /// Index of the subtopology that writes it.
@@ -264,6 +284,8 @@ pub struct OnErrorDef {
     pub policy: OnError,
     /// The topic that takes them, with [`OnError::DeadLetter`].
     pub dead_letter: Option<String>,
+    /// How that topic is made when it is missing, where the pipeline says so.
+    pub create: Option<CreateDef>,
     /// Beyond which rate of failures the pipeline stops all the same.
     pub fail_above: Option<FailAbove>,
 }

@@ -38,6 +38,9 @@ fn diagnose(name: &str, text: &str) -> Diagnostics {
 const ELSEWHERE: &[&str] = &[
     "file-too-large", // a megabyte; see the tests of `yaml::parse`
     "internal",       // a mistake of Millstream
+    "bad-size",       // in the settings file only; see the tests of `config` in the runtime
+    "bad-address",    // there too
+    "bad-property",   // there too: only the client knows what its values may be
 ];
 
 #[test]

@@ -2,12 +2,14 @@
 
 pub(crate) mod aggregate_names;
 pub(crate) mod column_names;
+pub(crate) mod create;
 pub(crate) mod csv_dialect;
 pub(crate) mod emit;
 pub(crate) mod expression;
 pub(crate) mod finding;
 pub(crate) mod form;
 pub(crate) mod group_keys;
+pub(crate) mod kafka_properties;
 pub(crate) mod merge_columns;
 pub(crate) mod on_error;
 pub(crate) mod sink_columns;

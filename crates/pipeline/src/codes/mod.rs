@@ -53,6 +53,7 @@ macro_rules! codes {
 
 mod columns;
 mod graph;
+mod kafka;
 mod placeholders;
 mod structure;
 mod tests_section;
@@ -62,6 +63,7 @@ mod windows;
 
 pub use columns::*;
 pub use graph::*;
+pub use kafka::*;
 pub use placeholders::*;
 pub use structure::*;
 pub use tests_section::*;
@@ -79,6 +81,7 @@ pub const GROUPS: &[Group] = &[
     columns::GROUP,
     windows::GROUP,
     tests_section::GROUP,
+    kafka::GROUP,
 ];
 
 impl Code {

@@ -24,4 +24,14 @@ codes! { "Values":
         "a share of failures cannot be read",
         "A share is a percentage and a span of time: `1%/5m`.",
         "fail_above: 5";
+
+    BAD_SIZE = "MS0305" "bad-size",
+        "a size cannot be read",
+        "A size is a whole number with a unit: `64KiB`, `512MiB`, `1GB`, or `100B` for bytes.",
+        "state_memory: 1 gig";
+
+    BAD_ADDRESS = "MS0306" "bad-address",
+        "an address cannot be read",
+        "It is an IP address and a port: `127.0.0.1:9464`, `0.0.0.0:9464` (everywhere) or `[::1]:9464`.",
+        "http: {listen: 9464}";
 }

@@ -16,7 +16,7 @@ use crate::check::sink_columns::Written;
 use crate::check::sink_key::KeyDraft;
 use crate::diagnostic::Diagnostics;
 use crate::topology::{
-    SinkDef, SinkFormat, SinkKey, SourceDef, StoreDef, Subtopology, Topology, WindowedBounds, is_hidden,
+    OnErrorDef, SinkDef, SinkFormat, SinkKey, SourceDef, StoreDef, Subtopology, Topology, WindowedBounds, is_hidden,
 };
 use millstream_engine::expr::ExprError;
 
@@ -57,8 +57,10 @@ impl Builder<'_> {
             subtopologies: self.subtopologies(&physical),
             topics,
             stores,
-            on_error: on_error::of(self.pipeline.on_error.as_ref()),
+            on_error: self.on_error(),
             fingerprint,
+            guarantee: self.pipeline.guarantee.as_ref().map(|guarantee| guarantee.value),
+            kafka: self.kafka.clone(),
             warnings: Diagnostics::new(std::sync::Arc::default()),
             exchanges: physical.exchanges,
         })
@@ -135,9 +137,16 @@ impl Builder<'_> {
             let placed = physical.placed[node].as_ref()?;
             let input = self.graph.nodes[node].inputs.first()?.node;
             let arriving = physical.placed[input].as_ref()?;
-            Some(sink_def(draft, placed, arriving, &self.graph.nodes[input].columns))
+            let def = sink_def(draft, placed, arriving, &self.graph.nodes[input].columns);
+            Some(SinkDef { create: self.creates.get(&draft.topic), ..def })
         });
         defs.collect()
+    }
+
+    fn on_error(&self) -> OnErrorDef {
+        let def = on_error::of(self.pipeline.on_error.as_ref());
+        let create = def.dead_letter.as_ref().and_then(|topic| self.creates.get(topic));
+        OnErrorDef { create, ..def }
     }
 
     fn stores(&self, physical: &Physical<'_>) -> Vec<StoreDef> {
@@ -229,6 +238,7 @@ fn sink_def(draft: &SinkDraft, placed: &Placed, arriving: &Placed, columns: &sup
         written,
         key: sink_key(&draft.key, &index),
         partition_by: draft.partition_by.as_ref().map(|key| sink_key(key, &index)),
+        create: None,
         role: draft.role.clone(),
         subtopology: placed.subtopology,
         node: placed.node,

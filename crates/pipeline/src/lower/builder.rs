@@ -6,6 +6,7 @@ use super::columns::Columns;
 use super::graph::{Edge, Graph, Node, Op};
 use super::stream::Stream;
 use crate::check::Findings;
+use crate::check::create::Creates;
 use crate::check::sink_columns::Written;
 use crate::check::sink_key::KeyDraft;
 use crate::check::source_schema::Declared;
@@ -32,6 +33,10 @@ pub(crate) struct Builder<'a> {
     pub(crate) ids: StateIds,
     /// The topics.
     pub(crate) topics: Topics<'a>,
+    /// The topics that the pipeline makes.
+    pub(crate) creates: Creates,
+    /// Properties of the Kafka client.
+    pub(crate) kafka: BTreeMap<String, String>,
     /// What was found.
     pub(crate) findings: Findings,
 }
@@ -80,6 +85,8 @@ impl<'a> Builder<'a> {
             sinks: Vec::new(),
             ids: StateIds::default(),
             topics: Topics::new(&pipeline.pipeline),
+            creates: Creates::default(),
+            kafka: BTreeMap::new(),
             findings: Findings::default(),
         }
     }

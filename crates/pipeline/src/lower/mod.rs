@@ -19,7 +19,9 @@ use crate::codes;
 use builder::Builder;
 
 use crate::check::Findings;
+use crate::check::create::Keys;
 use crate::check::form::{self, Form};
+use crate::check::kafka_properties;
 use crate::check::topics::Use;
 use crate::diagnostic::Diagnostics;
 use crate::resolve;
@@ -45,8 +47,10 @@ pub fn lower(pipeline: &Pipeline, map: &SourceMap, partitions: &PartitionCounts)
         builder.add_stream(stream, form);
     }
     builder.add_sinks(form);
+    builder.kafka = kafka_properties::check(&pipeline.kafka, &mut builder.findings);
     if let Some(OnError::DeadLetter(to)) = pipeline.on_error.as_ref().map(|on_error| &on_error.value) {
         builder.topics.check(&to.dead_letter, Use::DeadLetter, &mut builder.findings);
+        builder.creates.check(&to.dead_letter, to.create.as_ref(), Keys::OfFailed, &mut builder.findings);
     }
     let found = diagnostics(std::mem::take(&mut builder.findings), map);
     if found.has_errors() {

@@ -5,6 +5,7 @@ use super::columns::SystemColumns;
 use super::graph::Op;
 use super::spread::RecordKey;
 use super::stream::{Retracted, Stream};
+use crate::check::create::Keys;
 use crate::check::form::Form;
 use crate::check::sink_columns;
 use crate::check::sink_key::{self, KeyDraft};
@@ -67,6 +68,8 @@ impl<'a> Builder<'a> {
             self.retractions_need_windows(sink, &stream, key);
         }
         let (Some(format), Some(key)) = (format, key) else { return };
+        let keys = if key == KeyDraft::None { Keys::None } else { Keys::Perhaps };
+        self.creates.check(&sink.topic, sink.create.as_ref(), keys, &mut self.findings);
         let name = self.sink_name(&sink.topic);
         let node = format!("sinks.{name}");
         let visible = columns.names().map(str::to_owned).collect();

@@ -16,7 +16,7 @@ const SECTIONS: &[(&str, &str, &[&str])] = &[
     ("pipeline.md", "pipeline", &[]),
     ("sources.md", "sources", &["Source", "Watermark", "Start"]),
     ("streams.md", "streams", &["Stream"]),
-    ("sinks.md", "sinks", &["Sink", "Key"]),
+    ("sinks.md", "sinks", &["Sink", "Key", "Create"]),
     ("formats.md", "formats", &["Format"]),
     ("types.md", "types, expressions, durations", &["ColumnType", "Expression", "Duration"]),
     ("on_error.md", "on_error", &["OnError"]),

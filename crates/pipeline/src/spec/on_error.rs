@@ -6,6 +6,7 @@ use std::str::FromStr;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{Deserialize, Deserializer, Error};
 
+use super::create::Create;
 use super::duration::Duration;
 use super::names::Name;
 use crate::yaml::spanned::Spanned;
@@ -32,7 +33,7 @@ pub enum OnError {
     Word(Spanned<OnErrorWord>),
     /// To a topic.
     #[serde(rename = "map")]
-    DeadLetter(DeadLetter),
+    DeadLetter(Box<DeadLetter>),
 }
 
 /// `fail` or `skip`.
@@ -53,6 +54,8 @@ pub struct DeadLetter {
     pub dead_letter: Name,
     /// The share of failed records above which the pipeline stops, and the span over which it is taken: `1%/5m`.
     pub fail_above: Option<Spanned<FailAbove>>,
+    /// How the topic is made when it is missing. Without it, over Kafka, a topic that is missing is an error.
+    pub create: Option<Spanned<Create>>,
 }
 
 /// A share of records over a span of time, such as `1%/5m`.

@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::entries::Entries;
+use super::guarantee::Guarantee;
 use super::names::Name;
 use super::on_error::OnError;
 use super::sink::Sink;
@@ -81,9 +82,13 @@ pub struct Pipeline {
     pub sinks: Spanned<Vec<Spanned<Sink>>>,
     /// What happens to records that fail: `fail` (the default), `skip`, or `{dead_letter: topic}`.
     pub on_error: Option<Spanned<OnError>>,
-    /// Properties of the Kafka client that override those of the configuration.
+    /// Properties of the Kafka client (librdkafka's) that override those of the configuration, such as `linger.ms`. Where
+    /// the brokers are, how to sign in, and what exactly-once results rest on cannot be set here.
     #[serde(default)]
     pub kafka: Entries<Text>,
+    /// What a commit promises: `exactly_once` or `at_least_once`. By default what the configuration says, which is
+    /// `exactly_once` if it says nothing. The embedded log is exactly-once in any case.
+    pub guarantee: Option<Spanned<Guarantee>>,
     /// Tests of this pipeline, run by `millstream test`.
     #[serde(default)]
     pub tests: Vec<Spanned<TestSpec>>,

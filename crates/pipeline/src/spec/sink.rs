@@ -3,10 +3,9 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::entries::Entries;
+use super::create::Create;
 use super::format::Format;
 use super::names::{Name, Names};
-use super::text::Text;
 use crate::yaml::spanned::Spanned;
 
 /// A stream written to a topic. The linear form has one, under `sink:`; a graph has a list of them, under `sinks:`, and
@@ -37,9 +36,8 @@ pub struct Sink {
     pub key: Option<Key>,
     /// Columns by which the partition is chosen, where these are to be others than the key's.
     pub partition_by: Option<Names>,
-    /// Properties of the Kafka producer that override those of the configuration.
-    #[serde(default)]
-    pub kafka: Entries<Text>,
+    /// How the topic is made when it is missing. Without it, over Kafka, a topic that is missing is an error.
+    pub create: Option<Spanned<Create>>,
 }
 
 /// The key of each record of a sink.

@@ -8,7 +8,7 @@ use super::entries::Entries;
 use super::format::Format;
 use super::names::Name;
 use super::start::Start;
-use super::text::{Expression, Text};
+use super::text::Expression;
 use super::types::ColumnType;
 use crate::yaml::spanned::Spanned;
 
@@ -53,9 +53,6 @@ pub struct Source {
     /// Says that the key of each record is the plain text of this column (`[a, b]`: of a JSON object of these columns).
     /// A step that groups by it then needs no repartition. A promise of whoever writes the topic: it is not checked.
     pub key: Option<super::names::Names>,
-    /// Properties of the Kafka consumer that override those of the configuration.
-    #[serde(default)]
-    pub kafka: Entries<Text>,
 }
 
 /// How time moves on by what a source reads. Time (the *watermark*) is the greatest event time read so far, less

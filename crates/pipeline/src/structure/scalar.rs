@@ -1,12 +1,14 @@
 //! Single values: their types, their words, and what is read from them.
 
+use std::net::SocketAddr;
+
 use serde_json::Value;
 
 use super::{Choice, Place};
 use crate::codes::{self, Code};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::spec::steps::not_yet;
-use crate::spec::{ColumnType, Duration, FailAbove, Start};
+use crate::spec::{ColumnType, Duration, FailAbove, Size, Start};
 use crate::yaml::node::{Meaning, Scalar};
 use crate::yaml::source_map::Style;
 use crate::yaml::span::Span;
@@ -28,6 +30,8 @@ pub(super) fn wanted(schema: &Value) -> String {
             "column-type" => "a type such as `double`",
             "start" => "`earliest`, `latest` or a time",
             "share" => "a share such as `1%/5m`",
+            "size" => "a size such as `512MiB`",
+            "socket-address" => "an address and a port, such as `127.0.0.1:9464`",
             "sql" => "an SQL expression",
             "uint32" | "uint64" => "a whole number",
             _ => "a single value",
@@ -48,7 +52,7 @@ pub(super) fn wanted(schema: &Value) -> String {
 }
 
 /// What is read from text that may look like a number as well.
-const READ: &[&str] = &["duration", "column-type", "start", "share"];
+const READ: &[&str] = &["duration", "column-type", "start", "share", "size"];
 
 fn words_of(schema: &Value) -> Vec<&str> {
     let one = schema.get("const").and_then(Value::as_str);
@@ -130,10 +134,11 @@ fn read(scalar: &Scalar, span: Span, schema: &Value, place: &Place) -> Option<Di
     let wrong = |code: Code, why: Option<String>| {
         why.map(|why| {
             let meant = why.split_once("did you mean `").and_then(|(_, rest)| rest.split_once('`'));
-            let whole = why.starts_with(&format!("`{text}`")) || code == codes::BAD_DURATION;
+            let has_units = code == codes::BAD_DURATION || code == codes::BAD_SIZE;
+            let whole = why.starts_with(&format!("`{text}`")) || has_units;
             let diagnostic = Diagnostic::error(code, span, why.clone());
             match meant {
-                Some((meant, _)) if whole && !meant.contains("..") && (code != codes::BAD_DURATION || single(text)) => {
+                Some((meant, _)) if whole && !meant.contains("..") && (!has_units || single(text)) => {
                     let message = why.split("; did you mean").next().unwrap_or(&why).to_owned();
                     Diagnostic { message, ..diagnostic.suggest(span, meant) }
                 }
@@ -146,6 +151,8 @@ fn read(scalar: &Scalar, span: Span, schema: &Value, place: &Place) -> Option<Di
         Some("column-type") => wrong(codes::BAD_TYPE, text.parse::<ColumnType>().err()),
         Some("start") => wrong(codes::BAD_START, text.parse::<Start>().err()),
         Some("share") => wrong(codes::BAD_SHARE, text.parse::<FailAbove>().err()),
+        Some("size") => wrong(codes::BAD_SIZE, text.parse::<Size>().err()),
+        Some("socket-address") => wrong(codes::BAD_ADDRESS, not_an_address(text)),
         Some("uint32") => number(text.parse::<u32>().is_ok(), scalar, span, place),
         Some("uint64") => number(text.parse::<u64>().is_ok(), scalar, span, place),
         _ => match schema.get("minimum").and_then(Value::as_i64) {
@@ -153,6 +160,10 @@ fn read(scalar: &Scalar, span: Span, schema: &Value, place: &Place) -> Option<Di
             None => None,
         },
     }
+}
+
+fn not_an_address(text: &str) -> Option<String> {
+    text.parse::<SocketAddr>().err().map(|_| format!("expected an address and a port, not `{}`", shorten(text)))
 }
 
 /// Whether the text of a duration is one number with one unit, so that a suggestion stands for all of it.

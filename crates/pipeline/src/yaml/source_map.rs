@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
+use super::mask;
+use super::node::Node;
 use super::span::Span;
 
 /// A file's name and text, and where its lines begin.
@@ -61,7 +63,9 @@ impl SourceFile {
 /// Where values come from: the file, and how each scalar was written in it.
 #[derive(Debug, Clone, Default)]
 pub struct SourceMap {
-    file: Arc<SourceFile>,
+    written: Arc<SourceFile>,
+    /// The file as it may be shown.
+    shown: Arc<SourceFile>,
     scalars: BTreeMap<usize, Written>,
 }
 
@@ -99,12 +103,24 @@ pub enum Style {
 impl SourceMap {
     /// A map of a file of which nothing is known yet.
     pub fn new(file: Arc<SourceFile>) -> SourceMap {
-        SourceMap { file, scalars: BTreeMap::new() }
+        SourceMap { shown: file.clone(), written: file, scalars: BTreeMap::new() }
     }
 
-    /// The file.
+    /// The file as diagnostics may show it: what could be a secret is starred out.
     pub fn file(&self) -> &Arc<SourceFile> {
-        &self.file
+        &self.shown
+    }
+
+    /// Stars out what could be a secret wherever the file is shown.
+    pub(crate) fn hide_secrets(&mut self, root: &Node) {
+        if let Some(text) = mask::by_tree(self.written.text(), root) {
+            self.shown = Arc::new(SourceFile::new(self.written.name(), text));
+        }
+    }
+
+    /// Whether a placeholder stands in the scalar at `scalar`.
+    pub fn has_placeholder(&self, scalar: Span) -> bool {
+        self.scalars.get(&scalar.start).is_some_and(|written| !written.pieces.is_empty())
     }
 
     pub(crate) fn record(&mut self, span: Span, value: &str, style: Style) {
@@ -130,18 +146,18 @@ impl SourceMap {
             let last = range.end.saturating_sub(1).max(range.start);
             start..in_written(&written.pieces, last).end.max(start)
         };
-        let Some(raw) = self.file.text.get(scalar.start..scalar.end) else { return scalar };
+        let Some(raw) = self.written.text.get(scalar.start..scalar.end) else { return scalar };
         let Some(starts) = align(&written.value, raw, written.style) else { return scalar };
         let at = |offset: usize| starts.get(offset.min(written.value.len())).map(|&at| scalar.start + at);
         match (at(range.start), at(range.end)) {
-            (Some(start), Some(end)) => self.file.span(start..self.trim(start, end)),
+            (Some(start), Some(end)) => self.written.span(start..self.trim(start, end)),
             _ => scalar,
         }
     }
 
     /// Leaves out white space between the last character of a range and what follows it.
     fn trim(&self, start: usize, end: usize) -> usize {
-        self.file.text.get(start..end).map_or(end, |marked| {
+        self.written.text.get(start..end).map_or(end, |marked| {
             let kept = marked.trim_end().len();
             if kept == 0 { end } else { start + kept }
         })

@@ -7,6 +7,7 @@ use millstream_engine::time::Millis;
 
 use super::Place;
 use crate::check::aggregate_names::{self, Bounds};
+use crate::check::create::Keys;
 use crate::check::sink_columns::Written;
 use crate::check::sink_key::KeyDraft;
 use crate::check::topics::Use;
@@ -139,6 +140,8 @@ impl Builder<'_> {
             RecordKey::Columns(names) if !names.is_empty() => KeyDraft::Columns(names.clone()),
             _ => KeyDraft::None,
         };
+        let keys = if key == KeyDraft::None { Keys::None } else { Keys::Perhaps };
+        self.creates.check(&to.to, to.create.as_ref(), keys, &mut self.findings);
         self.sinks.push(SinkDraft {
             name: to.to.value.clone(),
             topic: to.to.value.clone(),

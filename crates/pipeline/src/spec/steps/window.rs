@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use crate::spec::create::Create;
 use crate::spec::duration::Duration;
 use crate::spec::entries::Entries;
 use crate::spec::names::{Name, Names};
@@ -231,7 +232,7 @@ pub enum Late {
     Word(LateWord),
     /// They are counted and go to a topic.
     #[serde(rename = "map")]
-    To(LateTo),
+    To(Box<LateTo>),
 }
 
 /// What happens to late rows.
@@ -248,4 +249,6 @@ pub enum LateWord {
 pub struct LateTo {
     /// The topic, written as JSON.
     pub to: Name,
+    /// How the topic is made when it is missing. Without it, over Kafka, a topic that is missing is an error.
+    pub create: Option<Spanned<Create>>,
 }
