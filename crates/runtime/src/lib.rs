@@ -5,6 +5,7 @@
 //! - [`follow`]: the loop of a running pipeline.
 //! - [`log`]: topics with partitions and transactions; two siblings behind one trait, in memory and in a folder.
 //! - [`crash`]: where tests may stop both.
+//! - [`config`]: the settings of a daemon, and where each came from.
 //! - [`bench`], [`nexmark`]: whole pipelines under a seeded load.
 //! - [`sample`]: seeded sample data.
 //! - [`telemetry`]: what the process tells about itself: metrics, readiness, status.
@@ -18,6 +19,7 @@
 
 pub mod bench;
 pub mod case;
+pub mod config;
 pub mod crash;
 pub mod daemon;
 pub mod follow;

@@ -14,6 +14,7 @@ use std::collections::BTreeMap;
 
 use millstream_engine::ids::{Offset, PartitionId};
 use millstream_engine::time::Millis;
+use millstream_pipeline::topology::{self, CreateDef};
 
 pub use error::{FailureKind, LogError};
 pub use records::{Header, Headers, NewRecord, RecordView, Records};
@@ -40,6 +41,21 @@ impl TopicSettings {
     /// A user's topic that keeps everything.
     pub fn user(partitions: u32) -> TopicSettings {
         TopicSettings { kind: TopicKind::User, ..TopicSettings::internal(partitions) }
+    }
+
+    /// An output topic as a pipeline's `create:` says, with so many partitions where it does not say.
+    pub fn created(create: &CreateDef, partitions: u32) -> TopicSettings {
+        TopicSettings {
+            partitions: create.partitions.unwrap_or(partitions),
+            kind: TopicKind::User,
+            retention: Retention { age_ms: create.retention.map(|age| age.0.unsigned_abs()), bytes: None },
+            replication: create.replication.map(|brokers| u16::try_from(brokers).unwrap_or(u16::MAX)),
+            cleanup: match create.cleanup {
+                topology::Cleanup::Delete => Cleanup::Delete,
+                topology::Cleanup::Compact => Cleanup::Compact,
+                topology::Cleanup::CompactAndDelete => Cleanup::CompactAndDelete,
+            },
+        }
     }
 
     /// A topic of the pipeline's own (changelog, repartition), trimmed by the pipeline alone.

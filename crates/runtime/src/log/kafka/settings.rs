@@ -2,16 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use crate::log::{Cleanup, TopicKind, TopicSettings};
+pub use millstream_pipeline::topology::Guarantee;
 
-/// What a commit promises.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Guarantee {
-    /// Outputs, state changes and input offsets become visible in one transaction.
-    ExactlyOnce,
-    /// Outputs are delivered before input offsets are committed: a crash in between repeats outputs.
-    AtLeastOnce,
-}
+use crate::log::{Cleanup, TopicKind, TopicSettings};
 
 /// What a Kafka log is connected with.
 #[derive(Clone)]

@@ -1,0 +1,140 @@
+//! Settings: from defaults, a file, the environment and the command line to one typed whole that says where each part came
+//! from. What the process is given is passed in: it never reads the environment or the command line itself.
+
+mod environment;
+mod file;
+mod layers;
+mod load;
+mod origin;
+mod properties;
+mod secret;
+mod show;
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use millstream_engine::time::Millis;
+use millstream_pipeline::schema;
+use serde_json::Value;
+
+use crate::log::kafka::Guarantee;
+use crate::worker::WorkerSettings;
+
+pub use file::{LogFormat, LogLevel};
+pub use load::{ConfigError, Effective, Flag, Problem, Sources, find, load};
+pub use origin::Origin;
+pub use properties::{Properties, Property, WrongProperty, check as check_property};
+pub use secret::{STARS, Secret};
+pub use show::{Entry, as_json};
+
+/// Where the settings file is looked for if no other is named, in this order.
+pub const PLACES: &[&str] = &["config/millstream.yaml", "/etc/millstream/millstream.yaml"];
+
+/// The schema of the settings file.
+static SCHEMA: LazyLock<Value> = LazyLock::new(schema::of::<file::File>);
+
+/// The JSON Schema of the settings file, for editors.
+pub fn json_schema() -> Value {
+    SCHEMA.clone()
+}
+
+/// What a daemon runs with.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Settings {
+    /// Properties of librdkafka, `bootstrap.servers` among them.
+    pub kafka: Properties,
+    /// The folder in which state and the name of this instance are kept. One process at a time uses it.
+    pub state_dir: PathBuf,
+    /// About how many bytes of state a worker keeps in memory; what is over it is read back from the state folder.
+    pub state_memory: usize,
+    /// How many worker threads a pipeline has; at least 1.
+    pub threads: usize,
+    /// What names this process among those that run the same pipelines, the same after a restart. `None`: a name that is
+    /// made at the first start and kept in the state folder.
+    pub instance: Option<String>,
+    /// What a commit promises, where the pipeline does not say.
+    pub guarantee: Guarantee,
+    /// How long an epoch may last.
+    pub commit_interval: Duration,
+    /// How often committed state goes to the state folder.
+    pub checkpoint_interval: Duration,
+    /// How long a transaction may stay open: the broker aborts it then.
+    pub transaction_timeout: Duration,
+    /// How a pipeline that failed is started again.
+    pub restart: RestartSettings,
+    /// Metrics, health and status over HTTP.
+    pub http: HttpSettings,
+    /// Log lines.
+    pub log: LogSettings,
+}
+
+/// How a pipeline that failed is started again: the wait doubles from one failure to the next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RestartSettings {
+    /// The first wait.
+    pub backoff: Duration,
+    /// The longest wait.
+    pub max_backoff: Duration,
+}
+
+/// The HTTP port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HttpSettings {
+    /// Whether there is one.
+    pub enabled: bool,
+    /// Where it listens.
+    pub listen: SocketAddr,
+}
+
+/// Log lines.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogSettings {
+    /// How lines look.
+    pub format: LogFormat,
+    /// From which level on lines are written.
+    pub level: LogLevel,
+    /// Levels of single parts, by the start of their name (`librdkafka`, `millstream_runtime::log`).
+    pub targets: std::collections::BTreeMap<String, LogLevel>,
+}
+
+impl Default for Settings {
+    fn default() -> Settings {
+        let mut kafka = Properties::default();
+        kafka.set("bootstrap.servers", "localhost:19092");
+        Settings {
+            kafka,
+            state_dir: PathBuf::from("./state"),
+            state_memory: 1 << 30,
+            threads: 1,
+            instance: None,
+            guarantee: Guarantee::ExactlyOnce,
+            commit_interval: Duration::from_millis(100),
+            checkpoint_interval: Duration::from_secs(5),
+            transaction_timeout: Duration::from_secs(10),
+            restart: RestartSettings { backoff: Duration::from_secs(1), max_backoff: Duration::from_secs(60) },
+            http: HttpSettings { enabled: true, listen: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9464) },
+            log: LogSettings { format: LogFormat::default(), level: LogLevel::default(), targets: Default::default() },
+        }
+    }
+}
+
+impl Settings {
+    /// The settings of a worker.
+    pub fn worker(&self) -> WorkerSettings {
+        WorkerSettings {
+            commit_interval: millis(self.commit_interval),
+            checkpoint_interval: millis(self.checkpoint_interval),
+            state_memory: self.state_memory,
+            ..WorkerSettings::default()
+        }
+    }
+}
+
+fn millis(duration: Duration) -> Millis {
+    Millis(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,191 @@
+//! Properties of librdkafka as the user set them: checked by name and by value, with secrets that show stars only.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use millstream_pipeline::codes::{self, Code};
+use millstream_pipeline::{kafka, suggest};
+use rdkafka::ClientConfig;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::error::KafkaError;
+use rdkafka::types::RDKafkaConfRes;
+
+use super::secret::{STARS, Secret};
+
+/// Properties of librdkafka by name.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Properties(BTreeMap<String, Property>);
+
+/// The value of a property.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Property {
+    /// One that anybody may see.
+    Plain(String),
+    /// One that nobody may see.
+    Secret(Secret),
+}
+
+impl Property {
+    /// The value itself, for the client: never for a message, a log line or a metric.
+    pub fn expose(&self) -> &str {
+        match self {
+            Property::Plain(text) => text,
+            Property::Secret(secret) => secret.expose(),
+        }
+    }
+}
+
+impl fmt::Display for Property {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Property::Plain(text) => f.write_str(text),
+            Property::Secret(_) => f.write_str(STARS),
+        }
+    }
+}
+
+impl Properties {
+    /// Sets a property. It is a secret if its name says so.
+    pub fn set(&mut self, name: impl Into<String>, value: impl Into<String>) {
+        let name = name.into();
+        let property = match kafka::is_secret(&name) {
+            true => Property::Secret(Secret::new(value)),
+            false => Property::Plain(value.into()),
+        };
+        self.0.insert(name, property);
+    }
+
+    /// Sets a property whose value nobody may see, whatever its name is.
+    pub fn set_secret(&mut self, name: impl Into<String>, value: Secret) {
+        self.0.insert(name.into(), Property::Secret(value));
+    }
+
+    /// The value of a property, if it was set.
+    pub fn get(&self, name: &str) -> Option<&Property> {
+        self.0.get(name)
+    }
+
+    /// The properties that were set, by name.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &Property)> {
+        self.0.iter().map(|(name, property)| (name.as_str(), property))
+    }
+
+    /// The brokers to begin with (`bootstrap.servers`), for messages.
+    pub fn brokers(&self) -> &str {
+        self.get("bootstrap.servers").map_or("", |property| match property {
+            Property::Plain(text) => text,
+            Property::Secret(_) => STARS,
+        })
+    }
+
+    /// These properties under those of a pipeline, values and all, for [`KafkaLogSettings`]: never for a message.
+    ///
+    /// [`KafkaLogSettings`]: crate::log::kafka::KafkaLogSettings
+    pub fn for_pipeline(&self, overrides: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+        let mut all: BTreeMap<String, String> =
+            self.iter().map(|(name, property)| (name.to_owned(), property.expose().to_owned())).collect();
+        all.extend(overrides.iter().map(|(name, value)| (name.clone(), value.clone())));
+        all
+    }
+}
+
+/// What is wrong with a property.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WrongProperty {
+    /// The code of the mistake.
+    pub code: Code,
+    /// What is wrong.
+    pub message: String,
+    /// What to do.
+    pub help: String,
+    /// The name that was meant, where one is near.
+    pub meant: Option<&'static str>,
+}
+
+/// Checks a property by its name, and its value by what librdkafka says. Messages never hold the value of a secret.
+///
+/// # Errors
+/// If there is no such property, if it is not the user's to set, or if its value is refused.
+pub fn check(name: &str, value: &str, hidden: bool) -> Result<(), WrongProperty> {
+    if let Some(why) = kafka::refused(name) {
+        return Err(WrongProperty {
+            code: codes::REFUSED_PROPERTY,
+            message: format!("the property `{name}` cannot be set: {why}"),
+            help: "Leave it out.".to_owned(),
+            meant: None,
+        });
+    }
+    let mut client = ClientConfig::new();
+    // Or the client says on standard error what it thinks of a property.
+    client.set_log_level(RDKafkaLogLevel::Emerg);
+    client.set(name, value);
+    let Err(error) = client.create_native_config() else { return Ok(()) };
+    let (unknown, why) = match error {
+        KafkaError::ClientConfig(outcome, why, ..) => (outcome == RDKafkaConfRes::RD_KAFKA_CONF_UNKNOWN, why),
+        other => (false, other.to_string()),
+    };
+    if unknown {
+        return Err(WrongProperty {
+            code: codes::UNKNOWN_PROPERTY,
+            message: format!("the Kafka client has no property `{name}`"),
+            help: "Properties are those of librdkafka 2.12: see its CONFIGURATION.md.".to_owned(),
+            meant: suggest::nearest(name, kafka::settable()),
+        });
+    }
+    let why = if hidden || kafka::is_secret(name) { String::new() } else { format!(": {why}") };
+    Err(WrongProperty {
+        code: codes::BAD_PROPERTY,
+        message: format!("the Kafka client refuses the value of `{name}`{why}"),
+        help: "See CONFIGURATION.md of librdkafka 2.12 for what it may be.".to_owned(),
+        meant: None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn the_names_that_are_known_are_those_of_the_client_that_is_built_in() {
+        // No property takes this, but one that is not there is not even asked.
+        let code = |name| check(name, "\u{1}", false).err().map(|wrong| wrong.code);
+        for name in kafka::settable() {
+            assert_ne!(code(name), Some(codes::UNKNOWN_PROPERTY), "{name}");
+        }
+        assert_eq!(code("sasl.pasword"), Some(codes::UNKNOWN_PROPERTY));
+    }
+
+    #[test]
+    fn names_and_values_are_checked() {
+        check("linger.ms", "5", false).unwrap();
+        check("sasl.mechanism", "SCRAM-SHA-512", false).unwrap();
+        let wrong = check("fetch.min.byte", "1", false).unwrap_err();
+        assert_eq!((wrong.code, wrong.meant), (codes::UNKNOWN_PROPERTY, Some("fetch.min.bytes")));
+        let wrong = check("isolation.level", "read_committed", false).unwrap_err();
+        assert_eq!(wrong.code, codes::REFUSED_PROPERTY);
+        let wrong = check("linger.ms", "soon", false).unwrap_err();
+        assert_eq!(wrong.code, codes::BAD_PROPERTY);
+        assert!(wrong.message.contains("linger.ms"), "{}", wrong.message);
+    }
+
+    #[test]
+    fn a_refused_value_is_not_shown_where_it_may_be_a_secret() {
+        for (name, hidden) in [("linger.ms", true), ("security.protocol", true)] {
+            let wrong = check(name, "hunter2", hidden).unwrap_err();
+            assert!(!format!("{wrong:?}").contains("hunter2"), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn secrets_show_stars() {
+        let mut properties = Properties::default();
+        properties.set("sasl.password", "hunter2");
+        properties.set("sasl.username", "me");
+        properties.set_secret("bootstrap.servers", Secret::new("hunter2:9092"));
+        assert!(!format!("{properties:?}").contains("hunter2"));
+        assert_eq!(properties.brokers(), "***");
+        let all = properties.for_pipeline(&BTreeMap::from([("linger.ms".to_owned(), "5".to_owned())]));
+        assert_eq!((all["sasl.password"].as_str(), all["linger.ms"].as_str()), ("hunter2", "5"));
+    }
+}
