@@ -31,6 +31,7 @@ enum Command {
     Graph(commands::graph::Graph),
     Schema(commands::schema::Schema),
     Topic(commands::topic::Topic),
+    Status(commands::status::Status),
     Bench(commands::bench::Bench),
     Completions(commands::completions::Completions),
 }
@@ -46,6 +47,7 @@ fn main() -> std::process::ExitCode {
         Command::Graph(command) => command.run(),
         Command::Schema(command) => command.run(),
         Command::Topic(command) => command.run(),
+        Command::Status(command) => command.run(),
         Command::Bench(command) => command.run(),
         Command::Completions(command) => command.run(),
     };

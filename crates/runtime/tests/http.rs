@@ -5,6 +5,7 @@ use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
+use millstream_runtime::http::client::{self, AskError};
 use millstream_runtime::http::{HttpError, HttpServer, serve};
 use millstream_runtime::telemetry::{Failure, FailureKind, PipelineState, Telemetry, WorkerSnapshot, WorkerState};
 
@@ -151,4 +152,21 @@ fn a_port_in_use_is_said_so() {
     assert!(error.to_string().contains(&address.to_string()), "{error}");
     let foreign: SocketAddr = "192.0.2.1:9000".parse().unwrap();
     assert!(matches!(serve(foreign, ready()).unwrap_err(), HttpError::NotHere { .. }));
+}
+
+#[test]
+fn a_client_gets_what_is_served_or_a_word_why_not() {
+    let server = serve(ANY_PORT, ready()).unwrap();
+    let second = Duration::from_secs(1);
+    let answer = client::get(server.address(), "/ready", second).unwrap();
+    assert_eq!((answer.code, answer.body.contains("\"ready\": true")), (200, true), "{answer:?}");
+    let address = server.address();
+    drop(server);
+    assert!(matches!(client::get(address, "/ready", second), Err(AskError::Refused { .. })));
+
+    let silent = TcpListener::bind(ANY_PORT).unwrap();
+    let began = Instant::now();
+    let error = client::get(silent.local_addr().unwrap(), "/ready", second).unwrap_err();
+    assert!(matches!(error, AskError::Late { .. }), "{error}");
+    assert!(began.elapsed() < 3 * second);
 }

@@ -8,5 +8,6 @@ pub(crate) mod graph;
 pub(crate) mod plan;
 pub(crate) mod run;
 pub(crate) mod schema;
+pub(crate) mod status;
 pub(crate) mod test;
 pub(crate) mod topic;

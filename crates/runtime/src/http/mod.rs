@@ -6,6 +6,7 @@
 // Sockets are kept out of the crates below; this is the place in which they belong.
 #![allow(clippy::disallowed_types)]
 
+pub mod client;
 mod routes;
 
 use std::io;

@@ -1,0 +1,145 @@
+//! `millstream status`: how a running instance is, as it says itself over HTTP.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use clap::Args;
+use millstream_runtime::http::client::{self, Answer, AskError};
+use serde_json::Value;
+
+use crate::exit::{Exit, Failure};
+use crate::render::{DIM, ERROR, GOOD, RESET, count, table};
+
+/// How a running instance is: its pipelines, lag, watermarks, last commits and errors. Exit code 0 if it is ready, else 1.
+#[derive(Debug, Args)]
+pub(crate) struct Status {
+    /// Where the instance listens (`http.listen` in its settings).
+    #[arg(long, value_name = "HOST:PORT", env = "MILLSTREAM_HTTP__LISTEN", default_value = "127.0.0.1:9464")]
+    address: SocketAddr,
+    /// Only whether the process answers, for health checks of containers: prints nothing if it does.
+    #[arg(long, conflicts_with = "json")]
+    live: bool,
+    /// All of it as JSON, as `/status` has it.
+    #[arg(long)]
+    json: bool,
+}
+
+/// An instance that takes longer is not well.
+const WITHIN: Duration = Duration::from_secs(4);
+
+impl Status {
+    pub(crate) fn run(self) -> crate::Outcome {
+        let address = client::reach(self.address);
+        if self.live {
+            let answer = ask(address, "/live")?;
+            return Ok(if answer.code == 200 { Exit::Well } else { Exit::RunFailed });
+        }
+        let answer = ask(address, "/status")?;
+        let status: Value = serde_json::from_str(&answer.body)
+            .map_err(|_| Failure::run(format!("what answers on {address} is not millstream's http port")))?;
+        if self.json {
+            print!("{}", answer.body);
+        } else {
+            show(address, &status);
+        }
+        Ok(if status["ready"] == true { Exit::Well } else { Exit::RunFailed })
+    }
+}
+
+fn ask(address: SocketAddr, path: &str) -> Result<Answer, Failure> {
+    client::get(address, path, WITHIN).map_err(|error| match error {
+        AskError::Refused { .. } => Failure::run(error.to_string())
+            .help("Is `millstream run` running? Name its http.listen with --address if it is not 127.0.0.1:9464."),
+        other => Failure::run(other.to_string()),
+    })
+}
+
+fn show(address: SocketAddr, status: &Value) {
+    let ready =
+        if status["ready"] == true { format!("{GOOD}ready{RESET}") } else { format!("{ERROR}not ready{RESET}") };
+    let up = duration(number(&status["uptime_seconds"]));
+    anstream::println!("millstream {} on {address}: {ready}, up {up}", text(&status["version"]));
+    for why in list(&status["not_ready"]) {
+        let about: Vec<String> = ["pipeline", "worker", "task"]
+            .into_iter()
+            .filter(|name| !why[name].is_null())
+            .map(|name| format!("{name} {}", text(&why[name])))
+            .collect();
+        let colon = if about.is_empty() { "" } else { ": " };
+        anstream::println!("  {}{colon}{}", about.join(", "), text(&why["detail"]));
+    }
+    let mut rows = table(["pipeline", "state", "tasks", "records in", "out", "behind", "watermark", "last commit"]);
+    for pipeline in list(&status["pipelines"]) {
+        rows.add_row([
+            text(&pipeline["name"]),
+            text(&pipeline["state"]),
+            list(&pipeline["workers"]).map(|worker| list(&worker["tasks"]).count()).sum::<usize>().to_string(),
+            text(&pipeline["traffic"]["records_in"]),
+            text(&pipeline["traffic"]["records_out"]),
+            text(&pipeline["lag_records"]),
+            text(&pipeline["watermark"]),
+            text(&pipeline["last_commit"]),
+        ]);
+    }
+    if !rows.is_empty() {
+        println!("{rows}");
+    }
+    for pipeline in list(&status["pipelines"]) {
+        let error = &pipeline["last_error"];
+        if !error.is_null() {
+            let restarts = count(number(&pipeline["events"]["restarts"]), "restart");
+            anstream::println!(
+                "{}: last error {} {DIM}({}, {restarts} since the start){RESET}\n  {}",
+                text(&pipeline["name"]),
+                text(&error["at"]),
+                text(&error["kind"]),
+                text(&error["message"])
+            );
+        }
+    }
+}
+
+fn list(value: &Value) -> impl Iterator<Item = &Value> {
+    value.as_array().into_iter().flatten()
+}
+
+fn number(value: &Value) -> u64 {
+    value.as_u64().unwrap_or(0)
+}
+
+fn text(value: &Value) -> String {
+    match value {
+        Value::Null => "-".to_owned(),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+/// The two greatest units of so many seconds: `2 d 3 h`, `4 min 5 s`.
+fn duration(seconds: u64) -> String {
+    let parts = [(86_400, "d"), (3_600, "h"), (60, "min"), (1, "s")];
+    let mut left = seconds;
+    let mut shown: Vec<String> = Vec::new();
+    for (size, unit) in parts {
+        let number = left / size;
+        left %= size;
+        if (number > 0 || (unit == "s" && shown.is_empty())) && shown.len() < 2 {
+            shown.push(format!("{number} {unit}"));
+        }
+    }
+    shown.join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::duration;
+
+    #[test]
+    fn durations_have_two_units_at_most() {
+        for (seconds, shown) in
+            [(0, "0 s"), (59, "59 s"), (245, "4 min 5 s"), (7_200, "2 h"), (183_845, "2 d 3 h"), (86_401, "1 d 1 s")]
+        {
+            assert_eq!(duration(seconds), shown);
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! `millstream status` beside an instance that this process plays.
+#![allow(clippy::unwrap_used, clippy::disallowed_methods, clippy::disallowed_types)]
+
+use std::net::{SocketAddr, TcpListener};
+use std::process::{Command, Output};
+use std::time::Duration;
+
+use millstream_runtime::http::{self, HttpServer};
+use millstream_runtime::telemetry::{
+    Failure, FailureKind, PipelineState, Telemetry, Traffic, WorkerSnapshot, WorkerState,
+};
+
+fn instance() -> (Telemetry, HttpServer) {
+    let telemetry = Telemetry::new();
+    let pipeline = telemetry.pipeline("candles");
+    let worker = pipeline.worker(0);
+    pipeline.set_state(PipelineState::Running);
+    let traffic = Traffic { records_in: 1234, records_out: 56, ..Traffic::default() };
+    worker.publish(WorkerSnapshot { traffic, ..WorkerSnapshot::default() });
+    worker.set_state(WorkerState::Running);
+    let server = http::serve("127.0.0.1:0".parse().unwrap(), telemetry.clone()).unwrap();
+    (telemetry, server)
+}
+
+/// Runs `millstream status` and returns its exit code, and what it wrote to each stream.
+fn status(address: SocketAddr, arguments: &[&str]) -> (i32, String, String) {
+    let Output { status, stdout, stderr } = Command::new(env!("CARGO_BIN_EXE_millstream"))
+        .arg("status")
+        .args(["--address", &address.to_string()])
+        .args(arguments)
+        .output()
+        .unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (status.code().unwrap(), text(stdout), text(stderr))
+}
+
+#[test]
+fn a_ready_instance_is_shown() {
+    let (_telemetry, server) = instance();
+    let (code, out, _) = status(server.address(), &[]);
+    assert_eq!(code, 0, "{out}");
+    assert!(out.contains(": ready, up ") && !out.contains("last error"), "{out}");
+    let row = out.lines().find(|line| line.contains("candles")).unwrap();
+    assert_eq!(row.split_whitespace().collect::<Vec<_>>(), ["candles", "running", "0", "1234", "56", "0", "-", "-"]);
+    assert_eq!(status(server.address(), &["--live"]), (0, String::new(), String::new()));
+    let (code, out, _) = status(server.address(), &["--json"]);
+    let json: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((code, &json["pipelines"][0]["traffic"]["records_in"]), (0, &1234.into()));
+}
+
+#[test]
+fn a_failed_pipeline_is_not_ready_and_says_why() {
+    let (telemetry, server) = instance();
+    let failure = Failure { kind: FailureKind::Log, message: "topic trades does not exist".to_owned() };
+    telemetry.pipeline("candles").set_state(PipelineState::Failed { failure, retry_in: Duration::from_secs(60) });
+    let (code, out, _) = status(server.address(), &[]);
+    assert_eq!(code, 1);
+    assert!(out.contains("not ready"), "{out}");
+    assert!(out.contains("  pipeline candles: topic trades does not exist (tried again in "), "{out}");
+    assert!(out.contains("candles: last error 20") && out.contains("(log, 0 restarts since the start)"), "{out}");
+    assert_eq!(status(server.address(), &["--live"]).0, 0, "it lives");
+}
+
+#[test]
+fn nobody_there_is_said_so() {
+    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    for arguments in [&[][..], &["--live"]] {
+        let (code, out, err) = status(address, arguments);
+        assert_eq!((code, out.as_str()), (1, ""));
+        assert!(err.contains(&format!("error: nobody listens on {address}")) && err.contains("help: Is"), "{err}");
+    }
+}
