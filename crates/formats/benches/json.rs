@@ -57,14 +57,14 @@ fn decode(c: &mut Criterion) {
     group.throughput(Throughput::Elements(ROWS as u64));
     for (name, betting) in [("general", Betting::Off), ("shape", Betting::On)] {
         let mut decoder = Decoder::with_betting(DecodeFormat::Json, columns(), betting).unwrap();
-        group.bench_function(name, |b| b.iter(|| black_box(decoder.decode("bids", 0, &messages))));
+        group.bench_function(name, |b| b.iter(|| black_box(decoder.decode("bids", 0, &messages).unwrap())));
     }
     group.finish();
 }
 
 fn encode(c: &mut Criterion) {
     let bids = bids();
-    let rows = Decoder::new(DecodeFormat::Json, columns()).unwrap().decode("bids", 0, &messages(&bids)).rows;
+    let rows = Decoder::new(DecodeFormat::Json, columns()).unwrap().decode("bids", 0, &messages(&bids)).unwrap().rows;
     let mut encoder = Encoder::new(EncodeFormat::Json, &rows.schema()).unwrap();
     let mut encoded = Encoded::default();
     let mut group = c.benchmark_group("json encode, 3 columns");

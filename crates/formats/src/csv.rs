@@ -312,7 +312,7 @@ mod tests {
             .iter()
             .map(|payload| Message { key: None, value: Some(payload), timestamp: 0, offset: 0, headers: Headers::NONE })
             .collect::<Vec<_>>();
-        Decoder::new(format, Arc::new(columns)).unwrap().decode("t", 0, &messages)
+        Decoder::new(format, Arc::new(columns)).unwrap().decode("t", 0, &messages).unwrap()
     }
 
     #[test]

@@ -1,16 +1,21 @@
 //! Messages of one partition to a batch of columns. A message that does not decode harms only itself.
 
-use arrow::array::{RecordBatch, RecordBatchOptions};
+use std::collections::BTreeSet;
+
+use arrow::array::{RecordBatch, RecordBatchOptions, new_null_array};
 use arrow::datatypes::SchemaRef;
 use millstream_engine::error::RecordError;
 
+use crate::avro::{AvroDecoder, AvroRead, AvroSchema};
 use crate::column::Column;
 use crate::csv::{CsvDecoder, CsvDialect};
 use crate::error::FormatError;
 use crate::fault::{Fallible, Fault};
+use crate::framing::{SchemaId, UnknownSchemas};
 use crate::json::{Betting, JsonDecoder};
 use crate::members::Members;
 use crate::message::Message;
+use crate::names::Names;
 use crate::raw::RawDecoder;
 use crate::system::{Source, SystemColumn};
 
@@ -23,6 +28,8 @@ pub enum DecodeFormat {
     Csv(CsvFormat),
     /// The payload as it is, in one column of strings or bytes.
     Raw,
+    /// One Avro value a message.
+    Avro(AvroRead),
 }
 
 /// How CSV records are laid out.
@@ -32,6 +39,13 @@ pub struct CsvFormat {
     pub fields: Vec<String>,
     /// How fields are told apart.
     pub dialect: CsvDialect,
+}
+
+/// A schema that messages were written by, as a registry has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum WriterSchema {
+    /// An Avro schema.
+    Avro(AvroSchema),
 }
 
 /// What became of some messages.
@@ -45,6 +59,19 @@ pub struct Decoded {
     pub faults: Vec<(usize, RecordError)>,
     /// The messages without a payload, by index in ascending order. They have no row.
     pub null_values: Vec<usize>,
+    /// The messages of a record type that is not read, by index in ascending order. They have no row.
+    pub unwanted: Vec<usize>,
+}
+
+/// What became of one message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Pushed {
+    /// It is a row.
+    Row,
+    /// It is of a type that is not read.
+    Unwanted,
+    /// Nobody has said what this schema is.
+    Unknown(SchemaId),
 }
 
 /// Decodes the messages of one source.
@@ -63,6 +90,7 @@ enum Payloads {
     Json(JsonDecoder),
     Csv(CsvDecoder),
     Raw(RawDecoder),
+    Avro(AvroDecoder),
 }
 
 /// What fills a column.
@@ -102,20 +130,53 @@ impl Decoder {
                 fields.push(field.clone());
             }
         }
-        let payloads = match &format {
+        let mut payloads = match &format {
             DecodeFormat::Json => Payloads::Json(JsonDecoder::new(&fields, betting)?),
             DecodeFormat::Csv(format) => Payloads::Csv(CsvDecoder::new(format, &fields)?),
             DecodeFormat::Raw => Payloads::Raw(RawDecoder::new(&fields)?),
+            DecodeFormat::Avro(read) => Payloads::Avro(AvroDecoder::new(read, &fields)?),
         };
+        if let Some(names) = payloads.names() {
+            names.wanted = columns.fields().iter().any(|field| field.name() == SystemColumn::Schema.name());
+        }
         Ok(Decoder { columns, places, payloads })
+    }
+
+    /// Makes messages with `id` in a registry readable. A schema stays known for good.
+    ///
+    /// # Errors
+    /// If messages of this schema cannot be read as the columns: each of them will then be a fault that says so.
+    pub fn add_writer(&mut self, id: SchemaId, schema: &WriterSchema) -> Result<(), FormatError> {
+        match (&mut self.payloads, schema) {
+            (Payloads::Avro(avro), WriterSchema::Avro(schema)) => avro.add_writer(id, schema),
+            _ => {
+                let reason = format!("schema {id} is of another format than the source");
+                self.refuse_writer(id, reason.clone());
+                Err(FormatError::Schema(reason))
+            }
+        }
+    }
+
+    /// Makes each message with `id` in a registry a fault for `reason`: the registry has no such schema, or none that
+    /// can be read.
+    pub fn refuse_writer(&mut self, id: SchemaId, reason: String) {
+        match &mut self.payloads {
+            Payloads::Avro(avro) => avro.refuse_writer(id, reason),
+            Payloads::Json(_) | Payloads::Csv(_) | Payloads::Raw(_) => {}
+        }
     }
 
     /// Decodes messages of partition `partition` of `topic`, given in the order of their offsets. The messages of one
     /// call must stay below 2 GiB together; a message beyond that is a fault.
-    pub fn decode(&mut self, topic: &str, partition: u32, messages: &[Message<'_>]) -> Decoded {
+    ///
+    /// # Errors
+    /// If messages name schemas that the decoder does not know: then none was decoded. Whoever calls gives it each of
+    /// them by [`add_writer`](Self::add_writer) or [`refuse_writer`](Self::refuse_writer), and calls again with the same
+    /// messages.
+    pub fn decode(&mut self, topic: &str, partition: u32, messages: &[Message<'_>]) -> Result<Decoded, UnknownSchemas> {
         let mut kept = Vec::with_capacity(messages.len());
-        let mut faults = Vec::new();
-        let mut null_values = Vec::new();
+        let (mut faults, mut null_values, mut unwanted) = (Vec::new(), Vec::new(), Vec::new());
+        let mut unknown = BTreeSet::new();
         let mut bytes = 0_usize;
         self.payloads.members().reserve(messages.len());
         for (index, message) in messages.iter().enumerate() {
@@ -124,28 +185,41 @@ impl Decoder {
                 continue;
             };
             bytes = bytes.saturating_add(size(message) + topic.len());
-            let pushed = if bytes > BYTES_OF_ONE_CALL {
-                Err(Fault::syntax("more than 2 GiB of messages in one batch"))
-            } else {
-                self.payloads.push(payload)
+            let pushed = match BYTES_OF_ONE_CALL.checked_sub(bytes) {
+                None => Err(Fault::syntax("more than 2 GiB of messages in one batch")),
+                Some(room) => self.payloads.push(payload, room, &mut bytes),
             };
             match pushed {
-                Ok(()) => kept.push(index as u32),
+                Ok(Pushed::Row) => kept.push(index as u32),
+                Ok(Pushed::Unwanted) => unwanted.push(index),
+                Ok(Pushed::Unknown(id)) => unknown.extend([id]),
                 Err(fault) => faults.push((index, fault.into_error())),
             }
         }
+        if !unknown.is_empty() {
+            self.payloads.members().truncate(0);
+            self.payloads.names().into_iter().for_each(|names| names.truncate(0));
+            return Err(UnknownSchemas(unknown.into_iter().collect()));
+        }
         let rows = self.finish(&Source { topic, partition, messages }, &kept);
         let messages = (kept.len() < messages.len()).then_some(kept);
-        Decoded { rows, messages, faults, null_values }
+        Ok(Decoded { rows, messages, faults, null_values, unwanted })
     }
 
     fn finish(&mut self, source: &Source<'_>, kept: &[u32]) -> RecordBatch {
         let members = self.payloads.members();
         members.rows = 0;
         let payload = members.columns.iter_mut().map(Column::finish).collect::<Vec<_>>();
+        let names = match self.payloads.names() {
+            Some(names) if names.wanted => Some(names.finish(kept.len())),
+            _ => None,
+        };
         let fields = self.columns.fields().iter();
         let columns = self.places.iter().zip(fields).map(|(place, field)| match place {
             Place::Payload(index) => payload[*index].clone(),
+            Place::System(SystemColumn::Schema) => {
+                names.clone().unwrap_or_else(|| new_null_array(field.data_type(), kept.len()))
+            }
             Place::System(system) => system.fill(field, source, kept),
         });
         let options = RecordBatchOptions::new().with_row_count(Some(kept.len()));
@@ -155,13 +229,17 @@ impl Decoder {
 }
 
 impl Payloads {
+    /// Appends one row, or nothing and says why. A payload of a binary format may take up to `room` bytes in columns
+    /// beyond its own length; what it does take is added to `grown`.
     #[inline]
-    fn push(&mut self, payload: &[u8]) -> Fallible<()> {
+    fn push(&mut self, payload: &[u8], room: usize, grown: &mut usize) -> Fallible<Pushed> {
         match self {
-            Payloads::Json(json) => json.push(payload),
-            Payloads::Csv(csv) => csv.push(payload),
-            Payloads::Raw(raw) => raw.push(payload),
+            Payloads::Json(json) => json.push(payload)?,
+            Payloads::Csv(csv) => csv.push(payload)?,
+            Payloads::Raw(raw) => raw.push(payload)?,
+            Payloads::Avro(avro) => return avro.push(payload, room, grown),
         }
+        Ok(Pushed::Row)
     }
 
     fn members(&mut self) -> &mut Members {
@@ -169,6 +247,15 @@ impl Payloads {
             Payloads::Json(json) => json.members(),
             Payloads::Csv(csv) => csv.members(),
             Payloads::Raw(raw) => raw.members(),
+            Payloads::Avro(avro) => avro.members(),
+        }
+    }
+
+    /// The names of the rows' schemas, if the format has any.
+    fn names(&mut self) -> Option<&mut Names> {
+        match self {
+            Payloads::Avro(avro) => Some(avro.names()),
+            Payloads::Json(_) | Payloads::Csv(_) | Payloads::Raw(_) => None,
         }
     }
 }

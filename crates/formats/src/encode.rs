@@ -8,6 +8,7 @@ use millstream_engine::error::RowFault;
 use millstream_engine::text::Cells;
 use millstream_engine::types::sql_name;
 
+use crate::avro::{AvroEncoder, AvroWrite};
 use crate::csv::{CsvDialect, CsvEncoder};
 use crate::error::FormatError;
 use crate::json::JsonEncoder;
@@ -23,6 +24,8 @@ pub enum EncodeFormat {
     Csv(CsvDialect),
     /// The one column, string or bytes, as it is.
     Raw,
+    /// One Avro record a row.
+    Avro(AvroWrite),
 }
 
 /// Payloads in one buffer.
@@ -80,6 +83,7 @@ enum Payloads {
     Json(JsonEncoder),
     Csv(CsvEncoder),
     Raw(RawEncoder),
+    Avro(AvroEncoder),
 }
 
 impl Encoder {
@@ -101,6 +105,7 @@ impl Encoder {
             EncodeFormat::Json => Payloads::Json(JsonEncoder::new(&fields)),
             EncodeFormat::Csv(dialect) => Payloads::Csv(CsvEncoder::new(&fields, dialect)?),
             EncodeFormat::Raw => Payloads::Raw(RawEncoder::new(&fields)?),
+            EncodeFormat::Avro(format) => Payloads::Avro(AvroEncoder::new(&fields, &format)?),
         };
         Ok(Encoder { payloads })
     }
@@ -114,6 +119,7 @@ impl Encoder {
             Payloads::Json(json) => json.encode(rows, out),
             Payloads::Csv(csv) => csv.encode(rows, out),
             Payloads::Raw(raw) => raw.encode(rows, out),
+            Payloads::Avro(avro) => avro.encode(rows, out),
         }
     }
 }

@@ -14,4 +14,7 @@ pub enum FormatError {
     /// The columns as a whole do not fit: a raw value has one column.
     #[error("{0}")]
     Columns(String),
+    /// A schema that is none, or that cannot be served.
+    #[error("{0}")]
+    Schema(String),
 }

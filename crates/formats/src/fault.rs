@@ -51,6 +51,7 @@ impl Fault {
     pub(crate) fn into_error(self) -> RecordError {
         let message = match self {
             Fault::Syntax(message) => message,
+            Fault::Value { path, message } if path.is_empty() => message,
             Fault::Value { path, message } => format!("column {path}: {message}"),
         };
         RecordError { kind: RecordErrorKind::Decode, message }

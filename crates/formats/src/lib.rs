@@ -1,5 +1,6 @@
-//! Bytes to columns and back: JSON, CSV and raw values, and the frames of internal topics. Never fetches a schema.
+//! Bytes to columns and back: JSON, CSV, Avro and raw values, and the frames of internal topics. Never fetches a schema.
 
+pub mod avro;
 mod column;
 pub mod csv;
 pub mod decode;
@@ -7,13 +8,16 @@ pub mod encode;
 pub mod error;
 mod fault;
 pub mod frame;
+pub mod framing;
 pub mod json;
 mod members;
 pub mod message;
+mod names;
 mod number;
 mod raw;
 pub mod system;
 mod temporal;
+mod wire;
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
@@ -23,8 +27,9 @@ mod roundtrip;
 mod testing;
 
 pub use csv::CsvDialect;
-pub use decode::{CsvFormat, DecodeFormat, Decoded, Decoder};
+pub use decode::{CsvFormat, DecodeFormat, Decoded, Decoder, WriterSchema};
 pub use encode::{EncodeFormat, Encoded, Encoder};
 pub use error::FormatError;
+pub use framing::{SchemaId, UnknownSchemas};
 pub use message::{Headers, Message};
 pub use system::SystemColumn;

@@ -20,7 +20,7 @@ fn back(rows: &RecordBatch, write: EncodeFormat, read: DecodeFormat) -> RecordBa
             headers: Headers::NONE,
         })
         .collect::<Vec<_>>();
-    let decoded = Decoder::new(read, rows.schema()).unwrap().decode("t", 0, &messages);
+    let decoded = Decoder::new(read, rows.schema()).unwrap().decode("t", 0, &messages).unwrap();
     assert_eq!(decoded.faults, []);
     assert_eq!(decoded.messages, None);
     decoded.rows

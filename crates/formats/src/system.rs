@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arrow::array::{
     ArrayRef, BinaryBuilder, Int32Array, Int64Array, MapArray, StringArray, StringBuilder, StructArray,
-    TimestampMillisecondArray,
+    TimestampMillisecondArray, new_null_array,
 };
 use arrow::buffer::OffsetBuffer;
 use arrow::datatypes::{DataType, Field, Fields, TimeUnit};
@@ -27,17 +27,20 @@ pub enum SystemColumn {
     Offset,
     /// `_headers`: the headers in their order.
     Headers,
+    /// `_schema`: the full name of the record type that the payload was written as, null where there is none.
+    Schema,
 }
 
 impl SystemColumn {
     /// All of them.
-    pub const ALL: [SystemColumn; 6] = [
+    pub const ALL: [SystemColumn; 7] = [
         SystemColumn::Key,
         SystemColumn::Timestamp,
         SystemColumn::Topic,
         SystemColumn::Partition,
         SystemColumn::Offset,
         SystemColumn::Headers,
+        SystemColumn::Schema,
     ];
 
     /// The column's name.
@@ -49,6 +52,7 @@ impl SystemColumn {
             SystemColumn::Partition => "_partition",
             SystemColumn::Offset => "_offset",
             SystemColumn::Headers => "_headers",
+            SystemColumn::Schema => "_schema",
         }
     }
 
@@ -62,7 +66,7 @@ impl SystemColumn {
         let data_type = match self {
             SystemColumn::Key => DataType::Binary,
             SystemColumn::Timestamp => DataType::Timestamp(TimeUnit::Millisecond, Some("UTC".into())),
-            SystemColumn::Topic => DataType::Utf8,
+            SystemColumn::Topic | SystemColumn::Schema => DataType::Utf8,
             SystemColumn::Partition => DataType::Int32,
             SystemColumn::Offset => DataType::Int64,
             SystemColumn::Headers => {
@@ -114,6 +118,8 @@ impl SystemColumn {
             SystemColumn::Partition => Arc::new(Int32Array::from(vec![source.partition as i32; rows.len()])),
             SystemColumn::Offset => Arc::new(Int64Array::from_iter_values(messages.map(|message| message.offset))),
             SystemColumn::Headers => headers(field, messages),
+            // The decoder knows; see there.
+            SystemColumn::Schema => new_null_array(&DataType::Utf8, rows.len()),
         }
     }
 }

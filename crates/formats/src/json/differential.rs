@@ -185,8 +185,8 @@ fn the_bet_never_changes_a_result() {
         for _ in 0..3 {
             let payloads = (0..MESSAGES).map(|_| payload(&mut random)).collect::<Vec<_>>();
             let messages = payloads.iter().map(|payload| message(payload)).collect::<Vec<_>>();
-            let quick = betting.decode("t", 0, &messages);
-            let sure = general.decode("t", 0, &messages);
+            let quick = betting.decode("t", 0, &messages).unwrap();
+            let sure = general.decode("t", 0, &messages).unwrap();
             assert_eq!(quick.faults, sure.faults, "seed {seed}");
             assert_eq!(quick.messages, sure.messages, "seed {seed}");
             assert_eq!(quick.rows, sure.rows, "seed {seed}");
@@ -229,7 +229,7 @@ fn every_byte_of_a_document_changed_to_every_other() {
         });
         let payloads = std::iter::once(document.to_vec()).chain(changed).collect::<Vec<_>>();
         let messages = payloads.iter().map(|payload| message(payload)).collect::<Vec<_>>();
-        let (quick, sure) = (betting.decode("t", 0, &messages), general.decode("t", 0, &messages));
+        let (quick, sure) = (betting.decode("t", 0, &messages).unwrap(), general.decode("t", 0, &messages).unwrap());
         assert_eq!(quick.faults, sure.faults, "byte {at}");
         assert_eq!(quick.rows, sure.rows, "byte {at}");
     }

@@ -20,7 +20,7 @@ fn schema(columns: &[(&str, DataType)]) -> SchemaRef {
 
 fn decode(columns: &[(&str, DataType)], payloads: &[&str]) -> Decoded {
     let messages = payloads.iter().map(|payload| message(payload.as_bytes())).collect::<Vec<_>>();
-    Decoder::new(DecodeFormat::Json, schema(columns)).unwrap().decode("t", 0, &messages)
+    Decoder::new(DecodeFormat::Json, schema(columns)).unwrap().decode("t", 0, &messages).unwrap()
 }
 
 /// The one fault of one document.
@@ -198,7 +198,7 @@ fn names_are_case_sensitive_and_may_be_escaped() {
 fn a_column_that_may_not_be_null() {
     let schema = Arc::new(Schema::new(vec![Field::new("a", DataType::Int64, false)]));
     let mut decoder = Decoder::new(DecodeFormat::Json, schema).unwrap();
-    let decoded = decoder.decode("t", 0, &[message(b"{}"), message(b"{\"a\":null}"), message(b"{\"a\":1}")]);
+    let decoded = decoder.decode("t", 0, &[message(b"{}"), message(b"{\"a\":null}"), message(b"{\"a\":1}")]).unwrap();
     let faults = decoded.faults.iter().map(|(_, error)| error.message.as_str()).collect::<Vec<_>>();
     assert_eq!(faults, ["column a: expected bigint, found nothing", "column a: expected bigint, found null"]);
     assert_eq!(decoded.rows.num_rows(), 1);
@@ -221,7 +221,7 @@ fn system_columns_come_from_the_message() {
         },
         Message { key: None, value: Some(b"{}"), timestamp: 3, offset: 12, headers: Headers::NONE },
     ];
-    let decoded = decoder.decode("topic", 4, &messages);
+    let decoded = decoder.decode("topic", 4, &messages).unwrap();
     assert_eq!(decoded.null_values, [0]);
     assert_eq!(decoded.messages, Some(vec![1, 2]));
     let rows = decoded.rows;

@@ -194,7 +194,7 @@ impl Lane {
         self.spoke_at = now;
         self.closed_until = None;
         match &mut self.reader {
-            Reader::Source(source) => Ok(vec![source.arrival(&self.topic, self.partition, &self.records, next)]),
+            Reader::Source(source) => Ok(vec![source.arrival(&self.topic, self.partition, &self.records, next)?]),
             Reader::Exchange(exchange) => exchange.arrivals(&self.records).map_err(|(offset, message)| {
                 WorkerError::Frame { topic: self.topic.clone(), partition: self.partition.0, offset: offset.0, message }
             }),
@@ -203,9 +203,17 @@ impl Lane {
 }
 
 impl SourceReader {
-    fn arrival(&mut self, topic: &str, partition: PartitionId, records: &Records, next: Offset) -> Arrival {
+    fn arrival(
+        &mut self,
+        topic: &str,
+        partition: PartitionId,
+        records: &Records,
+        next: Offset,
+    ) -> Result<Arrival, WorkerError> {
         self.is_idle = false;
-        let decoded = with_messages(records, |messages| self.decoder.decode(topic, partition.0, messages));
+        // No source has a schema outside the pipeline yet, so none can be unknown.
+        let decoded = with_messages(records, |messages| self.decoder.decode(topic, partition.0, messages))
+            .map_err(|unknown| WorkerError::Format { name: topic.to_owned(), message: unknown.to_string() })?;
         let rejected = decoded
             .faults
             .iter()
@@ -220,7 +228,8 @@ impl SourceReader {
         let null_values = decoded.null_values.iter().map(|&message| records.get(message).offset.0).collect();
         let batch = self.batch(decoded, records);
         let next = Position { offset: next, rows: 0 };
-        Arrival { input: self.input, chunk: Chunk { batch, rejected, null_values, next, frame: None }, idle: false }
+        let chunk = Chunk { batch, rejected, null_values, next, frame: None };
+        Ok(Arrival { input: self.input, chunk, idle: false })
     }
 
     fn batch(&self, decoded: Decoded, records: &Records) -> Batch {

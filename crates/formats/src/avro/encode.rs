@@ -1,0 +1,56 @@
+//! Rows to Avro messages. The same rows give the same bytes; a row with a value that the schema cannot hold harms only
+//! itself.
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::FieldRef;
+use millstream_engine::error::{RecordError, RecordErrorKind, RowFault};
+
+use super::schema::AvroSchema;
+use super::write::{self, Cells, Write};
+use crate::encode::Encoded;
+use crate::error::FormatError;
+use crate::framing::SchemaId;
+
+/// How Avro messages are written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AvroWrite {
+    /// The schema of the messages: of a record that has a field for every column.
+    pub schema: AvroSchema,
+    /// The schema's id in a registry, with which messages begin; `None` for messages without it.
+    pub id: Option<SchemaId>,
+}
+
+/// Writes rows as records.
+#[derive(Debug)]
+pub(crate) struct AvroEncoder {
+    header: Vec<u8>,
+    /// Index of the written columns.
+    columns: Vec<usize>,
+    record: Write,
+}
+
+impl AvroEncoder {
+    pub(crate) fn new(fields: &[(usize, FieldRef)], format: &AvroWrite) -> Result<AvroEncoder, FormatError> {
+        let columns = fields.iter().map(|(_, field)| field.clone()).collect::<Vec<_>>();
+        let record = write::top(&format.schema, &columns)?;
+        let header = format.id.map_or_else(Vec::new, |id| id.header().to_vec());
+        Ok(AvroEncoder { header, columns: fields.iter().map(|(index, _)| *index).collect(), record })
+    }
+
+    pub(crate) fn encode(&self, rows: &RecordBatch, out: &mut Encoded) -> Vec<RowFault> {
+        let arrays = self.columns.iter().map(|&column| rows.column(column).clone());
+        let cells = Cells::of_columns(arrays.collect());
+        let mut faults = Vec::new();
+        for row in 0..rows.num_rows() {
+            let start = out.bytes.len();
+            out.bytes.extend_from_slice(&self.header);
+            if let Err(fault) = self.record.run(&cells, row, &mut out.bytes) {
+                out.bytes.truncate(start);
+                let message = fault.into_error().message;
+                faults.push(RowFault { row, error: RecordError { kind: RecordErrorKind::Encode, message } });
+            }
+            out.ends.push(out.bytes.len());
+        }
+        faults
+    }
+}

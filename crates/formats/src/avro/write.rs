@@ -1,0 +1,496 @@
+//! From columns and a schema to what writes a value, compiled once. Writing never rounds and never cuts off.
+
+use std::collections::BTreeMap;
+
+use arrow::array::{Array, ArrayRef, AsArray};
+use arrow::buffer::{NullBuffer, OffsetBuffer, ScalarBuffer};
+use arrow::compute::cast;
+use arrow::datatypes::{
+    DataType, Date32Type, Decimal128Type, Field, FieldRef, Float32Type, Float64Type, Int32Type, Int64Type, TimeUnit,
+    TimestampMicrosecondType, TimestampMillisecondType, TimestampNanosecondType, TimestampSecondType,
+};
+use millstream_engine::text::per_second;
+use millstream_engine::types::sql_name;
+
+use super::columns::{branch_names, values_of};
+use super::default;
+use super::schema::{AvroSchema, Kind, Logical, NodeId, Record};
+use crate::error::FormatError;
+use crate::fault::{Fallible, Fault};
+use crate::wire::put_zigzag;
+
+/// How to write one value of a column.
+#[derive(Debug)]
+pub(super) enum Write {
+    Null,
+    Boolean,
+    /// int, long or date.
+    Number,
+    /// A bigint to an `int`, if it fits.
+    NarrowNumber,
+    Float,
+    Double,
+    /// An int or float to a `double`.
+    AsDouble,
+    /// A time that is multiplied or, if nothing is lost, divided.
+    Time {
+        times: i64,
+        over: i64,
+    },
+    Sized,
+    Fixed(usize),
+    Uuid,
+    Decimal(DecimalWrite),
+    Enum(BTreeMap<String, usize>),
+    /// A column that may be null, where the schema does not allow it.
+    Required(Box<Write>),
+    /// A union: the branch of null, and that of the value.
+    Nullable {
+        null: usize,
+        branch: usize,
+        value: Box<Write>,
+    },
+    /// A branch of a union without null.
+    Branch {
+        branch: usize,
+        value: Box<Write>,
+    },
+    /// A struct with a member for each branch, of which one has a value: the branch of null and those of the members.
+    Members {
+        null: Option<usize>,
+        members: Vec<(usize, Write)>,
+    },
+    Record(Vec<FieldWrite>),
+    List(Box<Write>),
+    Map(Box<Write>),
+}
+
+/// How to write one field of a record.
+#[derive(Debug)]
+pub(super) enum FieldWrite {
+    /// From the column of this index and name.
+    Column(usize, String, Write),
+    /// There is no column: the schema's default.
+    Constant(Vec<u8>),
+}
+
+#[derive(Debug)]
+pub(super) struct DecimalWrite {
+    factor: i128,
+    /// Ten to the schema's precision.
+    bound: i128,
+    /// The length of a fixed; `None` for bytes.
+    size: Option<usize>,
+}
+
+/// How to write rows of `columns` as messages of `schema`.
+pub(super) fn top(schema: &AvroSchema, columns: &[FieldRef]) -> Result<Write, FormatError> {
+    let compiler = Compiler { schema };
+    let write = match (&schema.node(schema.root()).kind, columns) {
+        (Kind::Record(record), _) => compiler.record(record, columns),
+        // The record's one column is the message: a key of one primitive type.
+        (_, [column]) => compiler
+            .value(schema.root(), column)
+            .map(|value| Write::Record(vec![FieldWrite::Column(0, column.name().clone(), value)])),
+        (_, columns) => {
+            let what = schema.describe(schema.root());
+            Err(Fault::value(format!("{what} is written from one column, not {}", columns.len())))
+        }
+    };
+    write.map_err(|fault| FormatError::Schema(fault.into_error().message))
+}
+
+struct Compiler<'a> {
+    schema: &'a AvroSchema,
+}
+
+impl Compiler<'_> {
+    fn record(&self, record: &Record, columns: &[FieldRef]) -> Fallible<Write> {
+        if let Some(column) = columns.iter().find(|column| !record.by_name.contains_key(column.name())) {
+            let message = format!("record {} of the schema has no such field", record.name.full);
+            return Err(Fault::value(message).in_member(column.name()));
+        }
+        let fields = record.fields.iter().map(|field| {
+            let written = match columns.iter().position(|column| *column.name() == field.name) {
+                Some(index) => {
+                    let value = self.value(field.node, &columns[index]);
+                    value.map(|value| FieldWrite::Column(index, field.name.clone(), value))
+                }
+                None => match &field.default {
+                    Some(json) => {
+                        default::bytes(self.schema, field.node, json).map(FieldWrite::Constant).map_err(Fault::value)
+                    }
+                    None => {
+                        Err(Fault::value("the schema has this field without a default, and there is no such column"))
+                    }
+                },
+            };
+            written.map_err(|fault| fault.in_member(&field.name))
+        });
+        fields.collect::<Fallible<Vec<_>>>().map(Write::Record)
+    }
+
+    fn value(&self, id: NodeId, column: &Field) -> Fallible<Write> {
+        if let Kind::Union(branches) = &self.schema.node(id).kind {
+            return self.union(id, branches, column);
+        }
+        let value = self.present(id, column)?;
+        Ok(match column.is_nullable() && !matches!(value, Write::Null) {
+            true => Write::Required(Box::new(value)),
+            false => value,
+        })
+    }
+
+    fn union(&self, id: NodeId, branches: &[NodeId], column: &Field) -> Fallible<Write> {
+        let null = branches.iter().position(|&branch| self.schema.node(branch).kind == Kind::Null);
+        let names = branch_names(self.schema, branches);
+        let values = values_of(self.schema, branches);
+        if let (DataType::Struct(fields), true) = (column.data_type(), values.len() > 1)
+            && !fields.is_empty()
+            && fields.iter().all(|field| names.values().any(|name| name == field.name()))
+        {
+            let member = |field: &FieldRef| {
+                let (index, _) = names.iter().find(|(_, name)| *name == field.name()).unwrap_or((&0, field.name()));
+                self.present(branches[*index], field).map(|write| (*index, write))
+            };
+            let members = fields.iter().map(member).collect::<Fallible<Vec<_>>>()?;
+            return Ok(Write::Members { null, members });
+        }
+        let mut first = None;
+        for (branch, node) in values {
+            match (self.present(node, column), null) {
+                (Ok(value), Some(null)) => return Ok(Write::Nullable { null, branch, value: Box::new(value) }),
+                (Ok(value), None) if column.is_nullable() => {
+                    return Ok(Write::Required(Box::new(Write::Branch { branch, value: Box::new(value) })));
+                }
+                (Ok(value), None) => return Ok(Write::Branch { branch, value: Box::new(value) }),
+                (Err(fault), _) => {
+                    first.get_or_insert(fault);
+                }
+            }
+        }
+        Err(first.unwrap_or_else(|| self.unfit(id, column)))
+    }
+
+    /// How to write a value that is not null.
+    fn present(&self, id: NodeId, column: &Field) -> Fallible<Write> {
+        let node = self.schema.node(id);
+        let data_type = normal(column.data_type()).unwrap_or_else(|| column.data_type().clone());
+        Ok(match (&node.kind, &data_type) {
+            (Kind::Null, DataType::Null) => Write::Null,
+            (Kind::Boolean, DataType::Boolean) => Write::Boolean,
+            (Kind::Int | Kind::Long, DataType::Int32) | (Kind::Long, DataType::Int64) => Write::Number,
+            (Kind::Int, DataType::Int64) => Write::NarrowNumber,
+            (Kind::Int, DataType::Date32) if node.logical == Some(Logical::Date) => Write::Number,
+            (Kind::Long, DataType::Timestamp(unit, _)) => self.time(id, *unit, column)?,
+            (Kind::Float, DataType::Float32) => Write::Float,
+            (Kind::Double, DataType::Float64) => Write::Double,
+            (Kind::Double, DataType::Float32 | DataType::Int32) => Write::AsDouble,
+            (Kind::String, DataType::Utf8) | (Kind::Bytes, DataType::Binary) => Write::Sized,
+            (Kind::Fixed(fixed), DataType::Binary) => Write::Fixed(fixed.size),
+            (Kind::Fixed(_), DataType::Utf8) if node.logical == Some(Logical::Uuid) => Write::Uuid,
+            (Kind::Enum(symbols), DataType::Utf8) => {
+                Write::Enum(symbols.symbols.iter().enumerate().map(|(index, symbol)| (symbol.clone(), index)).collect())
+            }
+            (Kind::Bytes | Kind::Fixed(_), DataType::Decimal128(_, scale)) => self.decimal(id, *scale, column)?,
+            (Kind::Record(record), DataType::Struct(fields)) => self.record(record, fields)?,
+            (Kind::Array(items), DataType::List(item)) => {
+                let write = self.value(*items, item).map_err(|fault| fault.in_member("items"))?;
+                Write::List(Box::new(write))
+            }
+            (Kind::Map(values), DataType::Map(entries, _)) => match entries.data_type() {
+                DataType::Struct(fields) if fields.len() == 2 && *fields[0].data_type() == DataType::Utf8 => {
+                    let write = self.value(*values, &fields[1]).map_err(|fault| fault.in_member("values"))?;
+                    Write::Map(Box::new(write))
+                }
+                _ => return Err(self.unfit(id, column)),
+            },
+            _ => return Err(self.unfit(id, column)),
+        })
+    }
+
+    fn time(&self, id: NodeId, unit: TimeUnit, column: &Field) -> Fallible<Write> {
+        let to = self.schema.node(id).logical.and_then(Logical::unit).ok_or_else(|| self.unfit(id, column))?;
+        let (from, to) = (per_second(unit), to.per_second());
+        Ok(match (to / from, from / to) {
+            (1, 1) => Write::Number,
+            (times, over) => Write::Time { times: times.max(1), over: over.max(1) },
+        })
+    }
+
+    fn decimal(&self, id: NodeId, scale: i8, column: &Field) -> Fallible<Write> {
+        let node = self.schema.node(id);
+        let Some(Logical::Decimal { precision, scale: to }) = node.logical else { return Err(self.unfit(id, column)) };
+        let more = u32::try_from(i64::from(to) - i64::from(scale)).map_err(|_| self.unfit(id, column))?;
+        let factor = 10_i128.checked_pow(more).ok_or_else(|| self.unfit(id, column))?;
+        let bound = 10_i128.checked_pow(precision).unwrap_or(i128::MAX);
+        let size = match &node.kind {
+            Kind::Fixed(fixed) => Some(fixed.size),
+            _ => None,
+        };
+        Ok(Write::Decimal(DecimalWrite { factor, bound, size }))
+    }
+
+    fn unfit(&self, id: NodeId, column: &Field) -> Box<Fault> {
+        let (from, to) = (sql_name(column.data_type()), self.schema.describe(id));
+        Fault::value(format!("{from} cannot be written as {to}"))
+    }
+}
+
+/// The type that values of a type are cast to before they are written, if it is another.
+fn normal(data_type: &DataType) -> Option<DataType> {
+    Some(match data_type {
+        DataType::Int8 | DataType::Int16 | DataType::UInt8 | DataType::UInt16 => DataType::Int32,
+        DataType::UInt32 => DataType::Int64,
+        DataType::LargeUtf8 | DataType::Utf8View => DataType::Utf8,
+        DataType::LargeBinary | DataType::BinaryView => DataType::Binary,
+        _ => return None,
+    })
+}
+
+/// The values of a column, at hand for writing.
+pub(super) struct Cells {
+    nulls: Option<NullBuffer>,
+    values: Values,
+}
+
+enum Values {
+    Null,
+    Boolean(arrow::array::BooleanArray),
+    Int32(ScalarBuffer<i32>),
+    Int64(ScalarBuffer<i64>),
+    Float32(ScalarBuffer<f32>),
+    Float64(ScalarBuffer<f64>),
+    Decimal(ScalarBuffer<i128>),
+    Sized(OffsetBuffer<i32>, arrow::buffer::Buffer),
+    Struct(Vec<Cells>),
+    List(OffsetBuffer<i32>, Box<Cells>),
+    Map(OffsetBuffer<i32>, Box<[Cells; 2]>),
+}
+
+impl Cells {
+    /// The columns of a batch.
+    pub(super) fn of_columns(columns: Vec<ArrayRef>) -> Cells {
+        Cells { nulls: None, values: Values::Struct(columns.iter().map(Cells::new).collect()) }
+    }
+
+    fn new(array: &ArrayRef) -> Cells {
+        let array = match normal(array.data_type()) {
+            Some(to) => &cast(array, &to).expect("numbers and texts are cast to wider ones"),
+            None => array,
+        };
+        let values = match array.data_type() {
+            DataType::Null => Values::Null,
+            DataType::Boolean => Values::Boolean(array.as_boolean().clone()),
+            DataType::Int32 => Values::Int32(array.as_primitive::<Int32Type>().values().clone()),
+            DataType::Date32 => Values::Int32(array.as_primitive::<Date32Type>().values().clone()),
+            DataType::Int64 => Values::Int64(array.as_primitive::<Int64Type>().values().clone()),
+            DataType::Timestamp(unit, _) => Values::Int64(match unit {
+                TimeUnit::Second => array.as_primitive::<TimestampSecondType>().values().clone(),
+                TimeUnit::Millisecond => array.as_primitive::<TimestampMillisecondType>().values().clone(),
+                TimeUnit::Microsecond => array.as_primitive::<TimestampMicrosecondType>().values().clone(),
+                TimeUnit::Nanosecond => array.as_primitive::<TimestampNanosecondType>().values().clone(),
+            }),
+            DataType::Float32 => Values::Float32(array.as_primitive::<Float32Type>().values().clone()),
+            DataType::Float64 => Values::Float64(array.as_primitive::<Float64Type>().values().clone()),
+            DataType::Decimal128(_, _) => Values::Decimal(array.as_primitive::<Decimal128Type>().values().clone()),
+            DataType::Utf8 => {
+                let texts = array.as_string::<i32>();
+                Values::Sized(texts.offsets().clone(), texts.values().clone())
+            }
+            DataType::Binary => {
+                let bytes = array.as_binary::<i32>();
+                Values::Sized(bytes.offsets().clone(), bytes.values().clone())
+            }
+            DataType::Struct(_) => Values::Struct(array.as_struct().columns().iter().map(Cells::new).collect()),
+            DataType::List(_) => {
+                let list = array.as_list::<i32>();
+                Values::List(list.offsets().clone(), Box::new(Cells::new(list.values())))
+            }
+            DataType::Map(_, _) => {
+                let map = array.as_map();
+                Values::Map(map.offsets().clone(), Box::new([Cells::new(map.keys()), Cells::new(map.values())]))
+            }
+            other => unreachable!("{other} is refused when the writer is made"),
+        };
+        Cells { nulls: array.logical_nulls().filter(|nulls| nulls.null_count() > 0), values }
+    }
+
+    #[inline]
+    fn is_null(&self, row: usize) -> bool {
+        self.nulls.as_ref().is_some_and(|nulls| nulls.is_null(row))
+    }
+}
+
+impl Write {
+    /// Writes the value of `row`. After a fault `out` ends somewhere within it.
+    #[inline]
+    pub(super) fn run(&self, cells: &Cells, row: usize, out: &mut Vec<u8>) -> Fallible<()> {
+        match (self, &cells.values) {
+            (Write::Nullable { null, branch, value }, _) => {
+                if cells.is_null(row) {
+                    put_zigzag(*null as i64, out);
+                } else {
+                    put_zigzag(*branch as i64, out);
+                    value.run(cells, row, out)?;
+                }
+            }
+            (Write::Number, Values::Int64(values)) => put_zigzag(values[row], out),
+            (Write::Number, Values::Int32(values)) => put_zigzag(i64::from(values[row]), out),
+            (Write::Double, Values::Float64(values)) => out.extend_from_slice(&values[row].to_le_bytes()),
+            (Write::Sized, Values::Sized(offsets, bytes)) => {
+                let bytes = &bytes[offsets[row] as usize..offsets[row + 1] as usize];
+                put_zigzag(bytes.len() as i64, out);
+                out.extend_from_slice(bytes);
+            }
+            (Write::Record(fields), Values::Struct(columns)) => {
+                for field in fields {
+                    match field {
+                        FieldWrite::Column(index, name, write) => {
+                            write.run(&columns[*index], row, out).map_err(|fault| fault.in_member(name))?;
+                        }
+                        FieldWrite::Constant(bytes) => out.extend_from_slice(bytes),
+                    }
+                }
+            }
+            (Write::Required(_), _) if cells.is_null(row) => {
+                return Err(Fault::value("null, where the schema has no place for it"));
+            }
+            (Write::Required(value), _) => value.run(cells, row, out)?,
+            _ => self.run_rare(cells, row, out)?,
+        }
+        Ok(())
+    }
+
+    fn run_rare(&self, cells: &Cells, row: usize, out: &mut Vec<u8>) -> Fallible<()> {
+        match (self, &cells.values) {
+            (Write::Null, _) => {}
+            (Write::Boolean, Values::Boolean(values)) => out.push(u8::from(values.value(row))),
+            (Write::NarrowNumber, Values::Int64(values)) => match i32::try_from(values[row]) {
+                Ok(value) => put_zigzag(i64::from(value), out),
+                Err(_) => return Err(Fault::value(format!("{} is beyond an int", values[row]))),
+            },
+            (Write::Float, Values::Float32(values)) => out.extend_from_slice(&values[row].to_le_bytes()),
+            (Write::AsDouble, Values::Float32(values)) => {
+                out.extend_from_slice(&f64::from(values[row]).to_le_bytes());
+            }
+            (Write::AsDouble, Values::Int32(values)) => out.extend_from_slice(&f64::from(values[row]).to_le_bytes()),
+            (Write::Time { times, over }, Values::Int64(values)) => {
+                let value = values[row];
+                let whole = (value % over == 0).then(|| (value / over).checked_mul(*times)).flatten();
+                let lost = || Fault::value(format!("time {value} cannot be written in the schema's unit without loss"));
+                put_zigzag(whole.ok_or_else(lost)?, out);
+            }
+            (Write::Fixed(size), Values::Sized(offsets, bytes)) => {
+                let bytes = &bytes[offsets[row] as usize..offsets[row + 1] as usize];
+                if bytes.len() != *size {
+                    return Err(Fault::value(format!("{} bytes, where the schema has {size}", bytes.len())));
+                }
+                out.extend_from_slice(bytes);
+            }
+            (Write::Uuid, Values::Sized(offsets, bytes)) => {
+                let text = &bytes[offsets[row] as usize..offsets[row + 1] as usize];
+                out.extend_from_slice(&uuid(text).ok_or_else(|| Fault::value("not a uuid"))?);
+            }
+            (Write::Decimal(decimal), Values::Decimal(values)) => decimal.run(values[row], out)?,
+            (Write::Enum(symbols), Values::Sized(offsets, bytes)) => {
+                let bytes = &bytes[offsets[row] as usize..offsets[row + 1] as usize];
+                let text = std::str::from_utf8(bytes).expect("a column of strings");
+                let index = symbols.get(text).ok_or_else(|| {
+                    Fault::value(format!("\"{}\" is not a symbol of the schema's enum", crate::fault::excerpt(text)))
+                })?;
+                put_zigzag(*index as i64, out);
+            }
+            (Write::Branch { branch, value }, _) => {
+                put_zigzag(*branch as i64, out);
+                value.run(cells, row, out)?;
+            }
+            (Write::Members { null, members }, Values::Struct(columns)) => {
+                let mut present = members.iter().zip(columns).filter(|(_, cells)| !cells.is_null(row));
+                let (first, more) = match cells.is_null(row) {
+                    true => (None, None),
+                    false => (present.next(), present.next()),
+                };
+                match (first, more, null) {
+                    (Some(((branch, write), cells)), None, _) => {
+                        put_zigzag(*branch as i64, out);
+                        write.run(cells, row, out)?;
+                    }
+                    (None, _, Some(null)) => put_zigzag(*null as i64, out),
+                    (None, _, None) => return Err(Fault::value("no member of the union has a value")),
+                    (Some(_), Some(_), _) => return Err(Fault::value("more than one member of the union has a value")),
+                }
+            }
+            (Write::List(item), Values::List(offsets, items)) => {
+                let (start, end) = (offsets[row], offsets[row + 1]);
+                if start < end {
+                    put_zigzag(i64::from(end - start), out);
+                    for index in start..end {
+                        item.run(items, index as usize, out)
+                            .map_err(|fault| fault.in_item((index - start) as usize))?;
+                    }
+                }
+                out.push(0);
+            }
+            (Write::Map(value), Values::Map(offsets, entries)) => {
+                let (start, end) = (offsets[row], offsets[row + 1]);
+                let [keys, values] = entries.as_ref();
+                if start < end {
+                    put_zigzag(i64::from(end - start), out);
+                    for index in start..end {
+                        Write::Sized.run(keys, index as usize, out)?;
+                        value
+                            .run(values, index as usize, out)
+                            .map_err(|fault| fault.in_item((index - start) as usize))?;
+                    }
+                }
+                out.push(0);
+            }
+            _ => unreachable!("a writer is made for its columns"),
+        }
+        Ok(())
+    }
+}
+
+impl DecimalWrite {
+    fn run(&self, value: i128, out: &mut Vec<u8>) -> Fallible<()> {
+        let scaled = value.checked_mul(self.factor).filter(|value| *value < self.bound && *value > -self.bound);
+        let value = scaled.ok_or_else(|| Fault::value("a decimal of more digits than the schema's"))?;
+        let bytes = value.to_be_bytes();
+        match self.size {
+            None => {
+                let bytes = shortest(&bytes);
+                put_zigzag(bytes.len() as i64, out);
+                out.extend_from_slice(bytes);
+            }
+            Some(size) => {
+                let bytes = if size < bytes.len() { shortest(&bytes) } else { &bytes[..] };
+                // The schema's precision is checked to fit its size when it is parsed.
+                let sign = if value < 0 { 0xff } else { 0 };
+                out.extend(std::iter::repeat_n(sign, size.saturating_sub(bytes.len())));
+                out.extend_from_slice(bytes);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The shortest two's complement of the same number.
+fn shortest(bytes: &[u8; 16]) -> &[u8] {
+    let sign = if bytes[0] & 0x80 == 0 { 0 } else { 0xff };
+    let mut start = 0;
+    while start < 15 && bytes[start] == sign && (bytes[start + 1] ^ sign) & 0x80 == 0 {
+        start += 1;
+    }
+    &bytes[start..]
+}
+
+/// The sixteen bytes of hexadecimal digits, with hyphens anywhere between bytes.
+fn uuid(text: &[u8]) -> Option<[u8; 16]> {
+    let mut digits = text.iter().filter(|&&byte| byte != b'-').map(|&byte| char::from(byte).to_digit(16));
+    let mut bytes = [0; 16];
+    for byte in &mut bytes {
+        *byte = (digits.next()?? << 4 | digits.next()??) as u8;
+    }
+    digits.next().is_none().then_some(bytes)
+}
