@@ -39,10 +39,18 @@ pub const CRASH_POINTS: &[&str] = &[
     "store.flush.after",
 ];
 
+/// Every crash point of the Kafka log, in the order in which a transaction comes by them.
+pub const KAFKA_CRASH_POINTS: &[&str] = &["kafka.begin", "kafka.drained", "kafka.offsets_sent", "kafka.committed"];
+
 /// Switches that take a guard away, for tests that must then fail: write the commit record before the data is synced;
-/// write offsets in a commit record of their own; store state before it is committed.
-pub const CONTROLS: &[&str] =
-    &["log.control.commit_before_data", "log.control.offsets_apart", "worker.control.state_before_commit"];
+/// write offsets in a commit record of their own; go on with a producer whose last requests had no answer; store state
+/// before it is committed.
+pub const CONTROLS: &[&str] = &[
+    "log.control.commit_before_data",
+    "log.control.offsets_apart",
+    "log.control.keep_producer",
+    "worker.control.state_before_commit",
+];
 
 /// Switches on what the environment variable `FAILPOINTS` names (`worker.before_commit=3*off->1*return(kill)`), for tests
 /// that kill a process. A build without the feature reads nothing and has no points.

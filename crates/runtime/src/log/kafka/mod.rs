@@ -2,23 +2,69 @@
 //!
 //! It says when the group gives and takes partitions and never answers by itself: what is fetched is what
 //! [`KafkaLog::assign`] says. Nothing of a transaction that did not commit is ever handed over.
+//!
+//! # Reading
+//! [`KafkaLog::poll`] takes what the consumer has into a buffer for each partition, and [`Log::read`] empties those: it neither
+//! waits nor asks a broker. Partitions that are not assigned (changelogs, while state is restored) are read through a
+//! consumer of their own, which is kept from call to call until [`KafkaLog::end_restore`]; a read of these waits a fifth of a
+//! second at most and may bring nothing.
+//!
+//! # Writing
+//! A transaction begins with the first record. After an error the producer is dropped; [`KafkaLog::init_producer`] makes the
+//! next, which settles what was left open. So the order of a take-over is: `init_producer`, then [`Log::committed`], then
+//! [`Log::written_end`], then read up to there.
+//!
+//! # Times
+//! A timestamp of exactly 0 is sent as 1, since librdkafka takes 0 for "now".
 
+mod buffer;
+mod cluster;
 mod counters;
+mod defaults;
+mod error;
+mod fetch;
+mod interrupt;
+mod native;
+mod sender;
 mod settings;
+mod transaction;
 
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use millstream_engine::ids::{Offset, PartitionId};
 use millstream_engine::time::Millis;
 
+use self::defaults::{BatchLimits, TOPIC_MESSAGE_BYTES};
+use self::error::{failed, unreachable};
+use self::fetch::{Fetcher, Read, Remark};
+use self::native::{
+    Admin, AdminReply, Client, ClientError, ClientKind, Code, Consumer, Entry, List, NativeError, Rebalance,
+};
+use self::sender::{Sender, Topics};
+use self::transaction::Writer;
 use crate::log::{
     Committed, CommittedOffset, Extent, FailureKind, Log, LogError, NewRecord, ReadLimit, Records, TopicInfo,
     TopicPartition, TopicSettings,
 };
 
 pub use counters::{CommitTime, KafkaCounters};
+pub use interrupt::Interrupt;
 pub use settings::{Guarantee, KafkaLogSettings, topic_config};
+
+/// How long a connection may take before it is said that nobody answers.
+const CONNECT_WAIT: Duration = Duration::from_secs(8);
+/// How long a read of a partition that is not assigned waits for something.
+const RESTORE_WAIT: Duration = Duration::from_millis(200);
+/// How long leaving the group may take.
+const LEAVE_WAIT: Duration = Duration::from_secs(2);
+/// How long an answer about a partition that has not been fetched yet is good for.
+const EXTENT_AGE: Duration = Duration::from_secs(1);
+/// One attempt to initialise a producer that is made without being asked for.
+const INIT_STEP: Duration = Duration::from_secs(1);
+/// How long records outside a transaction may take.
+const PRODUCE_WAIT: Duration = Duration::from_secs(60);
 
 /// What the group wants of this member. It waits for the answer: [`KafkaLog::assign`] or [`KafkaLog::release`].
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,9 +78,59 @@ pub enum GroupEvent {
 }
 
 /// A log of Kafka topics, for one worker thread.
-#[derive(Debug)]
 pub struct KafkaLog {
+    settings: KafkaLogSettings,
+    interrupt: Interrupt,
     counters: KafkaCounters,
+    /// How large a batch each topic takes, as far as that was asked.
+    message_bytes: RefCell<BTreeMap<String, usize>>,
+    /// Extents of partitions that are not fetched yet, and when they were asked for.
+    extents: RefCell<BTreeMap<TopicPartition, (Instant, Extent)>>,
+    /// What went wrong last at the clients, of no particular call.
+    last_error: RefCell<Option<ClientError>>,
+    has_left: Cell<bool>,
+    writer: Writer,
+    /// For records outside any transaction.
+    plain: Option<Sender>,
+    /// Answers to trims. Dropped before the client that they come through.
+    trims: Admin,
+    restore: Option<Fetcher>,
+    probe: Option<Client>,
+    fetcher: Fetcher,
+}
+
+impl std::fmt::Debug for KafkaLog {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("KafkaLog")
+            .field("settings", &self.settings)
+            .field("counters", &self.counters)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a sender asks of the cluster, through the consumer's client.
+struct ClusterTopics<'a> {
+    client: &'a Client,
+    message_bytes: &'a RefCell<BTreeMap<String, usize>>,
+}
+
+impl Topics for ClusterTopics<'_> {
+    fn partitions(&self, topic: &str) -> Result<u32, LogError> {
+        cluster::partitions(self.client, topic)?.ok_or_else(|| LogError::UnknownTopic { topic: topic.to_owned() })
+    }
+
+    fn message_bytes(&self, topic: &str) -> usize {
+        if let Some(&bytes) = self.message_bytes.borrow().get(topic) {
+            return bytes;
+        }
+        match cluster::message_bytes(self.client, topic) {
+            Some(bytes) => {
+                self.message_bytes.borrow_mut().insert(topic.to_owned(), bytes);
+                bytes
+            }
+            None => TOPIC_MESSAGE_BYTES,
+        }
+    }
 }
 
 impl KafkaLog {
@@ -43,8 +139,34 @@ impl KafkaLog {
     /// # Errors
     /// Within 10 seconds if no broker answers, or if one refuses who we are.
     pub fn connect(settings: KafkaLogSettings) -> Result<KafkaLog, LogError> {
-        let _ = settings;
-        Err(unfinished())
+        let made = Consumer::new(&defaults::member(&settings));
+        let mut consumer = made.map_err(|error| failed("make a consumer", &error))?;
+        find_broker(&mut consumer, &settings)?;
+        let interrupt = Interrupt::default();
+        let log = KafkaLog {
+            interrupt: interrupt.clone(),
+            counters: KafkaCounters::default(),
+            message_bytes: RefCell::default(),
+            extents: RefCell::default(),
+            last_error: RefCell::default(),
+            has_left: Cell::new(false),
+            writer: Writer::new(&settings, interrupt),
+            plain: None,
+            trims: Admin::new(consumer.client()),
+            restore: None,
+            probe: None,
+            fetcher: Fetcher::new(consumer),
+            settings,
+        };
+        for topic in &log.settings.output_topics {
+            log.cluster_topics().message_bytes(topic);
+        }
+        Ok(log)
+    }
+
+    /// Ends the waits of this log from another thread, for good.
+    pub fn interrupt(&self) -> Interrupt {
+        self.interrupt.clone()
     }
 
     /// Joins the group for these topics. What it gives comes from [`poll`](Self::poll).
@@ -52,8 +174,8 @@ impl KafkaLog {
     /// # Errors
     /// If the library refuses the names.
     pub fn subscribe(&mut self, topics: &[String]) -> Result<(), LogError> {
-        let _ = topics;
-        Err(unfinished())
+        let doing = format!("join group {}", self.settings.group);
+        self.fetcher.consumer().subscribe(topics).map_err(|error| failed(&doing, &error))
     }
 
     /// Takes what the consumer has, waiting for the first of it no longer than `wait`; [`read`](Log::read) then serves it. What the
@@ -61,10 +183,69 @@ impl KafkaLog {
     /// not poll for five minutes is put out of its group.
     ///
     /// # Errors
-    /// If a partition cannot be read on, or if the group cannot be joined.
+    /// If a topic is not there, or if the group cannot be joined.
     pub fn poll(&mut self, wait: Duration) -> Result<Option<GroupEvent>, LogError> {
-        let _ = wait;
-        Err(unfinished())
+        if let Some(event) = self.next_event() {
+            return Ok(Some(event));
+        }
+        let remarks = self.fetcher.take(wait);
+        self.fetcher.pause_full()?;
+        self.count_trims();
+        self.counters.buffered_bytes = self.fetcher.buffered_bytes() as u64;
+        for remark in remarks {
+            self.hear(remark)?;
+        }
+        self.take_errors()?;
+        Ok(self.next_event())
+    }
+
+    fn next_event(&mut self) -> Option<GroupEvent> {
+        let rebalance = self.fetcher.consumer().next_rebalance()?;
+        self.counters.rebalances += 1;
+        Some(match rebalance {
+            Rebalance::Assign(entries) => GroupEvent::Assigned(partitions_of(entries)),
+            Rebalance::Revoke(entries) => GroupEvent::Revoked(partitions_of(entries)),
+            Rebalance::Lost(entries) => {
+                self.counters.losses += 1;
+                GroupEvent::Lost(partitions_of(entries))
+            }
+        })
+    }
+
+    /// What the consumer said about no partition that is fetched: about the group, or about a topic.
+    fn hear(&self, remark: Remark) -> Result<(), LogError> {
+        let Remark { topic, code, text } = remark;
+        let error = NativeError::new(code, text);
+        match code {
+            Code::UNKNOWN_TOPIC_OR_PARTITION | Code::UNKNOWN_TOPIC if !topic.is_empty() => {
+                Err(LogError::UnknownTopic { topic })
+            }
+            _ if error::kind_of(&error) == FailureKind::Refused => {
+                let of = if topic.is_empty() { String::new() } else { format!("topic {topic} in ") };
+                Err(failed(&format!("read {of}group {}", self.settings.group), &error))
+            }
+            _ => {
+                tracing::debug!(group = self.settings.group, topic, %error, "the consumer goes on");
+                *self.last_error.borrow_mut() = Some(ClientError { code, text: error.text });
+                Ok(())
+            }
+        }
+    }
+
+    fn take_errors(&self) -> Result<(), LogError> {
+        let client = self.fetcher.consumer().client();
+        if let Some(last) = client.take_errors().into_iter().next_back() {
+            *self.last_error.borrow_mut() = Some(last);
+            if let Some(error) = client.fatal_error() {
+                return Err(failed(&format!("go on in group {}", self.settings.group), &error));
+            }
+        }
+        Ok(())
+    }
+
+    /// What went wrong last at the connections, if anything has: for people to see while nothing moves.
+    pub fn last_error(&self) -> Option<String> {
+        self.last_error.borrow().as_ref().map(|error| format!("{} ({})", error.text, error.code.name()))
     }
 
     /// Fetches exactly these partitions, each from its offset, from now on. Answers [`GroupEvent::Assigned`]; may also be
@@ -73,8 +254,7 @@ impl KafkaLog {
     /// # Errors
     /// If the library refuses.
     pub fn assign(&mut self, at: &BTreeMap<TopicPartition, Offset>) -> Result<(), LogError> {
-        let _ = at;
-        Err(unfinished())
+        self.fetcher.assign(at)
     }
 
     /// Fetches nothing any more and forgets what was fetched. Answers [`GroupEvent::Revoked`] and [`GroupEvent::Lost`].
@@ -82,105 +262,402 @@ impl KafkaLog {
     /// # Errors
     /// If the library refuses.
     pub fn release(&mut self) -> Result<(), LogError> {
-        Err(unfinished())
+        self.extents.borrow_mut().clear();
+        self.fetcher.release()
     }
 
     /// Whether there is a producer that can begin a transaction.
     pub fn is_producer_ready(&self) -> bool {
-        false
+        self.writer.is_ready()
     }
 
     /// Makes a producer and initialises it, if there is none: whatever an earlier one of the same transactional id left
-    /// open is aborted, and that one is fenced.
+    /// open is aborted, and that one is fenced. Also takes the place back after a fence.
     ///
     /// # Errors
     /// Retriable if it takes longer than `wait`: call again, it goes on where it was.
     pub fn init_producer(&mut self, wait: Duration) -> Result<(), LogError> {
-        let _ = wait;
-        Err(unfinished())
+        self.writer.forget_fence();
+        self.init(wait)
+    }
+
+    fn init(&mut self, wait: Duration) -> Result<(), LogError> {
+        let topics = ClusterTopics { client: self.fetcher.consumer().client(), message_bytes: &self.message_bytes };
+        let limits = || Ok(batch_limits(&topics, &self.settings.output_topics));
+        self.writer.init(&self.settings, limits, wait, &mut self.counters)
+    }
+
+    /// A producer that was retired or dropped is replaced at the next record; one that was fenced is not.
+    fn ensure_producer(&mut self) -> Result<(), LogError> {
+        while !self.writer.is_ready() {
+            match self.init(INIT_STEP) {
+                Err(error) if error.kind() == FailureKind::Retriable => {
+                    sender::check(&self.interrupt, "initialise a producer")?;
+                }
+                other => return other,
+            }
+        }
+        Ok(())
     }
 
     /// Drops the connection over which partitions that are not assigned were read.
-    pub fn end_restore(&mut self) {}
+    pub fn end_restore(&mut self) {
+        self.restore = None;
+        self.probe = None;
+    }
 
     /// What has been done so far.
     pub fn counters(&self) -> KafkaCounters {
         self.counters
     }
 
-    /// Aborts what is open and leaves the group, so that others take over at once.
+    /// Aborts what is open and leaves the group, so that others take over at once. Nothing may be done with the log afterwards
+    /// but asking for its counters.
     ///
     /// # Errors
-    /// If the group could not be told; the log is closed all the same.
+    /// If the group could not be told within two seconds; the log is closed all the same.
     pub fn leave(&mut self) -> Result<(), LogError> {
-        Err(unfinished())
+        if self.has_left.replace(true) {
+            return Ok(());
+        }
+        self.end_restore();
+        self.writer.close(&mut self.counters);
+        let doing = format!("leave group {}", self.settings.group);
+        match self.fetcher.consumer_mut().close(LEAVE_WAIT) {
+            Ok(true) => Ok(()),
+            Ok(false) => {
+                let error = NativeError::new(Code::TIMED_OUT, "the coordinator has not answered");
+                Err(failed(&doing, &error))
+            }
+            Err(error) => Err(failed(&doing, &error)),
+        }
     }
+
+    fn cluster_topics(&self) -> ClusterTopics<'_> {
+        ClusterTopics { client: self.client(), message_bytes: &self.message_bytes }
+    }
+
+    fn client(&self) -> &Client {
+        self.fetcher.consumer().client()
+    }
+
+    fn count_trims(&mut self) {
+        while let Some(reply) = self.trims.next_reply(Duration::ZERO) {
+            let AdminReply::Deleted(entries) = reply else { continue };
+            for entry in entries {
+                match entry.code {
+                    Code::NONE => {}
+                    Code::TOPIC_AUTHORIZATION_FAILED | Code::CLUSTER_AUTHORIZATION_FAILED => {
+                        self.counters.trims_refused += 1;
+                    }
+                    code => {
+                        self.counters.trims_failed += 1;
+                        tracing::debug!(topic = entry.topic, partition = entry.partition, ?code, "a trim failed");
+                    }
+                }
+            }
+        }
+    }
+
+    /// Why a partition that is fetched brings nothing more.
+    fn faulty(
+        &mut self,
+        topic: &str,
+        partition: PartitionId,
+        from: Offset,
+        fault: &buffer::Fault,
+    ) -> Result<Offset, LogError> {
+        let error = NativeError::new(fault.code, fault.text.clone());
+        if !matches!(fault.code, Code::AUTO_OFFSET_RESET | Code::OFFSET_OUT_OF_RANGE | Code::NO_OFFSET) {
+            return Err(cluster::failed_partition("read", topic, partition, &error));
+        }
+        let extent = self.written_extent(topic, partition)?;
+        if (extent.earliest..=extent.end).contains(&from) {
+            // It was said of an earlier place, before a seek.
+            self.fetcher.fetch_from(topic, partition, from)?;
+            return Ok(from);
+        }
+        Err(out_of_range(topic, partition, from, extent))
+    }
+
+    /// Where a partition begins and ends, uncommitted records included.
+    fn written_extent(&mut self, topic: &str, partition: PartitionId) -> Result<Extent, LogError> {
+        let probe = match &mut self.probe {
+            Some(probe) => probe,
+            probe @ None => {
+                let made = Client::new(ClientKind::Consumer, &defaults::probe(&self.settings));
+                probe.insert(made.map_err(|error| failed("make a client", &error))?)
+            }
+        };
+        cluster::extent(probe, topic, partition)
+    }
+
+    /// Reads a partition that is not assigned.
+    fn read_apart(
+        &mut self,
+        topic: &str,
+        partition: PartitionId,
+        from: Offset,
+        limit: ReadLimit,
+        into: &mut Records,
+    ) -> Result<Offset, LogError> {
+        let restore = match &mut self.restore {
+            Some(restore) => restore,
+            restore @ None => {
+                let made = Consumer::new(&defaults::restore(&self.settings));
+                restore.insert(Fetcher::new(made.map_err(|error| failed("make a consumer", &error))?))
+            }
+        };
+        let was_at_end = restore.is_at_end(topic, partition);
+        let until = Instant::now() + RESTORE_WAIT;
+        loop {
+            match restore.read(topic, partition, from, limit, into)? {
+                Read::To(next) if next > from => return Ok(next),
+                Read::To(_) if restore.is_at_end(topic, partition) && !was_at_end => return Ok(from),
+                Read::To(_) => {}
+                Read::Elsewhere => restore.assign(&BTreeMap::from([((topic.to_owned(), partition), from)]))?,
+                Read::Faulty(fault) => {
+                    restore.release()?;
+                    let error = NativeError::new(fault.code, fault.text);
+                    if error.code != Code::AUTO_OFFSET_RESET {
+                        return Err(cluster::failed_partition("read", topic, partition, &error));
+                    }
+                    let extent = self.written_extent(topic, partition)?;
+                    return Err(out_of_range(topic, partition, from, extent));
+                }
+            }
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Ok(from);
+            }
+            restore.take(left);
+        }
+    }
+}
+
+impl Drop for KafkaLog {
+    fn drop(&mut self) {
+        if let Err(error) = self.leave() {
+            tracing::debug!(group = self.settings.group, %error, "dropping a log");
+        }
+    }
+}
+
+/// Waits until a broker answers.
+fn find_broker(consumer: &mut Consumer, settings: &KafkaLogSettings) -> Result<(), LogError> {
+    let until = Instant::now() + CONNECT_WAIT;
+    let mut errors = Vec::new();
+    loop {
+        if consumer.client().ping(Duration::from_millis(500)).is_ok() {
+            return Ok(());
+        }
+        // No record can come before anything is assigned.
+        consumer.take(Duration::ZERO, |_| {});
+        errors.extend(consumer.client().take_errors());
+        let is_refused = errors.iter().any(|error| matches!(error.code, Code::AUTHENTICATION | Code::SSL));
+        if is_refused || Instant::now() >= until {
+            let brokers = settings.properties.get("bootstrap.servers").map_or("(none)", String::as_str);
+            return Err(unreachable(brokers, &errors));
+        }
+    }
+}
+
+fn batch_limits(topics: &ClusterTopics<'_>, names: &[String]) -> BatchLimits {
+    let limits = names.iter().map(|name| topics.message_bytes(name));
+    let least = limits.clone().min().unwrap_or(TOPIC_MESSAGE_BYTES);
+    let most = limits.max().unwrap_or(TOPIC_MESSAGE_BYTES);
+    BatchLimits { least: least.min(TOPIC_MESSAGE_BYTES), most: most.max(TOPIC_MESSAGE_BYTES) }
+}
+
+fn partitions_of(entries: Vec<Entry>) -> Vec<TopicPartition> {
+    let mut partitions: Vec<TopicPartition> =
+        entries.into_iter().map(|entry| (entry.topic, PartitionId(entry.partition as u32))).collect();
+    partitions.sort();
+    partitions
+}
+
+fn out_of_range(topic: &str, partition: PartitionId, offset: Offset, extent: Extent) -> LogError {
+    LogError::OffsetOutOfRange {
+        topic: topic.to_owned(),
+        partition,
+        offset,
+        earliest: extent.earliest,
+        end: extent.end,
+    }
+}
+
+fn offsets_list(offsets: &BTreeMap<TopicPartition, CommittedOffset>) -> Result<Option<List>, LogError> {
+    if offsets.is_empty() {
+        return Ok(None);
+    }
+    let mut list = List::new();
+    for ((topic, partition), committed) in offsets {
+        list.add_with(topic, partition.0 as i32, committed.offset.0, &committed.metadata)
+            .map_err(|error| failed("commit offsets", &error))?;
+    }
+    Ok(Some(list))
 }
 
 impl Log for KafkaLog {
     fn topics(&self) -> Result<Vec<TopicInfo>, LogError> {
-        Err(unfinished())
+        cluster::topics(self.client())
     }
 
-    fn partitions(&self, _topic: &str) -> Result<Option<u32>, LogError> {
-        Err(unfinished())
+    fn partitions(&self, topic: &str) -> Result<Option<u32>, LogError> {
+        cluster::partitions(self.client(), topic)
     }
 
-    fn create_topic(&mut self, _name: &str, _settings: TopicSettings) -> Result<(), LogError> {
-        Err(unfinished())
+    fn create_topic(&mut self, name: &str, settings: TopicSettings) -> Result<(), LogError> {
+        cluster::create_topic(self.client(), name, &settings)
     }
 
-    fn extent(&self, _topic: &str, _partition: PartitionId) -> Result<Extent, LogError> {
-        Err(unfinished())
+    /// For a partition that is fetched: as it was when it was fetched last. The end may then lie behind records of open
+    /// transactions, until those are reached.
+    fn extent(&self, topic: &str, partition: PartitionId) -> Result<Extent, LogError> {
+        if let Some((low, high)) = self.fetcher.extent(topic, partition) {
+            return Ok(Extent { earliest: Offset(low), end: Offset(high) });
+        }
+        let is_fetched = self.fetcher.has(topic, partition);
+        let place = (topic.to_owned(), partition);
+        if is_fetched
+            && let Some((asked, extent)) = self.extents.borrow().get(&place)
+            && asked.elapsed() < EXTENT_AGE
+        {
+            return Ok(*extent);
+        }
+        let extent = cluster::extent(self.client(), topic, partition)?;
+        if is_fetched {
+            self.extents.borrow_mut().insert(place, (Instant::now(), extent));
+        }
+        Ok(extent)
     }
 
-    fn offset_at(&mut self, _topic: &str, _partition: PartitionId, _time: Millis) -> Result<Offset, LogError> {
-        Err(unfinished())
+    fn written_end(&mut self, topic: &str, partition: PartitionId) -> Result<Offset, LogError> {
+        Ok(self.written_extent(topic, partition)?.end)
+    }
+
+    fn record_limit(&self, topic: &str) -> Option<usize> {
+        Some(self.cluster_topics().message_bytes(topic).saturating_sub(defaults::RECORD_OVERHEAD))
+    }
+
+    fn offset_at(&mut self, topic: &str, partition: PartitionId, time: Millis) -> Result<Offset, LogError> {
+        match cluster::offset_at(self.client(), topic, partition, time)? {
+            Some(offset) => Ok(offset),
+            None => Ok(cluster::extent(self.client(), topic, partition)?.end),
+        }
     }
 
     fn read(
         &mut self,
-        _topic: &str,
-        _partition: PartitionId,
-        _from: Offset,
-        _limit: ReadLimit,
-        _into: &mut Records,
+        topic: &str,
+        partition: PartitionId,
+        from: Offset,
+        limit: ReadLimit,
+        into: &mut Records,
     ) -> Result<Offset, LogError> {
-        Err(unfinished())
+        let (records_before, bytes_before) = (into.len(), into.byte_len());
+        let next = match self.fetcher.read(topic, partition, from, limit, into)? {
+            Read::To(next) => next,
+            Read::Faulty(fault) => self.faulty(topic, partition, from, &fault)?,
+            Read::Elsewhere if self.fetcher.has(topic, partition) => {
+                self.fetcher.fetch_from(topic, partition, from)?;
+                from
+            }
+            Read::Elsewhere => self.read_apart(topic, partition, from, limit, into)?,
+        };
+        self.counters.records_read += (into.len() - records_before) as u64;
+        self.counters.bytes_read += (into.byte_len() - bytes_before) as u64;
+        Ok(next)
     }
 
-    fn committed(&self, _group: &str) -> Result<BTreeMap<TopicPartition, CommittedOffset>, LogError> {
-        Err(unfinished())
+    /// Offsets that are part of an open transaction are waited for, for a second; then the error is retriable.
+    fn committed(&self, group: &str) -> Result<BTreeMap<TopicPartition, CommittedOffset>, LogError> {
+        cluster::committed(self.client(), group)
     }
 
-    fn append(&mut self, _topic: &str, _partition: PartitionId, _record: NewRecord<'_>) -> Result<(), LogError> {
-        Err(unfinished())
+    fn append(&mut self, topic: &str, partition: PartitionId, record: NewRecord<'_>) -> Result<(), LogError> {
+        if !self.writer.is_ready() {
+            self.ensure_producer()?;
+        }
+        let topics = ClusterTopics { client: self.fetcher.consumer().client(), message_bytes: &self.message_bytes };
+        self.writer.append(&topics, topic, partition, &record, &mut self.counters)
     }
 
+    /// The group must be the log's own: its offsets go with the generation of this member.
     fn commit(
         &mut self,
-        _group: &str,
-        _offsets: &BTreeMap<TopicPartition, CommittedOffset>,
+        group: &str,
+        offsets: &BTreeMap<TopicPartition, CommittedOffset>,
     ) -> Result<Committed, LogError> {
-        Err(unfinished())
+        if group != self.settings.group {
+            let message = format!("cannot commit offsets of group {group} as a member of {}", self.settings.group);
+            return Err(LogError::Kafka { kind: FailureKind::Refused, message });
+        }
+        let list = offsets_list(offsets)?;
+        if list.is_some() {
+            self.ensure_producer()?;
+        }
+        self.writer.commit(self.fetcher.consumer(), list.as_ref(), &mut self.counters)
     }
 
-    fn abort(&mut self) {}
+    fn abort(&mut self) {
+        self.writer.abort(&mut self.counters);
+    }
 
     fn open_bytes(&self) -> usize {
-        0
+        self.writer.open_bytes()
     }
 
-    fn produce(&mut self, _topic: &str, _partition: PartitionId, _records: &Records) -> Result<Offset, LogError> {
-        Err(unfinished())
+    /// Not all or none: records before one that fails may be there.
+    fn produce(&mut self, topic: &str, partition: PartitionId, records: &Records) -> Result<Offset, LogError> {
+        let topics = ClusterTopics { client: self.fetcher.consumer().client(), message_bytes: &self.message_bytes };
+        let sender = match &mut self.plain {
+            Some(sender) => sender,
+            plain @ None => {
+                let limits = batch_limits(&topics, &[topic.to_owned()]);
+                plain.insert(Sender::new(&defaults::plain_producer(&self.settings, limits), limits)?)
+            }
+        };
+        sender.begin();
+        let produced = produce(sender, &topics, topic, partition, records, &self.interrupt);
+        let position = match produced {
+            Ok(()) => sender.positions().into_values().next(),
+            Err(error) => {
+                self.plain = None;
+                return Err(error);
+            }
+        };
+        position.map_or_else(|| Ok(cluster::extent(self.client(), topic, partition)?.end), Ok)
     }
 
-    fn trim(&mut self, _topic: &str, _partition: PartitionId, _before: Offset) -> Result<(), LogError> {
-        Err(unfinished())
+    /// Asks the brokers, and does not wait: what comes of it is counted.
+    fn trim(&mut self, topic: &str, partition: PartitionId, before: Offset) -> Result<(), LogError> {
+        self.count_trims();
+        cluster::delete_records(self.client(), &self.trims, topic, partition, before)
     }
 }
 
-/// For verbs whose other half is being written.
-fn unfinished() -> LogError {
-    LogError::Kafka { kind: FailureKind::Fatal, message: "this verb of the Kafka log is not there yet".to_owned() }
+fn produce(
+    sender: &mut Sender,
+    topics: &dyn Topics,
+    topic: &str,
+    partition: PartitionId,
+    records: &Records,
+    interrupt: &Interrupt,
+) -> Result<(), LogError> {
+    let mut headers = Vec::new();
+    for record in records.iter() {
+        headers.clear();
+        headers.extend(record.headers);
+        let record = NewRecord { key: record.key, value: record.value, timestamp: record.timestamp, headers: &headers };
+        sender.send(topics, topic, partition, &record, interrupt)?;
+    }
+    let until = Instant::now() + PRODUCE_WAIT;
+    while !sender.drain_for(Duration::from_millis(100)) {
+        sender::check(interrupt, "produce")?;
+        if Instant::now() >= until {
+            break;
+        }
+    }
+    sender.drain(interrupt)
 }

@@ -1,0 +1,230 @@
+//! Questions and requests to the cluster: topics, their sizes and limits, where partitions begin and end, a group's offsets.
+//!
+//! Every call waits for an answer, for no longer than it says; none is made for each record.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use millstream_engine::ids::{Offset, PartitionId};
+use millstream_engine::time::Millis;
+
+use super::defaults::TOPIC_MESSAGE_BYTES;
+use super::error::{failed, failed_as, failed_topic};
+use super::native::{Admin, AdminReply, Client, Code, Entry, List, NativeError, TopicMetadata, TopicRequest};
+use super::settings::topic_config;
+use crate::log::{
+    Cleanup, CommittedOffset, Extent, FailureKind, LogError, Retention, TopicInfo, TopicKind, TopicPartition,
+    TopicSettings, check_topic,
+};
+
+/// How long a question may take.
+const WAIT: Duration = Duration::from_secs(10);
+/// How long a call waits for offsets that are still part of an open transaction.
+const STABLE_WAIT: Duration = Duration::from_secs(1);
+/// How often it asks meanwhile.
+const STABLE_PAUSE: Duration = Duration::from_millis(50);
+/// How long a deletion of records may take. Nobody waits for it.
+const TRIM_WAIT: Duration = Duration::from_secs(30);
+
+/// All topics. How they are kept is not asked: it stands as if it were the default.
+pub(super) fn topics(client: &Client) -> Result<Vec<TopicInfo>, LogError> {
+    let found = client.topics(WAIT).map_err(|error| failed("list the topics", &error))?;
+    let mut topics: Vec<TopicInfo> =
+        found.into_iter().filter(|topic| topic.code == Code::NONE).map(|topic| info(&topic)).collect();
+    topics.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(topics)
+}
+
+fn info(topic: &TopicMetadata) -> TopicInfo {
+    let is_internal =
+        topic.name.starts_with("__") || topic.name.ends_with("-changelog") || topic.name.ends_with("-repartition");
+    let settings = TopicSettings {
+        partitions: topic.partitions,
+        kind: if is_internal { TopicKind::Internal } else { TopicKind::User },
+        retention: Retention::default(),
+        replication: Some(topic.replicas),
+        cleanup: Cleanup::default(),
+    };
+    TopicInfo { name: topic.name.clone(), settings }
+}
+
+/// How many partitions a topic has; `None` if there is no such topic.
+pub(super) fn partitions(client: &Client, topic: &str) -> Result<Option<u32>, LogError> {
+    let found = match client.topic(topic, WAIT) {
+        Ok(found) => found,
+        Err(error) if error.code == Code::UNKNOWN_TOPIC_OR_PARTITION => return Ok(None),
+        Err(error) => return Err(failed_topic("ask about", topic, &error)),
+    };
+    match found.code {
+        Code::UNKNOWN_TOPIC_OR_PARTITION => Ok(None),
+        Code::INVALID_TOPIC => Err(LogError::TopicName { topic: topic.to_owned() }),
+        // A partition without a leader is a partition.
+        _ if found.partitions > 0 => Ok(Some(found.partitions)),
+        code => Err(failed_topic("ask about", topic, &NativeError::new(code, code.text()))),
+    }
+}
+
+/// Makes a topic, and waits until its partitions have leaders.
+pub(super) fn create_topic(client: &Client, name: &str, settings: &TopicSettings) -> Result<(), LogError> {
+    check_topic(name, settings)?;
+    let config = topic_config(settings);
+    let request =
+        TopicRequest { name, partitions: settings.partitions, replication: settings.replication, config: &config };
+    let doing = format!("create topic {name}");
+    let admin = Admin::new(client);
+    admin.create_topic(client, &request, WAIT).map_err(|error| failed(&doing, &error))?;
+    let created = loop {
+        match admin.next_reply(WAIT + Duration::from_secs(1)) {
+            Some(AdminReply::Created(created)) => break created,
+            Some(_) => {}
+            None => break Err(no_answer()),
+        }
+    };
+    match created {
+        Ok(()) => {}
+        Err(error) if error.code == Code::TOPIC_ALREADY_EXISTS => {
+            return Err(LogError::TopicExists { topic: name.to_owned() });
+        }
+        Err(error) => return Err(failed(&doing, &error)),
+    }
+    let until = Instant::now() + WAIT;
+    while Instant::now() < until {
+        let led = client.topic(name, WAIT).is_ok_and(|topic| topic.led == settings.partitions);
+        if led {
+            return Ok(());
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    Err(failed_as(FailureKind::Retriable, &format!("see topic {name}, which was created,"), &no_answer()))
+}
+
+fn no_answer() -> NativeError {
+    NativeError::new(Code::TIMED_OUT, "no broker has answered in time")
+}
+
+/// How large a batch a topic takes; `None` if it is not there, or if that may not be asked.
+pub(super) fn message_bytes(client: &Client, topic: &str) -> Option<usize> {
+    let admin = Admin::new(client);
+    admin.describe_topic(client, topic, WAIT).ok()?;
+    let config = loop {
+        match admin.next_reply(WAIT + Duration::from_secs(1))? {
+            AdminReply::Config(config) => break config,
+            _ => continue,
+        }
+    };
+    match config {
+        Ok(config) => config.iter().find(|(name, _)| name == "max.message.bytes")?.1.parse().ok(),
+        Err(error) if error.code == Code::UNKNOWN_TOPIC_OR_PARTITION => None,
+        Err(error) => {
+            tracing::warn!(
+                topic, %error,
+                "cannot ask how large the topic's records may be, so {TOPIC_MESSAGE_BYTES} bytes are taken for the limit: \
+                 the right DESCRIBE_CONFIGS on the topic would tell"
+            );
+            None
+        }
+    }
+}
+
+/// Where a partition begins and ends, as far as the client may see.
+pub(super) fn extent(client: &Client, topic: &str, partition: PartitionId) -> Result<Extent, LogError> {
+    match client.query_watermarks(topic, partition.0 as i32, WAIT) {
+        Ok((low, high)) => Ok(Extent { earliest: Offset(low), end: Offset(high) }),
+        Err(error) => Err(failed_partition("ask for the extent of", topic, partition, &error)),
+    }
+}
+
+/// The least offset whose record has a timestamp of `time` or later, if there is one.
+pub(super) fn offset_at(
+    client: &Client,
+    topic: &str,
+    partition: PartitionId,
+    time: Millis,
+) -> Result<Option<Offset>, LogError> {
+    let doing = "look for a time in";
+    let mut list = List::new();
+    list.add(topic, partition.0 as i32, time.0.max(0))
+        .and_then(|()| client.offsets_for_times(&list, WAIT))
+        .map_err(|error| failed_partition(doing, topic, partition, &error))?;
+    let found = list.entries().into_iter().next();
+    let Some(entry) = found else { return Ok(None) };
+    match entry.code {
+        Code::NONE => Ok((entry.offset >= 0).then_some(Offset(entry.offset))),
+        code => Err(failed_partition(doing, topic, partition, &NativeError::new(code, code.text()))),
+    }
+}
+
+/// An error about one partition.
+pub(super) fn failed_partition(doing: &str, topic: &str, partition: PartitionId, error: &NativeError) -> LogError {
+    match error.code {
+        Code::UNKNOWN_PARTITION => LogError::UnknownPartition { topic: topic.to_owned(), partition },
+        Code::UNKNOWN_TOPIC_OR_PARTITION | Code::UNKNOWN_TOPIC => LogError::UnknownTopic { topic: topic.to_owned() },
+        _ => failed(&format!("{doing} topic {topic} partition {partition}"), error),
+    }
+}
+
+/// The offsets that a group has committed. The client must have a group.
+///
+/// # Errors
+/// Retriable if some are still part of an open transaction after a second.
+pub(super) fn committed(client: &Client, group: &str) -> Result<BTreeMap<TopicPartition, CommittedOffset>, LogError> {
+    let until = Instant::now() + STABLE_WAIT;
+    let doing = format!("fetch the offsets of group {group}");
+    loop {
+        let entries = match group_offsets(client, group) {
+            Ok(entries) => entries,
+            Err(error) if error.code == Code::GROUP_ID_NOT_FOUND => return Ok(BTreeMap::new()),
+            Err(error) => return Err(failed(&doing, &error)),
+        };
+        let unstable = entries.iter().find(|entry| entry.code == Code::UNSTABLE_OFFSET_COMMIT);
+        let Some(unstable) = unstable else { return offsets_of(entries, &doing) };
+        if Instant::now() >= until {
+            let place = format!("topic {} partition {}", unstable.topic, unstable.partition);
+            let text = format!("the offset of {place} is part of a transaction that has not ended");
+            let error = NativeError::new(Code::UNSTABLE_OFFSET_COMMIT, text);
+            return Err(failed_as(FailureKind::Retriable, &doing, &error));
+        }
+        std::thread::sleep(STABLE_PAUSE);
+    }
+}
+
+fn group_offsets(client: &Client, group: &str) -> Result<Vec<Entry>, NativeError> {
+    let admin = Admin::new(client);
+    admin.group_offsets(client, group, WAIT)?;
+    loop {
+        match admin.next_reply(WAIT + Duration::from_secs(1)) {
+            Some(AdminReply::Offsets(offsets)) => return offsets,
+            Some(_) => {}
+            None => return Err(no_answer()),
+        }
+    }
+}
+
+fn offsets_of(entries: Vec<Entry>, doing: &str) -> Result<BTreeMap<TopicPartition, CommittedOffset>, LogError> {
+    let mut offsets = BTreeMap::new();
+    for entry in entries {
+        if entry.code != Code::NONE {
+            return Err(failed(doing, &NativeError::new(entry.code, entry.code.text())));
+        }
+        if entry.offset >= 0 {
+            let committed = CommittedOffset { offset: Offset(entry.offset), metadata: entry.metadata };
+            offsets.insert((entry.topic, PartitionId(entry.partition as u32)), committed);
+        }
+    }
+    Ok(offsets)
+}
+
+/// Asks for records before an offset to be deleted. The answer comes to `replies`.
+pub(super) fn delete_records(
+    client: &Client,
+    replies: &Admin,
+    topic: &str,
+    partition: PartitionId,
+    before: Offset,
+) -> Result<(), LogError> {
+    let mut list = List::new();
+    list.add(topic, partition.0 as i32, before.0)
+        .map_err(|error| failed_partition("trim", topic, partition, &error))?;
+    replies.delete_records(client, &list, TRIM_WAIT);
+    Ok(())
+}

@@ -1,0 +1,249 @@
+//! Fetching: a consumer, and a buffer for each partition that it fetches. Reading takes from the buffers alone and never waits.
+
+use std::collections::BTreeMap;
+use std::ffi::CString;
+use std::time::Duration;
+
+use millstream_engine::ids::{Offset, PartitionId};
+
+use super::buffer::{Buffer, Fault};
+use super::error::failed;
+use super::native::{Code, Consumer, List, NativeError};
+use crate::log::{LogError, ReadLimit, Records, TopicPartition};
+
+/// All buffers together hold about so many bytes before the fullest are not filled any more.
+const BUFFERED_BYTES: usize = 32 << 20;
+/// A buffer may hold at least this.
+const BUFFER_LEAST_BYTES: usize = 1 << 20;
+/// A buffer holds about so many records at most.
+const BUFFER_RECORDS: usize = 65_536;
+
+/// A consumer and what it has fetched.
+pub(super) struct Fetcher {
+    partitions: Vec<Fetched>,
+    /// Where in `partitions` each is: by topic, then by number.
+    places: BTreeMap<Vec<u8>, BTreeMap<i32, usize>>,
+    consumer: Consumer,
+}
+
+struct Fetched {
+    topic: String,
+    /// The topic's name for the library.
+    name: CString,
+    partition: i32,
+    buffer: Buffer,
+}
+
+/// Something that the consumer said about no partition that is fetched.
+#[derive(Debug)]
+pub(super) struct Remark {
+    pub(super) topic: String,
+    pub(super) code: Code,
+    pub(super) text: String,
+}
+
+/// What a read found.
+pub(super) enum Read {
+    /// Read up to this offset.
+    To(Offset),
+    /// The partition is not fetched, or not from there.
+    Elsewhere,
+    /// The partition cannot be read on.
+    Faulty(Fault),
+}
+
+impl Fetcher {
+    pub(super) fn new(consumer: Consumer) -> Fetcher {
+        Fetcher { partitions: Vec::new(), places: BTreeMap::new(), consumer }
+    }
+
+    pub(super) fn consumer(&self) -> &Consumer {
+        &self.consumer
+    }
+
+    pub(super) fn consumer_mut(&mut self) -> &mut Consumer {
+        &mut self.consumer
+    }
+
+    /// Fetches exactly these partitions from now on. What is buffered and still wanted is kept.
+    pub(super) fn assign(&mut self, at: &BTreeMap<TopicPartition, Offset>) -> Result<(), LogError> {
+        self.resume_all()?;
+        let mut partitions = Vec::with_capacity(at.len());
+        let mut places: BTreeMap<Vec<u8>, BTreeMap<i32, usize>> = BTreeMap::new();
+        let mut list = List::new();
+        for ((topic, partition), &offset) in at {
+            let number = partition.0 as i32;
+            let kept =
+                self.place(topic.as_bytes(), number).map(|place| std::mem::take(&mut self.partitions[place].buffer));
+            let kept = kept.filter(|kept| kept.fault.is_none());
+            let kept = kept.and_then(|mut kept| kept.skip_to(offset).then_some(kept));
+            let buffer = kept.unwrap_or_else(|| Buffer::new(offset));
+            list.add(topic, number, buffer.next()).map_err(|error| failed("fetch", &error))?;
+            places.entry(topic.as_bytes().to_vec()).or_default().insert(number, partitions.len());
+            let name = CString::new(topic.as_str()).map_err(|_| LogError::TopicName { topic: topic.clone() })?;
+            partitions.push(Fetched { topic: topic.clone(), name, partition: number, buffer });
+        }
+        self.partitions = partitions;
+        self.places = places;
+        let assigned = if at.is_empty() { self.consumer.unassign() } else { self.consumer.assign(&list) };
+        assigned.map_err(|error| failed("fetch the partitions that the group gave", &error))
+    }
+
+    /// Fetches one more partition from another place; the others go on.
+    pub(super) fn fetch_from(&mut self, topic: &str, partition: PartitionId, offset: Offset) -> Result<(), LogError> {
+        let mut at = self.places_now();
+        at.insert((topic.to_owned(), partition), offset);
+        self.assign(&at)
+    }
+
+    /// Fetches nothing any more and forgets what was fetched.
+    pub(super) fn release(&mut self) -> Result<(), LogError> {
+        self.assign(&BTreeMap::new())
+    }
+
+    fn places_now(&self) -> BTreeMap<TopicPartition, Offset> {
+        let place = |fetched: &Fetched| {
+            let partition = PartitionId(fetched.partition as u32);
+            ((fetched.topic.clone(), partition), fetched.buffer.unread())
+        };
+        self.partitions.iter().map(place).collect()
+    }
+
+    fn place(&self, topic: &[u8], partition: i32) -> Option<usize> {
+        self.places.get(topic)?.get(&partition).copied()
+    }
+
+    fn buffer(&self, topic: &str, partition: PartitionId) -> Option<&Fetched> {
+        self.place(topic.as_bytes(), partition.0 as i32).map(|place| &self.partitions[place])
+    }
+
+    /// Whether the partition is fetched.
+    pub(super) fn has(&self, topic: &str, partition: PartitionId) -> bool {
+        self.buffer(topic, partition).is_some()
+    }
+
+    /// Whether the partition was at its end when it was fetched last, and all of it has been read.
+    pub(super) fn is_at_end(&self, topic: &str, partition: PartitionId) -> bool {
+        self.buffer(topic, partition).is_some_and(|fetched| fetched.buffer.is_at_end())
+    }
+
+    /// The earliest and the end of a partition that is fetched, as they were when it was fetched last: without asking a
+    /// broker. `None` before that.
+    pub(super) fn extent(&self, topic: &str, partition: PartitionId) -> Option<(i64, i64)> {
+        let fetched = self.buffer(topic, partition).filter(|fetched| fetched.buffer.is_known)?;
+        let (low, high) = self.consumer.watermarks(&fetched.name, fetched.partition)?;
+        // The end of what is committed is where fetching found it; before, at most where anything ends.
+        let end = fetched.buffer.end().unwrap_or(high.max(fetched.buffer.next()));
+        Some((low.min(end), end))
+    }
+
+    /// Bytes that are fetched and not read.
+    pub(super) fn buffered_bytes(&self) -> usize {
+        self.partitions.iter().map(|fetched| fetched.buffer.unread_bytes()).sum()
+    }
+
+    /// Takes what the consumer has, waiting for the first of it no longer than `wait`. Says what else it had to say.
+    pub(super) fn take(&mut self, wait: Duration) -> Vec<Remark> {
+        let (partitions, places) = (&mut self.partitions, &self.places);
+        let mut remarks = Vec::new();
+        let mut last = None;
+        self.consumer.take(wait, |message| {
+            let run = message.run();
+            let place = match last {
+                Some((same, place)) if same == run => place,
+                _ => places.get(message.topic()).and_then(|topic| topic.get(&message.partition()).copied()),
+            };
+            last = Some((run, place));
+            match place {
+                Some(place) => partitions[place].buffer.take(message),
+                None if matches!(message.code(), Code::NONE | Code::PARTITION_EOF) => {}
+                None => remarks.push(Remark {
+                    topic: String::from_utf8_lossy(message.topic()).into_owned(),
+                    code: message.code(),
+                    text: message.error_text(),
+                }),
+            }
+        });
+        remarks
+    }
+
+    /// Stops fetching for partitions whose buffers are full.
+    pub(super) fn pause_full(&mut self) -> Result<(), LogError> {
+        let bound = self.bytes_bound();
+        let mut list = List::new();
+        let mut any = false;
+        for fetched in &mut self.partitions {
+            let buffer = &mut fetched.buffer;
+            let is_full = buffer.unread_bytes() > bound || buffer.unread_len() > BUFFER_RECORDS;
+            if is_full && !buffer.is_paused {
+                buffer.is_paused = true;
+                any = true;
+                list.add(&fetched.topic, fetched.partition, buffer.next()).map_err(|error| failed("pause", &error))?;
+            }
+        }
+        let paused = if any { self.consumer.pause(&list) } else { Ok(()) };
+        paused.map_err(|error| failed("pause partitions whose records wait to be read", &error))
+    }
+
+    fn bytes_bound(&self) -> usize {
+        (BUFFERED_BYTES / self.partitions.len().max(1)).max(BUFFER_LEAST_BYTES)
+    }
+
+    /// Hands over what is buffered of a partition from `from` on.
+    pub(super) fn read(
+        &mut self,
+        topic: &str,
+        partition: PartitionId,
+        from: Offset,
+        limit: ReadLimit,
+        into: &mut Records,
+    ) -> Result<Read, LogError> {
+        let Some(place) = self.place(topic.as_bytes(), partition.0 as i32) else { return Ok(Read::Elsewhere) };
+        let bound = self.bytes_bound();
+        let fetched = &mut self.partitions[place];
+        let buffer = &mut fetched.buffer;
+        if !buffer.skip_to(from) {
+            return Ok(Read::Elsewhere);
+        }
+        if buffer.unread_len() == 0
+            && let Some(fault) = buffer.fault.clone()
+        {
+            return Ok(Read::Faulty(fault));
+        }
+        let next = buffer.read(limit, into);
+        let is_drained = buffer.unread_bytes() <= bound / 2 && buffer.unread_len() <= BUFFER_RECORDS / 2;
+        if buffer.is_paused && is_drained {
+            self.resume(place)?;
+        }
+        Ok(Read::To(next.max(from)))
+    }
+
+    /// Goes on fetching a partition, from where its buffer ends. The library's own idea of that place may be wrong: behind a
+    /// partition's end it is one too far.
+    fn resume(&mut self, place: usize) -> Result<(), LogError> {
+        let fetched = &mut self.partitions[place];
+        fetched.buffer.is_paused = false;
+        let mut list = List::new();
+        let listed = list.add(&fetched.topic, fetched.partition, fetched.buffer.next());
+        let resumed = listed.and_then(|()| self.consumer.seek(&list)).and_then(|()| self.consumer.resume(&list));
+        if let Err(error) = resumed {
+            tracing::debug!(topic = fetched.topic, partition = fetched.partition, %error, "assigning anew to resume");
+            let at = self.places_now();
+            return self.assign(&at);
+        }
+        Ok(())
+    }
+
+    /// A pause would outlive the assignment that it was meant for.
+    fn resume_all(&mut self) -> Result<(), LogError> {
+        let mut list = List::new();
+        let mut any = false;
+        for fetched in self.partitions.iter_mut().filter(|fetched| fetched.buffer.is_paused) {
+            fetched.buffer.is_paused = false;
+            any = true;
+            list.add(&fetched.topic, fetched.partition, -1001).map_err(|error| failed("resume", &error))?;
+        }
+        let resumed: Result<(), NativeError> = if any { self.consumer.resume(&list) } else { Ok(()) };
+        resumed.map_err(|error| failed("resume partitions", &error))
+    }
+}

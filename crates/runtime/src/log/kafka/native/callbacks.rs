@@ -1,0 +1,273 @@
+//! What the library calls us with: it is written down where the owner of the client finds it, and never acted upon.
+//!
+//! The one exception: while a consumer closes, partitions that are asked back are given back at once, or it would wait for ever.
+
+use std::collections::VecDeque;
+use std::ffi::{c_char, c_int, c_void};
+use std::ptr::addr_of;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use rdkafka_sys as sys;
+
+use super::error::{Code, text};
+use super::ffi;
+use super::list::{Entry, entries_of};
+use super::producer::FailedDelivery;
+
+/// What the callbacks of one client write down. It lives at one place of the heap for as long as the client.
+#[derive(Default)]
+pub(super) struct Shared {
+    errors: Mutex<VecDeque<ClientError>>,
+    rebalances: Mutex<VecDeque<Rebalance>>,
+    closing: AtomicBool,
+    failed: Mutex<Option<FailedDelivery>>,
+    transaction: Requests,
+}
+
+/// Something that went wrong at a client, of no particular call: a broker that is gone, a refused password.
+#[derive(Debug, Clone)]
+pub(in crate::log::kafka) struct ClientError {
+    pub(in crate::log::kafka) code: Code,
+    pub(in crate::log::kafka) text: String,
+}
+
+/// What the group wants, not yet answered.
+#[derive(Debug)]
+pub(in crate::log::kafka) enum Rebalance {
+    /// These partitions are ours.
+    Assign(Vec<Entry>),
+    /// These are asked back.
+    Revoke(Vec<Entry>),
+    /// These are another's already.
+    Lost(Vec<Entry>),
+}
+
+/// How many requests of a transaction have been sent, and how many of them have been answered by the broker itself.
+#[derive(Default)]
+struct Requests {
+    sent: AtomicU32,
+    answered: AtomicU32,
+    ends: AtomicU32,
+}
+
+/// Whether the requests of a transaction have been answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::log::kafka) struct Answers {
+    /// Requests that went out whole.
+    pub(in crate::log::kafka) sent: u32,
+    /// Those that a broker answered, whatever it answered.
+    pub(in crate::log::kafka) answered: u32,
+    /// How many times the end of the transaction was asked for.
+    pub(in crate::log::kafka) ends: u32,
+}
+
+/// How many errors of a client are kept until somebody asks.
+const ERRORS_KEPT: usize = 16;
+
+/// AddPartitionsToTxn, AddOffsetsToTxn, EndTxn, TxnOffsetCommit: a broker that gets one of them late may apply it to a later
+/// transaction of the same producer.
+const TRANSACTION_REQUESTS: [i16; 4] = [24, 25, END_TXN, 28];
+const END_TXN: i16 = 26;
+
+/// A callback that panicked would end the process, so locks are taken whatever happened to them.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Shared {
+    pub(super) fn take_errors(&self) -> Vec<ClientError> {
+        lock(&self.errors).drain(..).collect()
+    }
+
+    pub(super) fn next_rebalance(&self) -> Option<Rebalance> {
+        lock(&self.rebalances).pop_front()
+    }
+
+    pub(super) fn has_rebalance(&self) -> bool {
+        !lock(&self.rebalances).is_empty()
+    }
+
+    pub(super) fn begin_closing(&self) {
+        self.closing.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn take_failed(&self) -> Option<FailedDelivery> {
+        lock(&self.failed).take()
+    }
+
+    pub(super) fn answers(&self) -> Answers {
+        Answers {
+            sent: self.transaction.sent.load(Ordering::Acquire),
+            answered: self.transaction.answered.load(Ordering::Acquire),
+            ends: self.transaction.ends.load(Ordering::Acquire),
+        }
+    }
+
+    pub(super) fn forget_answers(&self) {
+        self.transaction.sent.store(0, Ordering::Release);
+        self.transaction.answered.store(0, Ordering::Release);
+        self.transaction.ends.store(0, Ordering::Release);
+    }
+}
+
+/// The library's log lines. Runs in any of its threads.
+pub(super) extern "C" fn on_log(_: *const sys::rd_kafka_t, level: c_int, facility: *const c_char, line: *const c_char) {
+    let (facility, line) = (text(facility), text(line));
+    match level {
+        0..=3 => tracing::error!(target: "librdkafka", "{facility}: {line}"),
+        4 => tracing::warn!(target: "librdkafka", "{facility}: {line}"),
+        5 | 6 => tracing::info!(target: "librdkafka", "{facility}: {line}"),
+        _ => tracing::debug!(target: "librdkafka", "{facility}: {line}"),
+    }
+}
+
+/// Errors of no particular call. Runs in the thread that polls.
+pub(super) extern "C" fn on_error(_: *mut sys::rd_kafka_t, code: c_int, reason: *const c_char, opaque: *mut c_void) {
+    // SAFETY: the opaque is the client's `Shared`, which outlives it.
+    let shared = unsafe { shared(opaque) };
+    let mut errors = lock(&shared.errors);
+    if errors.len() == ERRORS_KEPT {
+        errors.pop_front();
+    }
+    errors.push_back(ClientError { code: Code(code), text: text(reason) });
+}
+
+/// The group gives or takes. Runs in the thread that polls the consumer.
+pub(super) extern "C" fn on_rebalance(
+    client: *mut sys::rd_kafka_t,
+    code: sys::rd_kafka_resp_err_t,
+    partitions: *mut sys::rd_kafka_topic_partition_list_t,
+    opaque: *mut c_void,
+) {
+    // SAFETY: the opaque is the client's `Shared`; the list and the client are valid while the callback runs.
+    unsafe {
+        let shared = shared(opaque);
+        if shared.closing.load(Ordering::Relaxed) {
+            ffi::rd_kafka_assign(client, std::ptr::null());
+            return;
+        }
+        let entries = entries_of(partitions);
+        let rebalance = match Code(code as i32) {
+            Code::ASSIGN_PARTITIONS => Rebalance::Assign(entries),
+            Code::REVOKE_PARTITIONS if sys::rd_kafka_assignment_lost(client) == 0 => Rebalance::Revoke(entries),
+            _ => Rebalance::Lost(entries),
+        };
+        lock(&shared.rebalances).push_back(rebalance);
+    }
+}
+
+/// A record that no broker took. Runs in the thread that polls the producer; records that were taken are not reported.
+pub(super) extern "C" fn on_delivery(
+    _: *mut sys::rd_kafka_t,
+    message: *const sys::rd_kafka_message_t,
+    opaque: *mut c_void,
+) {
+    // SAFETY: the opaque is the client's `Shared`; the message is valid while the callback runs, its topic too. The code is read
+    // as an integer, without making a reference to the message.
+    unsafe {
+        let code = Code(addr_of!((*message).err).cast::<i32>().read());
+        if code == Code::NONE {
+            return;
+        }
+        let topic =
+            if (*message).rkt.is_null() { String::new() } else { text(sys::rd_kafka_topic_name((*message).rkt)) };
+        let failed = FailedDelivery { topic, partition: (*message).partition, code };
+        // The first says why; those behind it often only that it failed.
+        lock(&shared(opaque).failed).get_or_insert(failed);
+    }
+}
+
+/// Hooks the interceptors of a producer into it, while it is made.
+pub(super) extern "C" fn on_new(
+    client: *mut sys::rd_kafka_t,
+    _: *const sys::rd_kafka_conf_t,
+    opaque: *mut c_void,
+    _: *mut c_char,
+    _: usize,
+) -> sys::rd_kafka_resp_err_t {
+    let name = c"millstream".as_ptr();
+    // SAFETY: the client is being made and valid; the opaque is its `Shared`.
+    unsafe {
+        let added = [
+            sys::rd_kafka_interceptor_add_on_request_sent(client, name, Some(on_request_sent), opaque),
+            sys::rd_kafka_interceptor_add_on_response_received(client, name, Some(on_response), opaque),
+            sys::rd_kafka_interceptor_add_on_acknowledgement(client, name, Some(on_acknowledgement), opaque),
+        ];
+        let none = sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR;
+        added.into_iter().find(|code| *code != none).unwrap_or(none)
+    }
+}
+
+/// A request has gone out whole. Runs in the thread of a broker.
+extern "C" fn on_request_sent(
+    _: *mut sys::rd_kafka_t,
+    _: c_int,
+    _: *const c_char,
+    _: i32,
+    api_key: i16,
+    _: i16,
+    _: i32,
+    _: usize,
+    opaque: *mut c_void,
+) -> sys::rd_kafka_resp_err_t {
+    if TRANSACTION_REQUESTS.contains(&api_key) {
+        // SAFETY: the opaque is the client's `Shared`.
+        let requests = &unsafe { shared(opaque) }.transaction;
+        requests.sent.fetch_add(1, Ordering::Release);
+        if api_key == END_TXN {
+            requests.ends.fetch_add(1, Ordering::Release);
+        }
+    }
+    sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR
+}
+
+/// A request is over: answered by a broker (no code), or given up by the library. Runs in the thread of a broker.
+extern "C" fn on_response(
+    _: *mut sys::rd_kafka_t,
+    _: c_int,
+    _: *const c_char,
+    _: i32,
+    api_key: i16,
+    _: i16,
+    _: i32,
+    _: usize,
+    _: i64,
+    code: sys::rd_kafka_resp_err_t,
+    opaque: *mut c_void,
+) -> sys::rd_kafka_resp_err_t {
+    let none = sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR;
+    if code == none && TRANSACTION_REQUESTS.contains(&api_key) {
+        // SAFETY: the opaque is the client's `Shared`.
+        unsafe { shared(opaque) }.transaction.answered.fetch_add(1, Ordering::Release);
+    }
+    none
+}
+
+/// A record has its offset, or has failed. Runs in the thread of a broker, for every record: it must stay small.
+extern "C" fn on_acknowledgement(
+    _: *mut sys::rd_kafka_t,
+    message: *mut sys::rd_kafka_message_t,
+    _: *mut c_void,
+) -> sys::rd_kafka_resp_err_t {
+    // SAFETY: the message is valid while the callback runs. Its opaque is null or the counter that was given with it, which
+    // the producer keeps until it is destroyed.
+    unsafe {
+        let end = (*message)._private.cast::<AtomicI64>();
+        if !end.is_null() {
+            let failed = addr_of!((*message).err).cast::<i32>().read() != 0;
+            let offset = (*message).offset;
+            // No offset is told for a record that was there already: then the end is not known.
+            let behind = if failed || offset < 0 { i64::MAX } else { offset + 1 };
+            (*end).fetch_max(behind, Ordering::AcqRel);
+        }
+    }
+    sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR
+}
+
+/// # Safety
+/// `opaque` is the address of a `Shared` that lives for `'a`.
+unsafe fn shared<'a>(opaque: *mut c_void) -> &'a Shared {
+    // SAFETY: the caller's promise.
+    unsafe { &*opaque.cast::<Shared>() }
+}

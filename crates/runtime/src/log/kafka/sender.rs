@@ -1,0 +1,242 @@
+//! A producer and what it knows of the topics that it writes to; it never sends to a partition that is not there.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use millstream_engine::ids::{Offset, PartitionId};
+
+use super::defaults::{BatchLimits, HEADER_OVERHEAD, Properties, RECORD_OVERHEAD};
+use super::error::{failed, failed_as, failed_topic};
+use super::interrupt::Interrupt;
+use super::native::{AckedEnd, Code, FailedDelivery, NativeError, Outgoing, Producer, TopicHandle};
+use crate::log::{FailureKind, LogError, NewRecord, TopicPartition};
+
+/// One step of waiting until the brokers have everything. A longer one would be the least that a commit takes.
+const DRAIN_STEP: Duration = Duration::from_millis(1);
+
+/// Knows how many partitions topics have and how large their records may be.
+pub(super) trait Topics {
+    /// How many partitions a topic has.
+    fn partitions(&self, topic: &str) -> Result<u32, LogError>;
+
+    /// How large a batch it takes.
+    fn message_bytes(&self, topic: &str) -> usize;
+}
+
+/// A producer and its topics.
+pub(super) struct Sender {
+    producer: Producer,
+    topics: Vec<Topic>,
+    by_name: BTreeMap<String, usize>,
+    /// The topic of the last record: mostly also of the next.
+    last: usize,
+    limits: BatchLimits,
+    bytes: usize,
+    records: u64,
+}
+
+struct Topic {
+    name: String,
+    handle: TopicHandle,
+    partitions: u32,
+    message_bytes: usize,
+    ends: BTreeMap<u32, End>,
+}
+
+struct End {
+    end: AckedEnd,
+    /// Whether it has been written to since the last [`Sender::begin`].
+    is_touched: bool,
+}
+
+impl Sender {
+    pub(super) fn new(properties: &Properties, limits: BatchLimits) -> Result<Sender, LogError> {
+        let producer = Producer::new(properties).map_err(|error| failed("make a producer", &error))?;
+        Ok(Sender { producer, topics: Vec::new(), by_name: BTreeMap::new(), last: 0, limits, bytes: 0, records: 0 })
+    }
+
+    pub(super) fn producer(&self) -> &Producer {
+        &self.producer
+    }
+
+    /// Bytes given since [`begin`](Self::begin).
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Records given since [`begin`](Self::begin).
+    pub(super) fn records(&self) -> u64 {
+        self.records
+    }
+
+    /// Forgets what was written. To be called when nothing is on its way.
+    pub(super) fn begin(&mut self) {
+        self.bytes = 0;
+        self.records = 0;
+        for topic in &mut self.topics {
+            for end in topic.ends.values_mut().filter(|end| end.is_touched) {
+                end.is_touched = false;
+                self.producer.forget_end(end.end);
+            }
+        }
+    }
+
+    /// For every partition written to since [`begin`](Self::begin): the offset behind its last record, where it is known.
+    pub(super) fn positions(&self) -> BTreeMap<TopicPartition, Offset> {
+        let mut positions = BTreeMap::new();
+        for topic in &self.topics {
+            for (&partition, end) in topic.ends.iter().filter(|(_, end)| end.is_touched) {
+                if let Some(behind) = self.producer.acked_end(end.end) {
+                    positions.insert((topic.name.clone(), PartitionId(partition)), Offset(behind));
+                }
+            }
+        }
+        positions
+    }
+
+    /// Hands a record to the producer.
+    ///
+    /// # Errors
+    /// [`LogError::RecordTooLarge`] and unknown places leave everything as it was.
+    pub(super) fn send(
+        &mut self,
+        topics: &dyn Topics,
+        topic: &str,
+        partition: PartitionId,
+        record: &NewRecord<'_>,
+        interrupt: &Interrupt,
+    ) -> Result<(), LogError> {
+        let place = self.topic(topics, topic)?;
+        let headers = record.headers.iter().map(|header| header.name.len() + header.value.map_or(0, <[u8]>::len));
+        let bytes = record.key.map_or(0, <[u8]>::len) + record.value.map_or(0, <[u8]>::len) + headers.sum::<usize>();
+        let target = &mut self.topics[place];
+        let limit = target.message_bytes.saturating_sub(RECORD_OVERHEAD + HEADER_OVERHEAD * record.headers.len());
+        if bytes > limit {
+            return Err(LogError::RecordTooLarge { topic: topic.to_owned(), bytes, limit });
+        }
+        if partition.0 >= target.partitions {
+            target.partitions = topics.partitions(topic)?;
+            if partition.0 >= target.partitions {
+                return Err(LogError::UnknownPartition { topic: topic.to_owned(), partition });
+            }
+        }
+        let producer = &mut self.producer;
+        let end = target.ends.entry(partition.0).or_insert_with(|| End { end: producer.new_end(), is_touched: true });
+        end.is_touched = true;
+        let outgoing = Outgoing {
+            topic: target.handle,
+            partition: partition.0 as i32,
+            end: end.end,
+            key: record.key,
+            value: record.value,
+            timestamp: timestamp(record),
+            headers: record.headers,
+        };
+        loop {
+            match producer.send(&outgoing) {
+                Ok(()) => break,
+                Err(error) if error.code == Code::QUEUE_FULL => {
+                    producer.drain(DRAIN_STEP);
+                    if let Some(error) = producer.client().fatal_error() {
+                        return Err(failed(&format!("write to topic {topic}"), &error));
+                    }
+                    check(interrupt, "write a record")?;
+                }
+                Err(error) => return Err(failed_topic("write to", topic, &error)),
+            }
+        }
+        self.bytes += bytes;
+        self.records += 1;
+        Ok(())
+    }
+
+    fn topic(&mut self, topics: &dyn Topics, name: &str) -> Result<usize, LogError> {
+        if self.topics.get(self.last).is_some_and(|topic| topic.name == name) {
+            return Ok(self.last);
+        }
+        self.last = match self.by_name.get(name) {
+            Some(&place) => place,
+            None => self.add_topic(topics, name)?,
+        };
+        Ok(self.last)
+    }
+
+    fn add_topic(&mut self, topics: &dyn Topics, name: &str) -> Result<usize, LogError> {
+        let partitions = topics.partitions(name)?;
+        let message_bytes = topics.message_bytes(name);
+        // A topic that came later and takes less than the batches that are made: a broker would refuse them, for ever.
+        if message_bytes < self.limits.least || message_bytes > self.limits.most {
+            let text = format!("topic {name} takes {message_bytes} bytes, which the producer was not made for");
+            let error = NativeError::new(Code::MESSAGE_TOO_LARGE, text);
+            return Err(failed_as(FailureKind::Aborted, &format!("write to topic {name}"), &error));
+        }
+        let handle = self.producer.topic(name).map_err(|error| failed_topic("write to", name, &error))?;
+        self.topics.push(Topic { name: name.to_owned(), handle, partitions, message_bytes, ends: BTreeMap::new() });
+        self.by_name.insert(name.to_owned(), self.topics.len() - 1);
+        Ok(self.topics.len() - 1)
+    }
+
+    /// Waits until the brokers have everything, or until one record has failed.
+    pub(super) fn drain(&self, interrupt: &Interrupt) -> Result<(), LogError> {
+        while !self.producer.drain(DRAIN_STEP) {
+            self.check_delivery()?;
+            check(interrupt, "wait until the brokers have all records")?;
+        }
+        self.check_delivery()
+    }
+
+    fn check_delivery(&self) -> Result<(), LogError> {
+        if let Some(error) = self.producer.client().fatal_error() {
+            return Err(failed("write", &error));
+        }
+        match self.producer.take_failed() {
+            Some(failure) => Err(undelivered(&failure)),
+            None => Ok(()),
+        }
+    }
+
+    /// Waits until the brokers have everything, for no longer than `wait`.
+    pub(super) fn drain_for(&self, wait: Duration) -> bool {
+        let until = Instant::now() + wait;
+        while !self.producer.drain(DRAIN_STEP) {
+            if Instant::now() >= until {
+                return false;
+            }
+        }
+        true
+    }
+}
+
+fn undelivered(failure: &FailedDelivery) -> LogError {
+    let FailedDelivery { topic, partition, code } = failure;
+    let error = NativeError::new(*code, code.text());
+    let doing = format!("write to topic {topic} partition {partition}");
+    match super::error::kind_of(&error) {
+        FailureKind::Retriable | FailureKind::Fatal => failed_as(FailureKind::Aborted, &doing, &error),
+        _ => failed_topic_of(&doing, topic, &error),
+    }
+}
+
+fn failed_topic_of(doing: &str, topic: &str, error: &NativeError) -> LogError {
+    match error.code {
+        Code::UNKNOWN_TOPIC_OR_PARTITION | Code::UNKNOWN_TOPIC => LogError::UnknownTopic { topic: topic.to_owned() },
+        _ => failed(doing, error),
+    }
+}
+
+/// The library takes 0 for "now", so a record of the very first millisecond of 1970 is said to be of the second.
+fn timestamp(record: &NewRecord<'_>) -> i64 {
+    match record.timestamp.0 {
+        0 => 1,
+        other => other,
+    }
+}
+
+/// Whether somebody has ended the wait.
+pub(super) fn check(interrupt: &Interrupt, doing: &str) -> Result<(), LogError> {
+    if interrupt.is_set() {
+        let message = format!("cannot {doing}: stopped while waiting for a broker");
+        return Err(LogError::Kafka { kind: FailureKind::Aborted, message });
+    }
+    Ok(())
+}
