@@ -130,6 +130,14 @@ pub(super) fn restore(settings: &KafkaLogSettings) -> Properties {
     properties
 }
 
+/// For the client that asks the cluster.
+pub(super) fn control(settings: &KafkaLogSettings) -> Properties {
+    let mut properties = common(settings, &[], "-control");
+    put(&mut properties, CONSUMER_FORCED);
+    properties.insert("group.id".to_owned(), settings.group.clone());
+    properties
+}
+
 /// For the client that asks where partitions end, uncommitted records included.
 pub(super) fn probe(settings: &KafkaLogSettings) -> Properties {
     let mut properties = common(settings, &[], "-probe");

@@ -85,8 +85,7 @@ impl Fetcher {
         }
         self.partitions = partitions;
         self.places = places;
-        let assigned = if at.is_empty() { self.consumer.unassign() } else { self.consumer.assign(&list) };
-        assigned.map_err(|error| failed("fetch the partitions that the group gave", &error))
+        self.consumer.assign(&list).map_err(|error| failed("fetch the partitions that the group gave", &error))
     }
 
     /// Fetches one more partition from another place; the others go on.
@@ -98,7 +97,10 @@ impl Fetcher {
 
     /// Fetches nothing any more and forgets what was fetched.
     pub(super) fn release(&mut self) -> Result<(), LogError> {
-        self.assign(&BTreeMap::new())
+        self.resume_all()?;
+        self.partitions.clear();
+        self.places.clear();
+        self.consumer.unassign().map_err(|error| failed("give partitions back", &error))
     }
 
     fn places_now(&self) -> BTreeMap<TopicPartition, Offset> {
@@ -120,6 +122,11 @@ impl Fetcher {
     /// Whether the partition is fetched.
     pub(super) fn has(&self, topic: &str, partition: PartitionId) -> bool {
         self.buffer(topic, partition).is_some()
+    }
+
+    /// Where reading a partition that is fetched goes on.
+    pub(super) fn next(&self, topic: &str, partition: PartitionId) -> Option<Offset> {
+        self.buffer(topic, partition).map(|fetched| fetched.buffer.unread())
     }
 
     /// Whether the partition was at its end when it was fetched last, and all of it has been read.

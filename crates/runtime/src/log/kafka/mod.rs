@@ -59,8 +59,6 @@ const CONNECT_WAIT: Duration = Duration::from_secs(8);
 const RESTORE_WAIT: Duration = Duration::from_millis(200);
 /// How long leaving the group may take.
 const LEAVE_WAIT: Duration = Duration::from_secs(2);
-/// How long an answer about a partition that has not been fetched yet is good for.
-const EXTENT_AGE: Duration = Duration::from_secs(1);
 /// One attempt to initialise a producer that is made without being asked for.
 const INIT_STEP: Duration = Duration::from_secs(1);
 /// How long records outside a transaction may take.
@@ -84,8 +82,6 @@ pub struct KafkaLog {
     counters: KafkaCounters,
     /// How large a batch each topic takes, as far as that was asked.
     message_bytes: RefCell<BTreeMap<String, usize>>,
-    /// Extents of partitions that are not fetched yet, and when they were asked for.
-    extents: RefCell<BTreeMap<TopicPartition, (Instant, Extent)>>,
     /// What went wrong last at the clients, of no particular call.
     last_error: RefCell<Option<ClientError>>,
     has_left: Cell<bool>,
@@ -94,6 +90,7 @@ pub struct KafkaLog {
     plain: Option<Sender>,
     /// Answers to trims. Dropped before the client that they come through.
     trims: Admin,
+    control: Client,
     restore: Option<Fetcher>,
     probe: Option<Client>,
     fetcher: Fetcher,
@@ -143,16 +140,18 @@ impl KafkaLog {
         let mut consumer = made.map_err(|error| failed("make a consumer", &error))?;
         find_broker(&mut consumer, &settings)?;
         let interrupt = Interrupt::default();
+        let control = Client::new(ClientKind::Consumer, &defaults::control(&settings));
+        let control = control.map_err(|error| failed("make a client", &error))?;
         let log = KafkaLog {
             interrupt: interrupt.clone(),
             counters: KafkaCounters::default(),
             message_bytes: RefCell::default(),
-            extents: RefCell::default(),
             last_error: RefCell::default(),
             has_left: Cell::new(false),
             writer: Writer::new(&settings, interrupt),
             plain: None,
-            trims: Admin::new(consumer.client()),
+            trims: Admin::new(&control),
+            control,
             restore: None,
             probe: None,
             fetcher: Fetcher::new(consumer),
@@ -175,7 +174,7 @@ impl KafkaLog {
     /// If the library refuses the names.
     pub fn subscribe(&mut self, topics: &[String]) -> Result<(), LogError> {
         let doing = format!("join group {}", self.settings.group);
-        self.fetcher.consumer().subscribe(topics).map_err(|error| failed(&doing, &error))
+        self.fetcher.consumer_mut().subscribe(topics).map_err(|error| failed(&doing, &error))
     }
 
     /// Takes what the consumer has, waiting for the first of it no longer than `wait`; [`read`](Log::read) then serves it. What the
@@ -262,7 +261,6 @@ impl KafkaLog {
     /// # Errors
     /// If the library refuses.
     pub fn release(&mut self) -> Result<(), LogError> {
-        self.extents.borrow_mut().clear();
         self.fetcher.release()
     }
 
@@ -282,7 +280,7 @@ impl KafkaLog {
     }
 
     fn init(&mut self, wait: Duration) -> Result<(), LogError> {
-        let topics = ClusterTopics { client: self.fetcher.consumer().client(), message_bytes: &self.message_bytes };
+        let topics = ClusterTopics { client: &self.control, message_bytes: &self.message_bytes };
         let limits = || Ok(batch_limits(&topics, &self.settings.output_topics));
         self.writer.init(&self.settings, limits, wait, &mut self.counters)
     }
@@ -337,8 +335,9 @@ impl KafkaLog {
         ClusterTopics { client: self.client(), message_bytes: &self.message_bytes }
     }
 
+    /// For questions to the cluster. Not the consumer: its connections are held up by fetches that wait for records.
     fn client(&self) -> &Client {
-        self.fetcher.consumer().client()
+        &self.control
     }
 
     fn count_trims(&mut self) {
@@ -511,25 +510,17 @@ impl Log for KafkaLog {
         cluster::create_topic(self.client(), name, &settings)
     }
 
-    /// For a partition that is fetched: as it was when it was fetched last. The end may then lie behind records of open
+    /// For a partition that is fetched: as it was when it was fetched last, without asking a broker. Before the first
+    /// answer its end is not known, and is said to be one record ahead; it may also lie behind records of open
     /// transactions, until those are reached.
     fn extent(&self, topic: &str, partition: PartitionId) -> Result<Extent, LogError> {
         if let Some((low, high)) = self.fetcher.extent(topic, partition) {
             return Ok(Extent { earliest: Offset(low), end: Offset(high) });
         }
-        let is_fetched = self.fetcher.has(topic, partition);
-        let place = (topic.to_owned(), partition);
-        if is_fetched
-            && let Some((asked, extent)) = self.extents.borrow().get(&place)
-            && asked.elapsed() < EXTENT_AGE
-        {
-            return Ok(*extent);
+        match self.fetcher.next(topic, partition) {
+            Some(next) => Ok(Extent { earliest: next, end: Offset(next.0 + 1) }),
+            None => cluster::extent(self.client(), topic, partition),
         }
-        let extent = cluster::extent(self.client(), topic, partition)?;
-        if is_fetched {
-            self.extents.borrow_mut().insert(place, (Instant::now(), extent));
-        }
-        Ok(extent)
     }
 
     fn written_end(&mut self, topic: &str, partition: PartitionId) -> Result<Offset, LogError> {
@@ -579,7 +570,7 @@ impl Log for KafkaLog {
         if !self.writer.is_ready() {
             self.ensure_producer()?;
         }
-        let topics = ClusterTopics { client: self.fetcher.consumer().client(), message_bytes: &self.message_bytes };
+        let topics = ClusterTopics { client: &self.control, message_bytes: &self.message_bytes };
         self.writer.append(&topics, topic, partition, &record, &mut self.counters)
     }
 
@@ -610,7 +601,7 @@ impl Log for KafkaLog {
 
     /// Not all or none: records before one that fails may be there.
     fn produce(&mut self, topic: &str, partition: PartitionId, records: &Records) -> Result<Offset, LogError> {
-        let topics = ClusterTopics { client: self.fetcher.consumer().client(), message_bytes: &self.message_bytes };
+        let topics = ClusterTopics { client: &self.control, message_bytes: &self.message_bytes };
         let sender = match &mut self.plain {
             Some(sender) => sender,
             plain @ None => {

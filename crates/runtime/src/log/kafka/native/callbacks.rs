@@ -3,7 +3,7 @@
 //! The one exception: while a consumer closes, partitions that are asked back are given back at once, or it would wait for ever.
 
 use std::collections::VecDeque;
-use std::ffi::{c_char, c_int, c_void};
+use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::ptr::addr_of;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -20,6 +20,8 @@ use super::producer::FailedDelivery;
 pub(super) struct Shared {
     errors: Mutex<VecDeque<ClientError>>,
     rebalances: Mutex<VecDeque<Rebalance>>,
+    /// Who this member was when the group last gave it partitions.
+    membership: Mutex<Option<Membership>>,
     closing: AtomicBool,
     failed: Mutex<Option<FailedDelivery>>,
     transaction: Requests,
@@ -41,6 +43,13 @@ pub(in crate::log::kafka) enum Rebalance {
     Revoke(Vec<Entry>),
     /// These are another's already.
     Lost(Vec<Entry>),
+}
+
+/// Who a member of a group is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Membership {
+    pub(super) generation: i32,
+    pub(super) member: CString,
 }
 
 /// How many requests of a transaction have been sent, and how many of them have been answered by the broker itself.
@@ -82,6 +91,14 @@ impl Shared {
 
     pub(super) fn next_rebalance(&self) -> Option<Rebalance> {
         lock(&self.rebalances).pop_front()
+    }
+
+    pub(super) fn membership(&self) -> Option<Membership> {
+        lock(&self.membership).clone()
+    }
+
+    pub(super) fn forget_membership(&self) {
+        *lock(&self.membership) = None;
     }
 
     pub(super) fn has_rebalance(&self) -> bool {
@@ -149,11 +166,33 @@ pub(super) extern "C" fn on_rebalance(
         }
         let entries = entries_of(partitions);
         let rebalance = match Code(code as i32) {
-            Code::ASSIGN_PARTITIONS => Rebalance::Assign(entries),
+            Code::ASSIGN_PARTITIONS => {
+                *lock(&shared.membership) = membership_of(client);
+                Rebalance::Assign(entries)
+            }
             Code::REVOKE_PARTITIONS if sys::rd_kafka_assignment_lost(client) == 0 => Rebalance::Revoke(entries),
             _ => Rebalance::Lost(entries),
         };
         lock(&shared.rebalances).push_back(rebalance);
+    }
+}
+
+/// Who the member is now; `None` where the group has put it out already.
+///
+/// # Safety
+/// The client is a valid consumer.
+unsafe fn membership_of(client: *mut sys::rd_kafka_t) -> Option<Membership> {
+    // SAFETY: the caller's promise; the metadata is ours and destroyed once, behind the use of the name that it lends.
+    unsafe {
+        let group = sys::rd_kafka_consumer_group_metadata(client);
+        if group.is_null() {
+            return None;
+        }
+        let generation = sys::rd_kafka_consumer_group_metadata_generation_id(group);
+        let member = sys::rd_kafka_consumer_group_metadata_member_id(group);
+        let member = if member.is_null() { CString::default() } else { CStr::from_ptr(member).to_owned() };
+        sys::rd_kafka_consumer_group_metadata_destroy(group);
+        (generation >= 0 && !member.is_empty()).then_some(Membership { generation, member })
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use rdkafka_sys as sys;
 
-use super::callbacks::Rebalance;
+use super::callbacks::{Membership, Rebalance};
 use super::client::{Client, ClientKind, millis};
 use super::error::{Code, NativeError, text};
 use super::ffi;
@@ -25,6 +25,7 @@ pub(in crate::log::kafka) struct Consumer {
     /// The queue in which messages, errors and what the group wants arrive. Destroyed before the client.
     queue: NonNull<sys::rd_kafka_queue_t>,
     batch: Vec<*mut sys::rd_kafka_message_t>,
+    has_joined: bool,
     client: Client,
 }
 
@@ -48,7 +49,7 @@ impl Consumer {
         };
         let queue =
             queue.ok_or_else(|| NativeError::new(Code::INVALID_ARG, "property group.id: a consumer needs one"))?;
-        Ok(Consumer { queue, batch: vec![std::ptr::null_mut(); BATCH], client })
+        Ok(Consumer { queue, batch: vec![std::ptr::null_mut(); BATCH], has_joined: false, client })
     }
 
     pub(in crate::log::kafka) fn client(&self) -> &Client {
@@ -56,7 +57,8 @@ impl Consumer {
     }
 
     /// Joins the group for these topics.
-    pub(in crate::log::kafka) fn subscribe(&self, topics: &[String]) -> Result<(), NativeError> {
+    pub(in crate::log::kafka) fn subscribe(&mut self, topics: &[String]) -> Result<(), NativeError> {
+        self.has_joined = true;
         let mut list = List::new();
         for topic in topics {
             list.add(topic, -1, -1001)?;
@@ -71,8 +73,9 @@ impl Consumer {
         NativeError::check(unsafe { ffi::rd_kafka_assign(self.client.as_ptr(), at.as_ptr()) })
     }
 
-    /// Fetches nothing any more.
+    /// Fetches nothing any more, and gives back what the group gave.
     pub(in crate::log::kafka) fn unassign(&self) -> Result<(), NativeError> {
+        self.client.shared().forget_membership();
         // SAFETY: the client is valid; null stands for nothing.
         NativeError::check(unsafe { ffi::rd_kafka_assign(self.client.as_ptr(), std::ptr::null()) })
     }
@@ -179,20 +182,38 @@ impl Consumer {
         }
     }
 
-    /// Lends the group's generation, as it is now, to `with`.
+    /// Lends the group's generation to `with`: the one in which this member was given its partitions. What the library would
+    /// say now will not do: a member that has been put out has no generation and no name, and brokers take offsets that come
+    /// with neither, for the sake of old clients. `None` for a member that has nothing.
     pub(super) fn with_group<R>(
         &self,
         with: impl FnOnce(*const sys::rd_kafka_consumer_group_metadata_t) -> R,
     ) -> Option<R> {
-        // SAFETY: the client is valid; the metadata is ours and destroyed once, behind the use.
+        let membership = self.client.shared().membership();
+        // SAFETY: the client is valid; the metadata, both that of now and that of the membership, are ours and destroyed
+        // once, behind their use; the names are valid while they are lent.
         unsafe {
-            let group = sys::rd_kafka_consumer_group_metadata(self.client.as_ptr());
-            if group.is_null() {
+            let now = sys::rd_kafka_consumer_group_metadata(self.client.as_ptr());
+            if now.is_null() {
                 return None;
             }
-            let result = with(group);
-            sys::rd_kafka_consumer_group_metadata_destroy(group);
-            Some(result)
+            let result = match membership {
+                Some(Membership { generation, member }) => {
+                    let group = sys::rd_kafka_consumer_group_metadata_new_with_genid(
+                        sys::rd_kafka_consumer_group_metadata_group_id(now),
+                        generation,
+                        member.as_ptr(),
+                        sys::rd_kafka_consumer_group_metadata_group_instance_id(now),
+                    );
+                    let result = (!group.is_null()).then(|| with(group));
+                    sys::rd_kafka_consumer_group_metadata_destroy(group);
+                    result
+                }
+                // Nobody is a member of a group that nobody has joined.
+                None => (!self.has_joined).then(|| with(now)),
+            };
+            sys::rd_kafka_consumer_group_metadata_destroy(now);
+            result
         }
     }
 }

@@ -159,7 +159,7 @@ impl Producer {
         unsafe { NativeError::take(sys::rd_kafka_begin_transaction(self.as_ptr())) }
     }
 
-    /// Puts offsets of the consumer's group, in its generation of now, into the transaction.
+    /// Puts offsets of the consumer's group, in the generation that gave it its partitions, into the transaction.
     pub(in crate::log::kafka) fn send_offsets(
         &self,
         offsets: &List,
@@ -171,8 +171,10 @@ impl Producer {
         let sent = consumer.with_group(|group| unsafe {
             NativeError::take(sys::rd_kafka_send_offsets_to_transaction(client, offsets, group, millis(wait)))
         });
-        let none =
-            NativeError { severity: Severity::RequiresAbort, ..NativeError::new(Code::INVALID_GROUP_ID, "no group") };
+        let none = NativeError {
+            severity: Severity::RequiresAbort,
+            ..NativeError::new(Code::UNKNOWN_MEMBER_ID, "not a member any more")
+        };
         sent.unwrap_or(Err(none))
     }
 
