@@ -3,7 +3,7 @@
 //! Whatever fails in an epoch is answered in one way: drop the tasks' memory, take a clean producer, read what is committed,
 //! and take the same tasks again. What cannot be answered so ends the thread, and with it this attempt of the pipeline.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use millstream_engine::ids::TaskId;
@@ -13,7 +13,7 @@ use millstream_pipeline::topology::Topology;
 use super::pace::{BUSY_RECORDS, Load, Pace};
 use super::pipeline::Returned;
 use crate::follow::{Stop, Until, now};
-use crate::log::kafka::{GroupEvent, KafkaCounters, KafkaLog, KafkaLogSettings};
+use crate::log::kafka::{GroupEvent, Interrupt, KafkaCounters, KafkaLog, KafkaLogSettings};
 use crate::log::{FailureKind, Log, LogError, TopicPartition};
 use crate::store::StoreError;
 use crate::store::sled::SledStores;
@@ -47,6 +47,8 @@ pub(super) struct Member {
     pub(super) thread: usize,
     pub(super) telemetry: WorkerTelemetry,
     pub(super) stop: Stop,
+    /// Where the thread leaves what ends its waits for a broker.
+    pub(super) leash: Arc<OnceLock<Interrupt>>,
 }
 
 /// Why a worker thread ended.
@@ -123,6 +125,7 @@ impl Member {
     /// Connects and joins the group.
     fn join(self) -> Result<Running, MemberError> {
         let log = KafkaLog::connect(self.log)?;
+        let _ = self.leash.set(log.interrupt());
         let interval = Duration::from_millis(self.settings.commit_interval.0.max(0).unsigned_abs());
         let epoch_bytes = self.settings.epoch_bytes;
         let mut worker = Worker::prepare(self.topology, log, Box::new(self.stores), self.settings, now())?;

@@ -1,6 +1,6 @@
 //! One pipeline of the daemon: its workers are built, watched and, when one fails, all built again.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -12,17 +12,19 @@ use millstream_pipeline::topology::{PartitionCounts, Topology};
 use super::member::{Member, MemberError};
 use super::{DaemonSettings, Instance, PipelineUnit, Report};
 use crate::follow::{Stop, Until};
-use crate::log::kafka::{KafkaLog, KafkaLogSettings};
+use crate::log::kafka::{Interrupt, KafkaLog, KafkaLogSettings};
 use crate::log::{FailureKind as LogFailure, Log};
 use crate::store::sled::SledStores;
 use crate::store::{StateStores, StoreError};
 use crate::telemetry::{Event, Failure, FailureKind, PipelineState, PipelineTelemetry};
-use crate::worker::{Flush, Standing, WorkerError, WorkerSettings};
+use crate::worker::{CreateTopics, Flush, Standing, WorkerError, WorkerSettings};
 
 /// A run of this length takes back what earlier failures have added to the wait.
 const HEALTHY_AFTER: Duration = Duration::from_secs(60);
 /// How often stored state is made durable.
 const FLUSH_EVERY: Duration = Duration::from_secs(5);
+/// How long workers may take to commit and leave before their waits for brokers are ended.
+const LEAVE_WITHIN: Duration = Duration::from_secs(3);
 /// How often a waiting supervisor looks whether it is asked to stop.
 const LOOK: Duration = Duration::from_millis(50);
 
@@ -109,17 +111,26 @@ impl Supervisor {
         };
         // One worker that fails takes the others with it: they are built again together.
         let stop = Stop::new();
-        let threads: Vec<JoinHandle<Returned>> = (0..self.settings.threads.max(1))
-            .map(|thread| {
+        let leashes: Vec<Arc<OnceLock<Interrupt>>> =
+            (0..self.settings.threads.max(1)).map(|_| Arc::default()).collect();
+        let threads: Vec<JoinHandle<Returned>> = leashes
+            .iter()
+            .enumerate()
+            .map(|(thread, leash)| {
                 let member = Member {
                     topology: Arc::clone(&topology),
                     log: self.log_settings(&topology, thread),
                     stores: Arc::clone(&stores),
-                    settings: WorkerSettings { flush: Flush::Elsewhere, ..self.settings.worker.clone() },
+                    settings: WorkerSettings {
+                        flush: Flush::Elsewhere,
+                        create_topics: CreateTopics::AsDeclared,
+                        ..self.settings.worker.clone()
+                    },
                     until: self.settings.until,
                     thread,
                     telemetry: self.telemetry.worker(thread),
                     stop: stop.clone(),
+                    leash: Arc::clone(leash),
                 };
                 std::thread::spawn(move || member.run())
             })
@@ -139,6 +150,12 @@ impl Supervisor {
             }
         }
         stop.ask();
+        let until = Instant::now() + LEAVE_WITHIN;
+        while Instant::now() < until && !threads.iter().all(JoinHandle::is_finished) {
+            std::thread::sleep(LOOK / 10);
+        }
+        // Whoever still waits for a broker gives up: what is not committed is taken again.
+        leashes.iter().filter_map(|leash| leash.get()).for_each(Interrupt::set);
         for thread in threads {
             match thread.join() {
                 Ok(mut returned) => {
@@ -233,6 +250,7 @@ pub(super) fn failure(error: &MemberError) -> Failure {
             WorkerError::Log(_)
             | WorkerError::Format { .. }
             | WorkerError::MissingTopic { .. }
+            | WorkerError::MissingOutput { .. }
             | WorkerError::SourceTruncated { .. }
             | WorkerError::PartitionsChanged { .. }
             | WorkerError::ForeignGroup { .. }

@@ -38,6 +38,15 @@ pub enum WorkerError {
         /// The topic.
         topic: String,
     },
+    /// A topic that is written to is not there.
+    #[error(
+        "topic {topic}, to which the pipeline writes, does not exist: create it, or let the pipeline create it with \
+         `create: {{}}` beside its name"
+    )]
+    MissingOutput {
+        /// The topic.
+        topic: String,
+    },
     /// The changelog does not reach back to where the state must begin.
     #[error(
         "the changelog {topic} partition {partition} is missing or cut off while offsets are committed, so state would \

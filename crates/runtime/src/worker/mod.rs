@@ -75,13 +75,13 @@ pub enum Flush {
     Elsewhere,
 }
 
-/// What happens when a sink's topic is missing.
+/// What happens when a topic that is written to is missing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CreateTopics {
-    /// It is made, with as many partitions as the widest source has.
+    /// It is made: as the pipeline says, else with as many partitions as the widest source has.
     WhereMissing,
-    /// The worker does not start.
-    Never,
+    /// It is made where the pipeline says how (`create:`); else the worker does not start.
+    AsDeclared,
 }
 
 impl Default for WorkerSettings {

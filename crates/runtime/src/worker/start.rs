@@ -5,14 +5,14 @@ use std::sync::Arc;
 
 use millstream_engine::ids::TaskId;
 use millstream_engine::time::Millis;
-use millstream_pipeline::topology::{Extent, PartitionCounts, Topology};
+use millstream_pipeline::topology::{self, CreateDef, Extent, PartitionCounts, Topology};
 
 use super::changelog::RestoreProgress;
 use super::output::SinkWriter;
 use super::position::check_shape;
 use super::rate::FailureRate;
 use super::{CreateTopics, Restored, Worker, WorkerError, WorkerSettings};
-use crate::log::{CommittedOffset, Log, LogError, TopicPartition, TopicSettings};
+use crate::log::{Cleanup, CommittedOffset, Log, LogError, Retention, TopicPartition, TopicSettings};
 use crate::store::StateStores;
 
 impl<L: Log> Worker<L> {
@@ -60,11 +60,11 @@ impl<L: Log> Worker<L> {
         let widest = topology.sources.iter().filter_map(|source| counts.get(&source.topic)).max().unwrap_or(1);
         let mut sinks = Vec::with_capacity(topology.sinks.len());
         for sink in &topology.sinks {
-            let partitions = output_topic(&sink.topic, widest, settings.create_topics, &mut log)?;
+            let partitions = output_topic(&sink.topic, sink.create, widest, settings.create_topics, &mut log)?;
             sinks.push(SinkWriter::new(sink, partitions)?);
         }
         let dead_letter_partitions = match &topology.on_error.dead_letter {
-            Some(topic) => output_topic(topic, widest, settings.create_topics, &mut log)?,
+            Some(topic) => output_topic(topic, topology.on_error.create, widest, settings.create_topics, &mut log)?,
             None => 1,
         };
         Ok(Worker {
@@ -153,16 +153,38 @@ fn internal_topic<L: Log>(topic: &str, needed: u32, log: &mut L) -> Result<(), W
     }
 }
 
-fn output_topic<L: Log>(topic: &str, partitions: u32, create: CreateTopics, log: &mut L) -> Result<u32, WorkerError> {
-    match (log.partitions(topic)?, create) {
-        (Some(found), _) => Ok(found),
-        (None, CreateTopics::WhereMissing) => {
-            match log.create_topic(topic, TopicSettings::user(partitions)) {
-                // Another worker was quicker; it may have made it otherwise.
-                Err(LogError::TopicExists { .. }) => Ok(log.partitions(topic)?.unwrap_or(partitions)),
-                made => made.map(|()| partitions).map_err(WorkerError::from),
-            }
-        }
-        (None, CreateTopics::Never) => Err(WorkerError::MissingTopic { topic: topic.to_owned() }),
+fn output_topic<L: Log>(
+    topic: &str,
+    declared: Option<CreateDef>,
+    widest: u32,
+    create: CreateTopics,
+    log: &mut L,
+) -> Result<u32, WorkerError> {
+    if let Some(found) = log.partitions(topic)? {
+        return Ok(found);
+    }
+    if declared.is_none() && create == CreateTopics::AsDeclared {
+        return Err(WorkerError::MissingOutput { topic: topic.to_owned() });
+    }
+    let settings = topic_settings(declared.unwrap_or_default(), widest);
+    let partitions = settings.partitions;
+    match log.create_topic(topic, settings) {
+        // Another worker was quicker; it may have made it otherwise.
+        Err(LogError::TopicExists { .. }) => Ok(log.partitions(topic)?.unwrap_or(partitions)),
+        made => made.map(|()| partitions).map_err(WorkerError::from),
+    }
+}
+
+fn topic_settings(declared: CreateDef, widest: u32) -> TopicSettings {
+    let age_ms = declared.retention.map(|age| age.0.max(0).unsigned_abs());
+    TopicSettings {
+        retention: Retention { age_ms, bytes: None },
+        replication: declared.replication.and_then(|copies| u16::try_from(copies).ok()),
+        cleanup: match declared.cleanup {
+            topology::Cleanup::Delete => Cleanup::Delete,
+            topology::Cleanup::Compact => Cleanup::Compact,
+            topology::Cleanup::CompactAndDelete => Cleanup::CompactAndDelete,
+        },
+        ..TopicSettings::user(declared.partitions.unwrap_or(widest))
     }
 }
