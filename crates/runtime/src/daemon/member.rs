@@ -21,7 +21,7 @@ use crate::telemetry::{Event, Phase, WorkerState, WorkerTelemetry};
 use crate::worker::{Progress, Restored, Standing, Worker, WorkerError, WorkerSettings};
 
 /// How long a poll waits for the first record where there is nothing to do.
-const WAIT: Duration = Duration::from_millis(10);
+const WAIT: Duration = Duration::from_millis(50);
 /// How long one attempt to initialise a producer may hold up the group's polls.
 const PRODUCER_WAIT: Duration = Duration::from_millis(500);
 /// How often the snapshot for metrics is taken.
