@@ -16,7 +16,7 @@ pub(super) struct Buffer {
     read_bytes: usize,
     /// The offset behind everything that was fetched, gaps included.
     next: i64,
-    /// The offset of the first thing that was not read; `next` when all was.
+    /// The offset behind everything that was read, gaps included: where the next read begins.
     unread: i64,
     /// Whether anything has come since the partition was assigned, if only that there is nothing.
     pub(super) is_known: bool,
@@ -51,7 +51,7 @@ impl Buffer {
         Offset(self.unread)
     }
 
-    /// Whether everything that the partition has was fetched and read.
+    /// Whether the partition was at its end when it was fetched last, and nothing of it waits to be read.
     pub(super) fn is_at_end(&self) -> bool {
         self.at_end && self.unread_len() == 0
     }
@@ -91,22 +91,15 @@ impl Buffer {
         record.key(message.key());
         record.value(message.value());
         message.headers(|name, value| record.header(Header { name, value }));
-        self.behind(offset + 1);
+        self.next = offset + 1;
         self.at_end = false;
     }
 
     fn end_at(&mut self, offset: i64) {
         if offset >= self.next {
-            self.behind(offset);
+            self.next = offset;
             self.at_end = true;
         }
-    }
-
-    fn behind(&mut self, next: i64) {
-        if self.unread_len() == 0 {
-            self.unread = next;
-        }
-        self.next = next;
     }
 
     /// Passes over what is before `offset`; says whether what is left begins there. If not, the partition must be fetched
@@ -115,8 +108,11 @@ impl Buffer {
         while self.first < self.records.len() && self.records.get(self.first).offset < offset {
             self.pass_over_one();
         }
-        self.tidy();
-        (self.unread..=self.next).contains(&offset.0)
+        let is_here = (self.unread..=self.next).contains(&offset.0);
+        if is_here {
+            self.unread = offset.0;
+        }
+        is_here
     }
 
     /// Hands over what is there, up to `limit`, and says the offset to go on at.
@@ -127,7 +123,13 @@ impl Buffer {
         } else {
             self.copy(limit, into);
         }
-        self.tidy();
+        if self.unread_len() == 0 {
+            self.unread = self.next;
+            // The memory is kept for the next.
+            self.records.clear();
+            self.first = 0;
+            self.read_bytes = 0;
+        }
         Offset(self.unread)
     }
 
@@ -152,21 +154,11 @@ impl Buffer {
         self.first += 1;
     }
 
-    /// Forgets the records that have been read once all have been, and keeps the memory for the next.
-    fn tidy(&mut self) {
-        if self.unread_len() == 0 {
-            self.records.clear();
-            self.first = 0;
-            self.read_bytes = 0;
-            self.unread = self.next;
-        }
-    }
-
     #[cfg(test)]
     fn push_record(&mut self, offset: i64, value: &[u8]) {
         let record = crate::log::NewRecord { key: None, value: Some(value), timestamp: Millis(offset), headers: &[] };
         self.records.push(Offset(offset), record);
-        self.behind(offset + 1);
+        self.next = offset + 1;
         self.at_end = false;
     }
 }
@@ -258,6 +250,20 @@ mod tests {
         buffer.push_record(1, b"second");
         assert_eq!(buffer.read(ALL, &mut into), Offset(2));
         assert_eq!(into.get(0).value, Some(&b"second"[..]));
+    }
+
+    #[test]
+    fn an_end_that_is_found_later_is_reached_from_where_reading_was() {
+        let mut buffer = buffer(0, &[0]);
+        let mut into = Records::new();
+        assert_eq!(buffer.read(ALL, &mut into), Offset(1));
+        buffer.end_at(4);
+        assert!(buffer.skip_to(Offset(1)));
+        assert_eq!(buffer.read(ALL, &mut into), Offset(4));
+        buffer.push_record(7, b"later");
+        assert!(buffer.skip_to(Offset(4)));
+        assert_eq!(buffer.read(ALL, &mut into), Offset(8));
+        assert_eq!(offsets(&into), [0, 7]);
     }
 
     #[test]

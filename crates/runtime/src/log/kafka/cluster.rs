@@ -17,6 +17,8 @@ use crate::log::{
     TopicSettings, check_topic,
 };
 
+/// In lists where only the partition matters.
+const NO_OFFSET: i64 = -1001;
 /// How long a question may take.
 const WAIT: Duration = Duration::from_secs(10);
 /// How long a call waits for offsets that are still part of an open transaction.
@@ -70,32 +72,42 @@ pub(super) fn create_topic(client: &Client, name: &str, settings: &TopicSettings
     let config = topic_config(settings);
     let request =
         TopicRequest { name, partitions: settings.partitions, replication: settings.replication, config: &config };
-    let doing = format!("create topic {name}");
     let admin = Admin::new(client);
-    admin.create_topic(client, &request, WAIT).map_err(|error| failed(&doing, &error))?;
-    let created = loop {
-        match admin.next_reply(WAIT + Duration::from_secs(1)) {
-            Some(AdminReply::Created(created)) => break created,
-            Some(_) => {}
-            None => break Err(no_answer()),
-        }
-    };
+    let created = admin.create_topic(client, &request, WAIT).and_then(|()| topic_reply(&admin));
     match created {
-        Ok(()) => {}
-        Err(error) if error.code == Code::TOPIC_ALREADY_EXISTS => {
-            return Err(LogError::TopicExists { topic: name.to_owned() });
-        }
-        Err(error) => return Err(failed(&doing, &error)),
+        Ok(()) => wait_for_leaders(client, name, settings.partitions),
+        Err(error) if error.code == Code::TOPIC_ALREADY_EXISTS => Err(LogError::TopicExists { topic: name.to_owned() }),
+        Err(error) => Err(failed(&format!("create topic {name}"), &error)),
     }
+}
+
+/// Gives a topic more partitions, and waits until they have leaders.
+pub(super) fn grow_topic(client: &Client, name: &str, partitions: u32) -> Result<(), LogError> {
+    let admin = Admin::new(client);
+    let grown = admin.grow_topic(client, name, partitions, WAIT).and_then(|()| topic_reply(&admin));
+    grown.map_err(|error| failed_topic("add partitions to", name, &error))?;
+    wait_for_leaders(client, name, partitions)
+}
+
+fn topic_reply(admin: &Admin) -> Result<(), NativeError> {
+    loop {
+        match admin.next_reply(WAIT + Duration::from_secs(1)) {
+            Some(AdminReply::Created(created)) => return created,
+            Some(_) => {}
+            None => return Err(no_answer()),
+        }
+    }
+}
+
+fn wait_for_leaders(client: &Client, name: &str, partitions: u32) -> Result<(), LogError> {
     let until = Instant::now() + WAIT;
     while Instant::now() < until {
-        let led = client.topic(name, WAIT).is_ok_and(|topic| topic.led == settings.partitions);
-        if led {
+        if client.topic(name, WAIT).is_ok_and(|topic| topic.led >= partitions) {
             return Ok(());
         }
         std::thread::sleep(Duration::from_millis(20));
     }
-    Err(failed_as(FailureKind::Retriable, &format!("see topic {name}, which was created,"), &no_answer()))
+    Err(failed_as(FailureKind::Retriable, &format!("see all partitions of topic {name}"), &no_answer()))
 }
 
 fn no_answer() -> NativeError {
@@ -130,6 +142,10 @@ pub(super) fn message_bytes(client: &Client, topic: &str) -> Option<usize> {
 pub(super) fn extent(client: &Client, topic: &str, partition: PartitionId) -> Result<Extent, LogError> {
     match client.query_watermarks(topic, partition.0 as i32, WAIT) {
         Ok((low, high)) => Ok(Extent { earliest: Offset(low), end: Offset(high) }),
+        // The library says this of topics too.
+        Err(error) if error.code == Code::UNKNOWN_PARTITION && partitions(client, topic)?.is_none() => {
+            Err(LogError::UnknownTopic { topic: topic.to_owned() })
+        }
         Err(error) => Err(failed_partition("ask for the extent of", topic, partition, &error)),
     }
 }
@@ -165,13 +181,32 @@ pub(super) fn failed_partition(doing: &str, topic: &str, partition: PartitionId,
 
 /// The offsets that a group has committed. The client must have a group.
 ///
+/// Brokers are asked twice, for the offsets of the partitions of `topics` and for all: an offset that is the first of its
+/// partition and part of an open transaction is left out of the second answer, and only the first says that it is there.
+///
 /// # Errors
 /// Retriable if some are still part of an open transaction after a second.
-pub(super) fn committed(client: &Client, group: &str) -> Result<BTreeMap<TopicPartition, CommittedOffset>, LogError> {
+pub(super) fn committed(
+    client: &Client,
+    group: &str,
+    topics: &BTreeMap<String, u32>,
+) -> Result<BTreeMap<TopicPartition, CommittedOffset>, LogError> {
     let until = Instant::now() + STABLE_WAIT;
     let doing = format!("fetch the offsets of group {group}");
+    let mut list = List::new();
+    for (topic, &partitions) in topics {
+        for partition in 0..partitions {
+            list.add(topic, partition as i32, NO_OFFSET).map_err(|error| failed(&doing, &error))?;
+        }
+    }
+    let is_named = topics.values().any(|&partitions| partitions > 0);
     loop {
-        let entries = match group_offsets(client, group) {
+        let named = if is_named { group_offsets(client, group, Some(&list)) } else { Ok(Vec::new()) };
+        let entries = named.and_then(|mut named| {
+            named.extend(group_offsets(client, group, None)?);
+            Ok(named)
+        });
+        let entries = match entries {
             Ok(entries) => entries,
             Err(error) if error.code == Code::GROUP_ID_NOT_FOUND => return Ok(BTreeMap::new()),
             Err(error) => return Err(failed(&doing, &error)),
@@ -188,9 +223,9 @@ pub(super) fn committed(client: &Client, group: &str) -> Result<BTreeMap<TopicPa
     }
 }
 
-fn group_offsets(client: &Client, group: &str) -> Result<Vec<Entry>, NativeError> {
+fn group_offsets(client: &Client, group: &str, partitions: Option<&List>) -> Result<Vec<Entry>, NativeError> {
     let admin = Admin::new(client);
-    admin.group_offsets(client, group, WAIT)?;
+    admin.group_offsets(client, group, partitions, WAIT)?;
     loop {
         match admin.next_reply(WAIT + Duration::from_secs(1)) {
             Some(AdminReply::Offsets(offsets)) => return offsets,

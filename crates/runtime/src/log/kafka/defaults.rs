@@ -33,6 +33,8 @@ const CONSUMER: &[(&str, &str)] = &[
     // The library's queue holds at most this; what is behind it is bounded by partition.
     ("queued.max.messages.kbytes", "16384"),
     ("fetch.queue.backoff.ms", "2"),
+    // An empty answer says that a partition has ended, so it may not be long in coming.
+    ("fetch.wait.max.ms", "100"),
 ];
 
 /// What no user may change, for consumers.
@@ -53,6 +55,7 @@ const RESTORE: &[(&str, &str)] = &[
     ("queued.max.messages.kbytes", "65536"),
     ("max.partition.fetch.bytes", "8388608"),
     ("fetch.queue.backoff.ms", "2"),
+    ("fetch.wait.max.ms", "10"),
 ];
 
 const PRODUCER: &[(&str, &str)] = &[

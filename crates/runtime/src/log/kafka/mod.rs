@@ -82,6 +82,8 @@ pub struct KafkaLog {
     counters: KafkaCounters,
     /// How large a batch each topic takes, as far as that was asked.
     message_bytes: RefCell<BTreeMap<String, usize>>,
+    /// Topics that this log was asked about, and how many partitions they have: those whose committed offsets matter.
+    topics: RefCell<BTreeMap<String, u32>>,
     /// What went wrong last at the clients, of no particular call.
     last_error: RefCell<Option<ClientError>>,
     has_left: Cell<bool>,
@@ -146,6 +148,7 @@ impl KafkaLog {
             interrupt: interrupt.clone(),
             counters: KafkaCounters::default(),
             message_bytes: RefCell::default(),
+            topics: RefCell::default(),
             last_error: RefCell::default(),
             has_left: Cell::new(false),
             writer: Writer::new(&settings, interrupt),
@@ -503,11 +506,25 @@ impl Log for KafkaLog {
     }
 
     fn partitions(&self, topic: &str) -> Result<Option<u32>, LogError> {
-        cluster::partitions(self.client(), topic)
+        let partitions = cluster::partitions(self.client(), topic)?;
+        self.topics.borrow_mut().insert(topic.to_owned(), partitions.unwrap_or(0));
+        Ok(partitions)
     }
 
     fn create_topic(&mut self, name: &str, settings: TopicSettings) -> Result<(), LogError> {
         cluster::create_topic(self.client(), name, &settings)
+    }
+
+    fn grow_topic(&mut self, name: &str, partitions: u32) -> Result<(), LogError> {
+        cluster::grow_topic(self.client(), name, partitions)
+    }
+
+    fn offsets_per_commit(&self) -> i64 {
+        match self.settings.guarantee {
+            // The marker of the transaction.
+            Guarantee::ExactlyOnce => 1,
+            Guarantee::AtLeastOnce => 0,
+        }
     }
 
     /// For a partition that is fetched: as it was when it was fetched last, without asking a broker. Before the first
@@ -532,10 +549,9 @@ impl Log for KafkaLog {
     }
 
     fn offset_at(&mut self, topic: &str, partition: PartitionId, time: Millis) -> Result<Offset, LogError> {
-        match cluster::offset_at(self.client(), topic, partition, time)? {
-            Some(offset) => Ok(offset),
-            None => Ok(cluster::extent(self.client(), topic, partition)?.end),
-        }
+        // The end is asked for first: what comes in between has the time or is behind it.
+        let end = cluster::extent(self.client(), topic, partition)?.end;
+        Ok(cluster::offset_at(self.client(), topic, partition, time)?.unwrap_or(end))
     }
 
     fn read(
@@ -561,9 +577,10 @@ impl Log for KafkaLog {
         Ok(next)
     }
 
-    /// Offsets that are part of an open transaction are waited for, for a second; then the error is retriable.
+    /// Offsets that are part of an open transaction are waited for, for a second; then the error is retriable. So that none is
+    /// overlooked, every topic with offsets must have been asked about before (with [`partitions`](Log::partitions)).
     fn committed(&self, group: &str) -> Result<BTreeMap<TopicPartition, CommittedOffset>, LogError> {
-        cluster::committed(self.client(), group)
+        cluster::committed(self.client(), group, &self.topics.borrow())
     }
 
     fn append(&mut self, topic: &str, partition: PartitionId, record: NewRecord<'_>) -> Result<(), LogError> {

@@ -257,7 +257,7 @@ impl Writer {
 
 /// Whether a request of a transaction went without an answer, or its end had to be asked for again.
 fn is_in_doubt(answers: Answers) -> bool {
-    answers.sent != answers.answered || answers.ends > 1
+    answers.sent != answers.answered || answers.failed > 0 || answers.ends > 1
 }
 
 fn end_transaction(
@@ -365,10 +365,11 @@ mod tests {
 
     #[test]
     fn a_producer_is_in_doubt_when_a_request_went_without_an_answer_or_the_end_was_asked_for_twice() {
-        let answers = |sent, answered, ends| Answers { sent, answered, ends };
-        assert!(!is_in_doubt(answers(0, 0, 0)));
-        assert!(!is_in_doubt(answers(4, 4, 1)));
-        assert!(is_in_doubt(answers(4, 3, 1)));
-        assert!(is_in_doubt(answers(5, 5, 2)));
+        let answers = |sent, answered, failed, ends| Answers { sent, answered, failed, ends };
+        assert!(!is_in_doubt(answers(0, 0, 0, 0)));
+        assert!(!is_in_doubt(answers(4, 4, 0, 1)));
+        assert!(is_in_doubt(answers(4, 3, 0, 1)));
+        assert!(is_in_doubt(answers(4, 4, 1, 1)));
+        assert!(is_in_doubt(answers(5, 5, 0, 2)));
     }
 }

@@ -33,7 +33,7 @@ pub(in crate::log::kafka) struct TopicRequest<'a> {
 /// An answer to a request.
 #[derive(Debug)]
 pub(in crate::log::kafka) enum AdminReply {
-    /// The topic was made, or not.
+    /// The topic was made or grew, or not.
     Created(Result<(), NativeError>),
     /// Records were deleted, partition by partition, or not.
     Deleted(Vec<Entry>),
@@ -129,6 +129,34 @@ impl Admin {
         Ok(())
     }
 
+    /// Asks for a topic to have so many partitions.
+    pub(in crate::log::kafka) fn grow_topic(
+        &self,
+        client: &Client,
+        topic: &str,
+        partitions: u32,
+        wait: Duration,
+    ) -> Result<(), NativeError> {
+        let topic = c_string(topic)?;
+        let options = Options::new(client, sys::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_CREATEPARTITIONS, wait);
+        let mut why = ErrorText::new();
+        // SAFETY: the name is copied into the request, which is ours, copied by the library and destroyed once; the text is
+        // written within its length.
+        unsafe {
+            let size = ErrorText::len();
+            sys::rd_kafka_AdminOptions_set_operation_timeout(options.0.as_ptr(), millis(wait), why.as_mut_ptr(), size);
+            let count = partitions as usize;
+            let mut request = sys::rd_kafka_NewPartitions_new(topic.as_ptr(), count, why.as_mut_ptr(), size);
+            if request.is_null() {
+                return Err(NativeError::new(Code::INVALID_ARG, why.read()));
+            }
+            let (rk, queue) = (client.as_ptr(), self.queue.as_ptr());
+            sys::rd_kafka_CreatePartitions(rk, &mut request, 1, options.0.as_ptr(), queue);
+            sys::rd_kafka_NewPartitions_destroy(request);
+        }
+        Ok(())
+    }
+
     /// Asks for the records before the offsets to be deleted.
     pub(in crate::log::kafka) fn delete_records(&self, client: &Client, before: &List, wait: Duration) {
         let options = Options::new(client, sys::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DELETERECORDS, wait);
@@ -164,25 +192,28 @@ impl Admin {
         Ok(())
     }
 
-    /// Asks for all offsets that a group has committed, those of open transactions not counted: partitions with some have
-    /// the code `UNSTABLE_OFFSET_COMMIT`.
+    /// Asks for the offsets that a group has committed: of these partitions, or of all that have some. Partitions with
+    /// offsets of open transactions have the code `UNSTABLE_OFFSET_COMMIT`, but a broker that is asked for all leaves out those
+    /// that have no others.
     ///
     /// The client must have a group: the library looks for its coordinator through it when the group's has moved.
     pub(in crate::log::kafka) fn group_offsets(
         &self,
         client: &Client,
         group: &str,
+        partitions: Option<&List>,
         wait: Duration,
     ) -> Result<(), NativeError> {
         let group = c_string(group)?;
+        let partitions = partitions.map_or(std::ptr::null_mut(), List::as_ptr);
         let operation = sys::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS;
         let options = Options::new(client, operation, wait);
-        // SAFETY: the name is copied into the request, which is ours, copied by the library and destroyed once; null
+        // SAFETY: name and list are copied into the request, which is ours, copied by the library and destroyed once; null
         // asks for all partitions.
         unsafe {
             let stable = sys::rd_kafka_AdminOptions_set_require_stable_offsets(options.0.as_ptr(), 1);
             NativeError::take(stable)?;
-            let mut request = sys::rd_kafka_ListConsumerGroupOffsets_new(group.as_ptr(), std::ptr::null());
+            let mut request = sys::rd_kafka_ListConsumerGroupOffsets_new(group.as_ptr(), partitions);
             let (rk, queue) = (client.as_ptr(), self.queue.as_ptr());
             sys::rd_kafka_ListConsumerGroupOffsets(rk, &mut request, 1, options.0.as_ptr(), queue);
             sys::rd_kafka_ListConsumerGroupOffsets_destroy(request);
@@ -209,7 +240,16 @@ unsafe fn read_reply(event: *mut sys::rd_kafka_event_t) -> Option<AdminReply> {
         };
         match sys::rd_kafka_event_type(event) {
             sys::RD_KAFKA_EVENT_CREATETOPICS_RESULT => {
-                Some(AdminReply::Created(failed.and_then(|()| read_created(event))))
+                let result = sys::rd_kafka_event_CreateTopics_result(event);
+                let mut count = 0;
+                let topics = sys::rd_kafka_CreateTopics_result_topics(result, &mut count);
+                Some(AdminReply::Created(failed.and_then(|()| read_topics(topics, count))))
+            }
+            sys::RD_KAFKA_EVENT_CREATEPARTITIONS_RESULT => {
+                let result = sys::rd_kafka_event_CreatePartitions_result(event);
+                let mut count = 0;
+                let topics = sys::rd_kafka_CreatePartitions_result_topics(result, &mut count);
+                Some(AdminReply::Created(failed.and_then(|()| read_topics(topics, count))))
             }
             sys::RD_KAFKA_EVENT_DELETERECORDS_RESULT => Some(AdminReply::Deleted(match failed {
                 Ok(()) => {
@@ -236,13 +276,10 @@ unsafe fn read_reply(event: *mut sys::rd_kafka_event_t) -> Option<AdminReply> {
 }
 
 /// # Safety
-/// `event` is a valid event with the result of a creation.
-unsafe fn read_created(event: *mut sys::rd_kafka_event_t) -> Result<(), NativeError> {
-    // SAFETY: the caller's promise; there are as many results as the count says.
+/// `topics` points to `count` results of an event that is not destroyed yet.
+unsafe fn read_topics(topics: *mut *const sys::rd_kafka_topic_result_t, count: usize) -> Result<(), NativeError> {
+    // SAFETY: the caller's promise.
     unsafe {
-        let mut count = 0;
-        let result = sys::rd_kafka_event_CreateTopics_result(event);
-        let topics = sys::rd_kafka_CreateTopics_result_topics(result, &mut count);
         for index in 0..count {
             let topic = *topics.add(index);
             let code = Code(ffi::rd_kafka_topic_result_error(topic));

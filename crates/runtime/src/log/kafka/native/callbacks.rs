@@ -52,11 +52,13 @@ pub(super) struct Membership {
     pub(super) member: CString,
 }
 
-/// How many requests of a transaction have been sent, and how many of them have been answered by the broker itself.
+/// What became of the requests of a transaction.
 #[derive(Default)]
 struct Requests {
     sent: AtomicU32,
-    answered: AtomicU32,
+    /// Two for each answer: the library tells of it in the thread of the broker, and again where it handles it.
+    tellings: AtomicU32,
+    failed: AtomicU32,
     ends: AtomicU32,
 }
 
@@ -65,8 +67,10 @@ struct Requests {
 pub(in crate::log::kafka) struct Answers {
     /// Requests that went out whole.
     pub(in crate::log::kafka) sent: u32,
-    /// Those that a broker answered, whatever it answered.
+    /// Those that a broker answered, whatever it answered, and whose answers have been handled.
     pub(in crate::log::kafka) answered: u32,
+    /// Whether the library gave one up: a time-out, or a connection that broke.
+    pub(in crate::log::kafka) failed: u32,
     /// How many times the end of the transaction was asked for.
     pub(in crate::log::kafka) ends: u32,
 }
@@ -116,14 +120,16 @@ impl Shared {
     pub(super) fn answers(&self) -> Answers {
         Answers {
             sent: self.transaction.sent.load(Ordering::Acquire),
-            answered: self.transaction.answered.load(Ordering::Acquire),
+            answered: self.transaction.tellings.load(Ordering::Acquire) / 2,
+            failed: self.transaction.failed.load(Ordering::Acquire),
             ends: self.transaction.ends.load(Ordering::Acquire),
         }
     }
 
     pub(super) fn forget_answers(&self) {
         self.transaction.sent.store(0, Ordering::Release);
-        self.transaction.answered.store(0, Ordering::Release);
+        self.transaction.tellings.store(0, Ordering::Release);
+        self.transaction.failed.store(0, Ordering::Release);
         self.transaction.ends.store(0, Ordering::Release);
     }
 }
@@ -261,7 +267,8 @@ extern "C" fn on_request_sent(
     sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR
 }
 
-/// A request is over: answered by a broker (no code), or given up by the library. Runs in the thread of a broker.
+/// A request is over: answered by a broker (no code), or given up by the library. Runs in the thread of a broker and then in
+/// the library's main thread.
 extern "C" fn on_response(
     _: *mut sys::rd_kafka_t,
     _: c_int,
@@ -276,9 +283,11 @@ extern "C" fn on_response(
     opaque: *mut c_void,
 ) -> sys::rd_kafka_resp_err_t {
     let none = sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR;
-    if code == none && TRANSACTION_REQUESTS.contains(&api_key) {
+    if TRANSACTION_REQUESTS.contains(&api_key) {
         // SAFETY: the opaque is the client's `Shared`.
-        unsafe { shared(opaque) }.transaction.answered.fetch_add(1, Ordering::Release);
+        let requests = &unsafe { shared(opaque) }.transaction;
+        let counter = if code == none { &requests.tellings } else { &requests.failed };
+        counter.fetch_add(1, Ordering::Release);
     }
     none
 }

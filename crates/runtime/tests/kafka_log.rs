@@ -1,0 +1,15 @@
+//! The Kafka log against a real broker, with a foreign client as the witness of what is readable.
+
+// Tests wait for brokers and look at clocks.
+#![allow(clippy::disallowed_methods)]
+
+#[path = "kafka_log/common.rs"]
+mod common;
+#[path = "kafka_log/verbs.rs"]
+mod verbs;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    millstream_harness::suite::main(2, verbs::tests())
+}
