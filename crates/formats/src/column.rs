@@ -52,7 +52,7 @@ pub(crate) struct Bytes {
 }
 
 impl Bytes {
-    fn new() -> Bytes {
+    pub(crate) fn new() -> Bytes {
         Bytes { offsets: vec![0], bytes: Vec::new() }
     }
 

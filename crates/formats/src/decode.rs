@@ -16,6 +16,7 @@ use crate::json::{Betting, JsonDecoder};
 use crate::members::Members;
 use crate::message::Message;
 use crate::names::Names;
+use crate::protobuf::{ProtobufDecoder, ProtobufRead, ProtobufSchema};
 use crate::raw::RawDecoder;
 use crate::system::{Source, SystemColumn};
 
@@ -30,6 +31,8 @@ pub enum DecodeFormat {
     Raw,
     /// One Avro value a message.
     Avro(AvroRead),
+    /// One Protobuf message a message.
+    Protobuf(ProtobufRead),
 }
 
 /// How CSV records are laid out.
@@ -46,6 +49,8 @@ pub struct CsvFormat {
 pub enum WriterSchema {
     /// An Avro schema.
     Avro(AvroSchema),
+    /// A Protobuf file with its imports.
+    Protobuf(ProtobufSchema),
 }
 
 /// What became of some messages.
@@ -91,6 +96,7 @@ enum Payloads {
     Csv(CsvDecoder),
     Raw(RawDecoder),
     Avro(AvroDecoder),
+    Protobuf(ProtobufDecoder),
 }
 
 /// What fills a column.
@@ -135,6 +141,7 @@ impl Decoder {
             DecodeFormat::Csv(format) => Payloads::Csv(CsvDecoder::new(format, &fields)?),
             DecodeFormat::Raw => Payloads::Raw(RawDecoder::new(&fields)?),
             DecodeFormat::Avro(read) => Payloads::Avro(AvroDecoder::new(read, &fields)?),
+            DecodeFormat::Protobuf(read) => Payloads::Protobuf(ProtobufDecoder::new(read, &fields)?),
         };
         if let Some(names) = payloads.names() {
             names.wanted = columns.fields().iter().any(|field| field.name() == SystemColumn::Schema.name());
@@ -149,6 +156,10 @@ impl Decoder {
     pub fn add_writer(&mut self, id: SchemaId, schema: &WriterSchema) -> Result<(), FormatError> {
         match (&mut self.payloads, schema) {
             (Payloads::Avro(avro), WriterSchema::Avro(schema)) => avro.add_writer(id, schema),
+            (Payloads::Protobuf(protobuf), WriterSchema::Protobuf(schema)) => {
+                protobuf.add_writer(id, schema);
+                Ok(())
+            }
             _ => {
                 let reason = format!("schema {id} is of another format than the source");
                 self.refuse_writer(id, reason.clone());
@@ -162,6 +173,7 @@ impl Decoder {
     pub fn refuse_writer(&mut self, id: SchemaId, reason: String) {
         match &mut self.payloads {
             Payloads::Avro(avro) => avro.refuse_writer(id, reason),
+            Payloads::Protobuf(protobuf) => protobuf.refuse_writer(id, reason),
             Payloads::Json(_) | Payloads::Csv(_) | Payloads::Raw(_) => {}
         }
     }
@@ -238,6 +250,7 @@ impl Payloads {
             Payloads::Csv(csv) => csv.push(payload)?,
             Payloads::Raw(raw) => raw.push(payload)?,
             Payloads::Avro(avro) => return avro.push(payload, room, grown),
+            Payloads::Protobuf(protobuf) => return protobuf.push(payload, room, grown),
         }
         Ok(Pushed::Row)
     }
@@ -248,6 +261,7 @@ impl Payloads {
             Payloads::Csv(csv) => csv.members(),
             Payloads::Raw(raw) => raw.members(),
             Payloads::Avro(avro) => avro.members(),
+            Payloads::Protobuf(protobuf) => protobuf.members(),
         }
     }
 
@@ -255,6 +269,7 @@ impl Payloads {
     fn names(&mut self) -> Option<&mut Names> {
         match self {
             Payloads::Avro(avro) => Some(avro.names()),
+            Payloads::Protobuf(protobuf) => Some(protobuf.names()),
             Payloads::Json(_) | Payloads::Csv(_) | Payloads::Raw(_) => None,
         }
     }

@@ -1,7 +1,8 @@
-//! Bytes to columns and back: JSON, CSV, Avro and raw values, and the frames of internal topics. Never fetches a schema.
+//! Bytes to columns and back: JSON, CSV, Avro, Protobuf and raw values, and the frames of internal topics. Never fetches a schema.
 
 pub mod avro;
 mod column;
+pub mod columns;
 pub mod csv;
 pub mod decode;
 pub mod encode;
@@ -14,6 +15,7 @@ mod members;
 pub mod message;
 mod names;
 mod number;
+pub mod protobuf;
 mod raw;
 pub mod system;
 mod temporal;
@@ -26,6 +28,7 @@ mod roundtrip;
 #[allow(clippy::unwrap_used)]
 mod testing;
 
+pub use columns::{SchemaColumns, Unreadable};
 pub use csv::CsvDialect;
 pub use decode::{CsvFormat, DecodeFormat, Decoded, Decoder, WriterSchema};
 pub use encode::{EncodeFormat, Encoded, Encoder};

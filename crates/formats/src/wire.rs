@@ -7,37 +7,24 @@ const ROOM: usize = 64 << 20;
 /// How much more room each byte of a message brings.
 const ROOM_PER_BYTE: usize = 32;
 
-/// What is left of a message.
-#[derive(Debug)]
-pub(crate) struct Input<'a> {
-    rest: &'a [u8],
-    len: usize,
-    room: usize,
+/// What a message may still grow to in columns.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Room {
+    limit: usize,
     spent: usize,
 }
 
-impl<'a> Input<'a> {
-    /// The bytes of a message that may grow in columns by `room` bytes at most.
-    pub(crate) fn new(bytes: &'a [u8], room: usize) -> Input<'a> {
-        let own = ROOM.saturating_add(bytes.len().saturating_mul(ROOM_PER_BYTE));
-        Input { rest: bytes, len: bytes.len(), room: own.min(room), spent: 0 }
-    }
-
-    /// Another input that pays from the same room: bytes that stand for a value that the message leaves out.
-    pub(crate) fn aside<'b>(&self, bytes: &'b [u8]) -> Input<'b> {
-        Input { rest: bytes, len: bytes.len(), room: self.room, spent: self.spent }
-    }
-
-    /// Takes over what an input that was made [`aside`](Self::aside) has spent.
-    pub(crate) fn settle(&mut self, aside: &Input<'_>) {
-        self.spent = aside.spent;
+impl Room {
+    /// The room of a message of `len` bytes, `limit` at most.
+    pub(crate) fn new(len: usize, limit: usize) -> Room {
+        Room { limit: ROOM.saturating_add(len.saturating_mul(ROOM_PER_BYTE)).min(limit), spent: 0 }
     }
 
     /// Accounts for `bytes` that reach columns without standing in the message.
     #[inline]
     pub(crate) fn spend(&mut self, bytes: usize) -> Fallible<()> {
         self.spent = self.spent.saturating_add(bytes);
-        if self.spent > self.room {
+        if self.spent > self.limit {
             return Err(Fault::value("becomes far larger in columns than it is in the message"));
         }
         Ok(())
@@ -47,11 +34,52 @@ impl<'a> Input<'a> {
     pub(crate) fn spent(&self) -> usize {
         self.spent
     }
+}
+
+/// What is left of a message.
+#[derive(Debug)]
+pub(crate) struct Input<'a> {
+    rest: &'a [u8],
+    len: usize,
+    room: Room,
+}
+
+impl<'a> Input<'a> {
+    /// The bytes of a message that may grow in columns by `room` bytes at most.
+    pub(crate) fn new(bytes: &'a [u8], room: usize) -> Input<'a> {
+        Input { rest: bytes, len: bytes.len(), room: Room::new(bytes.len(), room) }
+    }
+
+    /// Another input that pays from the same room: bytes that stand for a value that the message leaves out.
+    pub(crate) fn aside<'b>(&self, bytes: &'b [u8]) -> Input<'b> {
+        Input { rest: bytes, len: bytes.len(), room: self.room }
+    }
+
+    /// Takes over what an input that was made [`aside`](Self::aside) has spent.
+    pub(crate) fn settle(&mut self, aside: &Input<'_>) {
+        self.room = aside.room;
+    }
+
+    /// Accounts for `bytes` that reach columns without standing in the message.
+    #[inline]
+    pub(crate) fn spend(&mut self, bytes: usize) -> Fallible<()> {
+        self.room.spend(bytes)
+    }
+
+    /// What [`spend`](Self::spend) accounted for.
+    pub(crate) fn spent(&self) -> usize {
+        self.room.spent()
+    }
 
     /// The bytes that have not been read.
     #[inline]
     pub(crate) fn remaining(&self) -> usize {
         self.rest.len()
+    }
+
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.rest.is_empty()
     }
 
     /// The index of the next byte.

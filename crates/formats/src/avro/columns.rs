@@ -4,32 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Fields, TimeUnit};
-use millstream_engine::types::sql_name;
 
 use super::schema::{AvroSchema, Kind, Logical, NodeId, Unit};
+use crate::columns::{COLUMNS, SchemaColumns, map_type};
 
 /// The most digits of a decimal column.
 pub(super) const DIGITS: u32 = 38;
-/// The most columns of a schema, those within others included.
-const COLUMNS: usize = 10_000;
-
-/// The columns of a schema's records.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct SchemaColumns {
-    /// In the order of the schema's fields. A schema that is no record is one column, `value`.
-    pub fields: Vec<Field>,
-    /// The fields that cannot be columns.
-    pub unreadable: Vec<Unreadable>,
-}
-
-/// A field that cannot be a column.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Unreadable {
-    /// The field's name.
-    pub field: String,
-    /// Why, in lower case, without a final stop.
-    pub reason: String,
-}
 
 impl AvroSchema {
     /// The columns of this schema's records. A union of records has the columns of all of them.
@@ -60,35 +40,6 @@ impl AvroSchema {
         typing.within.push(id);
         for field in &record.fields {
             found.add(&field.name, typing.column(field.node));
-        }
-    }
-}
-
-impl SchemaColumns {
-    fn add(&mut self, name: &str, column: Result<(DataType, bool), String>) {
-        if self.unreadable.iter().any(|unreadable| unreadable.field == name) {
-            return;
-        }
-        let unreadable = |reason| Unreadable { field: name.to_owned(), reason };
-        let known = self.fields.iter().position(|field| field.name() == name);
-        match (column, known) {
-            (Err(reason), known) => {
-                known.map(|index| self.fields.remove(index));
-                self.unreadable.push(unreadable(reason));
-            }
-            (Ok((data_type, nullable)), None) => self.fields.push(Field::new(name, data_type, nullable)),
-            (Ok((data_type, nullable)), Some(index)) => {
-                let other = self.fields[index].data_type();
-                if *other == data_type {
-                    let nullable = nullable || self.fields[index].is_nullable();
-                    self.fields[index].set_nullable(nullable);
-                } else {
-                    let reason =
-                        format!("is {} in one record and {} in another", sql_name(other), sql_name(&data_type));
-                    self.fields.remove(index);
-                    self.unreadable.push(unreadable(reason));
-                }
-            }
         }
     }
 }
@@ -212,12 +163,6 @@ pub(super) fn branch_names(schema: &AvroSchema, branches: &[NodeId]) -> BTreeMap
 /// Months, days and milliseconds, each up to 2³² - 1.
 pub(super) fn duration_fields() -> Fields {
     ["months", "days", "milliseconds"].map(|name| Field::new(name, DataType::Int64, false)).into_iter().collect()
-}
-
-/// `map<string, data_type>`.
-pub(super) fn map_type(data_type: DataType, nullable: bool) -> DataType {
-    let entries = vec![Field::new("key", DataType::Utf8, false), Field::new("value", data_type, nullable)];
-    DataType::Map(Arc::new(Field::new("entries", DataType::Struct(entries.into()), false)), false)
 }
 
 fn arrow_unit(unit: Unit) -> TimeUnit {

@@ -5,6 +5,7 @@
 //! resolution that builds values first costs a hundred times as much), wants every finding of a resolution and not the
 //! first, and must stay within bounds for any schema and any bytes.
 
+mod cells;
 mod columns;
 mod compatibility;
 mod decode;
@@ -22,7 +23,6 @@ mod write;
 #[allow(clippy::unwrap_used)]
 mod tests;
 
-pub use columns::{SchemaColumns, Unreadable};
 pub use compatibility::{Finding, Level, NewIs, Rule, compatibility};
 pub(crate) use decode::AvroDecoder;
 pub use decode::{AvroRead, Framing};

@@ -1,0 +1,18 @@
+//! Protobuf: messages that a schema describes. Reading walks a message's bytes once by a short program made for the
+//! columns that are wanted; the schema crates are asked when a program is made and never for a message.
+
+mod compile;
+mod decode;
+mod fields;
+mod json;
+mod map;
+mod program;
+mod schema;
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests;
+
+pub(crate) use decode::ProtobufDecoder;
+pub use decode::{ProtobufFraming, ProtobufRead};
+pub use schema::{ProtobufMessage, ProtobufSchema};

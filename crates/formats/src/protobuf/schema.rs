@@ -1,0 +1,280 @@
+//! Protobuf schemas: compiled from text or taken from a descriptor set, and the columns that their messages have.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, Field, TimeUnit};
+use prost_reflect::{Cardinality, DescriptorPool, FieldDescriptor, FileDescriptor, Kind, MessageDescriptor};
+use protox::file::{ChainFileResolver, File, FileResolver, GoogleFileResolver};
+
+use crate::columns::{COLUMNS, SchemaColumns, map_type};
+use crate::error::FormatError;
+
+const TEXT_LEN: usize = 4 << 20;
+/// The name under which the schema itself is compiled: no import can mean it.
+const OWN_FILE: &str = "-.proto";
+
+/// A compiled Protobuf schema: one file and what it imports. Copies share their content.
+#[derive(Clone)]
+pub struct ProtobufSchema(Arc<Content>);
+
+struct Content {
+    file: FileDescriptor,
+    /// The text, or the bytes of the descriptor set: what makes it this schema and no other.
+    source: Vec<u8>,
+}
+
+/// One message type of a schema.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ProtobufMessage {
+    schema: ProtobufSchema,
+    pub(super) descriptor: MessageDescriptor,
+}
+
+impl ProtobufSchema {
+    /// Compiles the text of a `.proto` file. `references` are the files that it imports, each by the name in the import;
+    /// Google's well-known types need not be among them.
+    ///
+    /// # Errors
+    /// If it does not compile; says where.
+    pub fn compile(text: &str, references: &[(&str, &str)]) -> Result<ProtobufSchema, FormatError> {
+        let len = references.iter().map(|(_, text)| text.len()).sum::<usize>() + text.len();
+        if len > TEXT_LEN {
+            return Err(FormatError::Schema(format!("a schema of {len} bytes is too large")));
+        }
+        let own = references.iter().copied().chain([(OWN_FILE, text)]);
+        let sources = Sources(own.map(|(name, text)| (name.to_owned(), text.to_owned())).collect());
+        let mut resolver = ChainFileResolver::new();
+        resolver.add(sources);
+        resolver.add(GoogleFileResolver::new());
+        let mut compiler = protox::Compiler::with_file_resolver(resolver);
+        compiler.open_file(OWN_FILE).map_err(|error| FormatError::Schema(one_line(&error)))?;
+        let file = compiler.descriptor_pool().get_file_by_name(OWN_FILE);
+        let file = file.ok_or_else(|| FormatError::Schema("the schema has no file".to_owned()))?;
+        let mut source = text.as_bytes().to_vec();
+        for (name, text) in references {
+            source.extend([&b"\0"[..], name.as_bytes(), &b"\0"[..], text.as_bytes()].concat());
+        }
+        Ok(ProtobufSchema(Arc::new(Content { file, source })))
+    }
+
+    /// The file `file` of a serialized `FileDescriptorSet`, as `protoc --descriptor_set_out --include_imports` writes it;
+    /// without a name its last file.
+    ///
+    /// # Errors
+    /// If the bytes are no such set, or it has no such file.
+    pub fn from_descriptor_set(bytes: &[u8], file: Option<&str>) -> Result<ProtobufSchema, FormatError> {
+        let pool = DescriptorPool::decode(bytes).map_err(|error| FormatError::Schema(error.to_string()))?;
+        let found = match file {
+            Some(name) => pool.get_file_by_name(name),
+            None => pool.files().last(),
+        };
+        let missing = || FormatError::Schema(format!("the descriptor set has no file {}", file.unwrap_or_default()));
+        Ok(ProtobufSchema(Arc::new(Content { file: found.ok_or_else(missing)?, source: bytes.to_vec() })))
+    }
+
+    /// The full names of the file's messages in their order, each before those within it.
+    pub fn message_names(&self) -> Vec<String> {
+        fn add(message: &MessageDescriptor, names: &mut Vec<String>) {
+            names.push(message.full_name().to_owned());
+            message.child_messages().filter(|child| !child.is_map_entry()).for_each(|child| add(&child, names));
+        }
+        let mut names = Vec::new();
+        self.0.file.messages().for_each(|message| add(&message, &mut names));
+        names
+    }
+
+    /// The message of that full name; without a name the file's first.
+    ///
+    /// # Errors
+    /// If there is none.
+    pub fn message(&self, name: Option<&str>) -> Result<ProtobufMessage, FormatError> {
+        let found = match name {
+            Some(name) => self.0.file.parent_pool().get_message_by_name(name),
+            None => self.0.file.messages().next(),
+        };
+        let descriptor = found.ok_or_else(|| match name {
+            Some(name) => {
+                let known = self.message_names().join(", ");
+                FormatError::Schema(format!("the schema has no message {name}; it has {known}"))
+            }
+            None => FormatError::Schema("the schema has no message".to_owned()),
+        })?;
+        Ok(ProtobufMessage { schema: self.clone(), descriptor })
+    }
+
+    /// The message at `path`: its index in the file, the index within that message, and so on. The entries of maps,
+    /// which are messages only to the compiler, do not count.
+    pub(super) fn at(&self, path: &[u32]) -> Option<MessageDescriptor> {
+        let (&first, rest) = path.split_first()?;
+        let mut message = self.0.file.messages().nth(first as usize)?;
+        for &index in rest {
+            let child = message.child_messages().filter(|child| !child.is_map_entry()).nth(index as usize)?;
+            message = child;
+        }
+        Some(message)
+    }
+}
+
+impl ProtobufMessage {
+    /// The full name.
+    pub fn name(&self) -> &str {
+        self.descriptor.full_name()
+    }
+
+    /// The schema that it is of.
+    pub fn schema(&self) -> &ProtobufSchema {
+        &self.schema
+    }
+
+    /// The columns of this message, named as its fields.
+    ///
+    /// `uint32` and `fixed32` are bigint, and so are `uint64` and `fixed64` (a value beyond it fails the record; declare
+    /// the column as decimal(20,0) to read it); enums are their names; messages are structs; repeated fields are
+    /// arrays; maps have keys of text. `google.protobuf.Timestamp` is timestamp(us), wrappers are the value that they
+    /// wrap, `Struct`, `Value` and `ListValue` are JSON text. A field that says whether it is there may be null.
+    pub fn columns(&self) -> SchemaColumns {
+        let mut found = SchemaColumns::default();
+        let mut typing = Typing { within: vec![self.descriptor.clone()], left: COLUMNS };
+        for field in self.descriptor.fields() {
+            found.add(field.name(), typing.field(&field));
+        }
+        found
+    }
+}
+
+struct Typing {
+    within: Vec<MessageDescriptor>,
+    left: usize,
+}
+
+impl Typing {
+    fn field(&mut self, field: &FieldDescriptor) -> Result<(DataType, bool), String> {
+        if field.is_group() {
+            return Err("is a group".to_owned());
+        }
+        if field.is_map() {
+            let Kind::Message(entry) = field.kind() else { return Err("is a map without entries".to_owned()) };
+            let value = entry.map_entry_value_field();
+            let data_type = self.kind(&value.kind()).map_err(|reason| format!("its values: {reason}"))?;
+            return Ok((map_type(data_type, false), false));
+        }
+        let data_type = self.kind(&field.kind())?;
+        Ok(match field.is_list() {
+            true => (DataType::List(Arc::new(Field::new_list_field(data_type, false))), false),
+            false => (data_type, may_be_absent(field)),
+        })
+    }
+
+    fn kind(&mut self, kind: &Kind) -> Result<DataType, String> {
+        self.left = self.left.checked_sub(1).ok_or_else(|| format!("more than {COLUMNS} columns within each other"))?;
+        Ok(match kind {
+            Kind::Bool => DataType::Boolean,
+            Kind::Int32 | Kind::Sint32 | Kind::Sfixed32 => DataType::Int32,
+            Kind::Int64 | Kind::Sint64 | Kind::Sfixed64 => DataType::Int64,
+            Kind::Uint32 | Kind::Fixed32 | Kind::Uint64 | Kind::Fixed64 => DataType::Int64,
+            Kind::Float => DataType::Float32,
+            Kind::Double => DataType::Float64,
+            Kind::String | Kind::Enum(_) => DataType::Utf8,
+            Kind::Bytes => DataType::Binary,
+            Kind::Message(message) => return self.message(message),
+        })
+    }
+
+    fn message(&mut self, message: &MessageDescriptor) -> Result<DataType, String> {
+        match WellKnown::of(message) {
+            Some(WellKnown::Timestamp) => return Ok(DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()))),
+            Some(WellKnown::Json(_)) => return Ok(DataType::Utf8),
+            Some(WellKnown::Wrapper(value)) => return self.kind(&value.kind()),
+            None => {}
+        }
+        if self.within.contains(message) {
+            return Err(format!("message {} is recursive, and columns are of finite depth", message.full_name()));
+        }
+        self.within.push(message.clone());
+        let fields = message.fields().map(|field| {
+            let (data_type, nullable) = self.field(&field).map_err(|reason| format!("{}: {reason}", field.name()))?;
+            Ok(Field::new(field.name(), data_type, nullable))
+        });
+        let fields = fields.collect::<Result<Vec<_>, String>>()?;
+        self.within.pop();
+        Ok(DataType::Struct(fields.into()))
+    }
+}
+
+/// Whether a message without the field says so, rather than that it has its default.
+pub(super) fn may_be_absent(field: &FieldDescriptor) -> bool {
+    field.supports_presence() && field.cardinality() != Cardinality::Required && !has_default(field)
+}
+
+/// Whether the schema names a default (proto2).
+pub(super) fn has_default(field: &FieldDescriptor) -> bool {
+    field.field_descriptor_proto().default_value.is_some()
+}
+
+/// Messages that stand for something else than their fields.
+pub(super) enum WellKnown {
+    Timestamp,
+    /// A wrapper, by the field that it wraps.
+    Wrapper(FieldDescriptor),
+    Json(JsonKind),
+}
+
+/// A JSON value as a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum JsonKind {
+    Struct,
+    Value,
+    List,
+}
+
+impl WellKnown {
+    pub(super) fn of(message: &MessageDescriptor) -> Option<WellKnown> {
+        Some(match message.full_name().strip_prefix("google.protobuf.")? {
+            "Timestamp" => WellKnown::Timestamp,
+            "DoubleValue" | "FloatValue" | "Int64Value" | "UInt64Value" | "Int32Value" | "UInt32Value"
+            | "BoolValue" | "StringValue" | "BytesValue" => WellKnown::Wrapper(message.get_field(1)?),
+            "Struct" => WellKnown::Json(JsonKind::Struct),
+            "Value" => WellKnown::Json(JsonKind::Value),
+            "ListValue" => WellKnown::Json(JsonKind::List),
+            _ => return None,
+        })
+    }
+}
+
+struct Sources(BTreeMap<String, String>);
+
+impl FileResolver for Sources {
+    fn open_file(&self, name: &str) -> Result<File, protox::Error> {
+        match self.0.get(name) {
+            Some(text) => File::from_source(name, text),
+            None => Err(protox::Error::file_not_found(name)),
+        }
+    }
+}
+
+fn one_line(error: &protox::Error) -> String {
+    // The file's own name says nothing to whoever wrote it.
+    format!("{error:?}").replace(&format!("{OWN_FILE}:"), "").split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+impl PartialEq for ProtobufSchema {
+    fn eq(&self, other: &ProtobufSchema) -> bool {
+        self.0.source == other.0.source && self.0.file.name() == other.0.file.name()
+    }
+}
+
+impl Eq for ProtobufSchema {}
+
+impl fmt::Debug for ProtobufSchema {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("ProtobufSchema").field(&self.message_names()).finish()
+    }
+}
+
+impl fmt::Debug for ProtobufMessage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("ProtobufMessage").field(&self.name()).finish()
+    }
+}

@@ -1,0 +1,94 @@
+//! Compiling schemas, also hostile ones, and the columns they have.
+
+use millstream_engine::types::sql_name;
+
+use super::*;
+
+#[test]
+fn what_does_not_compile_says_why() {
+    let refused = |text: &str| ProtobufSchema::compile(text, &[]).unwrap_err().to_string();
+    assert!(
+        refused("syntax = \"proto3\"; message M { int32 a = 1; int32 b = 1; }").contains("a"),
+        "{}",
+        refused("message")
+    );
+    assert!(!refused("message M {").is_empty());
+    assert!(refused("syntax = \"proto3\"; import \"other.proto\"; message M { Other o = 1; }").contains("other.proto"));
+    assert!(refused(&" ".repeat(5 << 20)).contains("too large"));
+    let deep = format!("syntax = \"proto3\"; {}{}", "message M { ".repeat(5_000), "}".repeat(5_000));
+    assert!(!refused(&deep).is_empty());
+    assert!(ProtobufSchema::from_descriptor_set(&[1, 2, 3], None).is_err());
+    assert!(ProtobufSchema::from_descriptor_set(&[], None).is_err());
+}
+
+#[test]
+fn references_are_imports() {
+    let money = "syntax = \"proto3\"; package shop; message Money { int64 units = 1; string currency = 2; }";
+    let order = "syntax = \"proto3\"; package shop; import \"shop/money.proto\"; message Order { Money price = 1; }";
+    let schema = ProtobufSchema::compile(order, &[("shop/money.proto", money)]).unwrap();
+    assert_eq!(schema.message_names(), ["shop.Order"]);
+    let message = first(&schema);
+    let decoded = decode(&mut all(&message), &[&bytes(&message, "price: {units: 3 currency: \"EUR\"}")]);
+    assert_eq!(json_rows(&decoded.rows), [serde_json::json!({"price": {"units": 3, "currency": "EUR"}})]);
+    let set = message.descriptor.parent_pool().encode_to_vec();
+    let again = ProtobufSchema::from_descriptor_set(&set, Some("-.proto")).unwrap();
+    assert_eq!(again.message(Some("shop.Order")).unwrap().columns(), message.columns());
+    assert!(again.message(Some("shop.Other")).unwrap_err().to_string().contains("it has shop.Order"));
+}
+
+#[test]
+fn columns_are_named_in_sql() {
+    let schema = ProtobufSchema::compile(
+        "syntax = \"proto3\"; import \"google/protobuf/timestamp.proto\"; import \"google/protobuf/wrappers.proto\";
+         message M { int32 a = 1; optional uint64 b = 2; repeated string c = 3; map<int32, N> d = 4; E e = 5; google.protobuf.Timestamp f = 6;
+         google.protobuf.DoubleValue g = 7; N n = 8; M self = 9; Q q = 10; message N { bytes x = 1; } enum E { ZERO = 0; } }
+         message Q { repeated Q below = 1; }",
+        &[],
+    )
+    .unwrap();
+    let columns = first(&schema).columns();
+    let named = columns.fields.iter().map(|field| {
+        let null = if field.is_nullable() { " null" } else { "" };
+        format!("{}: {}{null}", field.name(), sql_name(field.data_type()))
+    });
+    assert_eq!(
+        named.collect::<Vec<_>>(),
+        [
+            "a: int",
+            "b: bigint null",
+            "c: array<string>",
+            "d: map<string, struct<x: bytes>>",
+            "e: string",
+            "f: timestamp(us) null",
+            "g: double null",
+            "n: struct<x: bytes> null",
+        ]
+    );
+    let unreadable = columns.unreadable.iter().map(|u| format!("{}: {}", u.field, u.reason)).collect::<Vec<_>>();
+    assert_eq!(
+        unreadable,
+        [
+            "self: message M is recursive, and columns are of finite depth",
+            "q: below: message Q is recursive, and columns are of finite depth",
+        ]
+    );
+}
+
+#[test]
+fn columns_that_cannot_be_filled_are_refused_at_once() {
+    use arrow::datatypes::{DataType, Field};
+    let message = first(&compile("syntax = \"proto3\"; message M { uint32 a = 1; repeated string b = 2; M c = 3; }"));
+    let refused = |name: &str, data_type, nullable| {
+        let columns: Fields = vec![Field::new(name, data_type, nullable)].into();
+        decoder(bare(&message), columns).unwrap_err().to_string()
+    };
+    assert_eq!(refused("a", DataType::Int32, true), "column a: uint32 cannot be read as int");
+    assert_eq!(refused("b", DataType::Utf8, true), "column b: repeated string cannot be read as string");
+    assert_eq!(refused("c", DataType::Utf8, true), "column c: message M cannot be read as string");
+    assert_eq!(refused("x", DataType::Utf8, false), "column x: message M has no such field");
+    // What is recursive can be read as deep as the columns go.
+    let inner: Fields = vec![Field::new("a", DataType::Int64, true)].into();
+    let columns: Fields = vec![Field::new("c", DataType::Struct(inner), true)].into();
+    let decoded = decode(&mut decoder(bare(&message), columns).unwrap(), &[&bytes(&message, "c: {a: 1 c: {a: 2}}")]);
+    assert_eq!(json_rows(&decoded.rows), [serde_json::json!({"c": {"a": 1}})]);
+}
