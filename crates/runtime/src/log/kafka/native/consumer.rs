@@ -70,14 +70,35 @@ impl Consumer {
     /// Fetches exactly these partitions, from their offsets. What was fetched before never arrives any more.
     pub(in crate::log::kafka) fn assign(&self, at: &List) -> Result<(), NativeError> {
         // SAFETY: client and list are valid; the list is copied.
-        NativeError::check(unsafe { ffi::rd_kafka_assign(self.client.as_ptr(), at.as_ptr()) })
+        NativeError::check(unsafe { ffi::rd_kafka_assign(self.client.as_ptr(), at.as_ptr()) })?;
+        self.settle();
+        Ok(())
     }
 
     /// Fetches nothing any more, and gives back what the group gave.
     pub(in crate::log::kafka) fn unassign(&self) -> Result<(), NativeError> {
         self.client.shared().forget_membership();
         // SAFETY: the client is valid; null stands for nothing.
-        NativeError::check(unsafe { ffi::rd_kafka_assign(self.client.as_ptr(), std::ptr::null()) })
+        NativeError::check(unsafe { ffi::rd_kafka_assign(self.client.as_ptr(), std::ptr::null()) })?;
+        self.settle();
+        Ok(())
+    }
+
+    /// Waits until the library has stopped what an assignment ended. A partition that is taken out again before it has
+    /// stopped is stopped twice, and the second stop fails an assertion that ends the process
+    /// (`rd_kafka_assignment_partition_stopped`). Its thread answers in order: when the first question is answered the stop
+    /// has been served, and its end, which it sends to itself, stands before the second question.
+    fn settle(&self) {
+        for _ in 0..2 {
+            let mut list = std::ptr::null_mut();
+            // SAFETY: the client is valid; the list that is filled in, if any, is ours and destroyed once.
+            unsafe {
+                sys::rd_kafka_assignment(self.client.as_ptr(), &mut list);
+                if !list.is_null() {
+                    sys::rd_kafka_topic_partition_list_destroy(list);
+                }
+            }
+        }
     }
 
     /// Stops fetching partitions that are assigned.
