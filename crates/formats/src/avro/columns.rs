@@ -100,7 +100,7 @@ impl<'a> Typing<'a> {
                 self.within.push(id);
                 let mut fields = Vec::with_capacity(record.fields.len());
                 for field in &record.fields {
-                    if matches!(self.schema.node(field.node).kind, Kind::Null) {
+                    if self.is_always_null(field.node) {
                         continue;
                     }
                     let (data_type, nullable) =
@@ -112,6 +112,14 @@ impl<'a> Typing<'a> {
             }
         };
         Ok((data_type, false))
+    }
+
+    fn is_always_null(&self, id: NodeId) -> bool {
+        match &self.schema.node(id).kind {
+            Kind::Null => true,
+            Kind::Union(branches) => values_of(self.schema, branches).is_empty(),
+            _ => false,
+        }
     }
 
     fn union(&mut self, branches: &[NodeId]) -> Result<(DataType, bool), String> {

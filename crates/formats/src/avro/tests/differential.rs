@@ -197,3 +197,36 @@ fn columns_that_are_few_of_many_are_the_same() {
         assert_eq!(read.rows, few, "seed {seed}: {json}");
     }
 }
+
+/// Pairs of schemas that have grown apart, as `fastavro` resolves them; `fastavro_pairs.py` has written them.
+#[test]
+fn schemas_that_have_grown_apart_resolve_as_fastavro_resolves_them() {
+    let (mut refused, mut unlike) = (0, Vec::new());
+    let pairs = include_str!("fastavro.jsonl").lines().collect::<Vec<_>>();
+    assert!(pairs.len() >= 500);
+    for (index, line) in pairs.iter().enumerate() {
+        let pair: Value = serde_json::from_str(line).unwrap();
+        let (writer, reader) = (schema(&pair["writer"]), schema(&pair["reader"]));
+        let hex = pair["bytes"].as_str().unwrap();
+        let bytes =
+            (0..hex.len() / 2).map(|i| u8::from_str_radix(&hex[2 * i..2 * i + 2], 16).unwrap()).collect::<Vec<_>>();
+        let columns = reader.columns().fields;
+        let ours = match decoder(bare(&writer, Some(&reader)), columns.into()) {
+            Ok(mut decoder) => {
+                let decoded = decode(&mut decoder, &[&bytes]);
+                match decoded.faults.into_iter().next() {
+                    Some((_, fault)) => Err(fault.message),
+                    None => Ok(json_rows(&decoded.rows).remove(0)),
+                }
+            }
+            Err(error) => Err(error.to_string()),
+        };
+        match (&ours, pair.get("read")) {
+            (Ok(ours), Some(theirs)) if ours == theirs => {}
+            (Err(_), None) => refused += 1,
+            (ours, theirs) => unlike.push(format!("line {}: ours {ours:?}, theirs {theirs:?}\n    {line}", index + 1)),
+        }
+    }
+    assert!(unlike.is_empty(), "{} pairs:\n{}", unlike.len(), unlike.join("\n"));
+    assert!(refused > 50, "{refused} of them are refused");
+}
