@@ -5,11 +5,15 @@
 
 #[path = "kafka_log/common.rs"]
 mod common;
+#[path = "kafka_log/group.rs"]
+mod group;
 #[path = "kafka_log/verbs.rs"]
 mod verbs;
 
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    millstream_harness::suite::main(2, verbs::tests())
+    let mut tests = verbs::tests();
+    tests.extend(group::tests());
+    millstream_harness::suite::main(2, tests)
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use millstream_engine::ids::{Offset, PartitionId};
 use millstream_engine::time::Millis;
 use millstream_harness::{Broker, Result, Trouble};
-use millstream_runtime::log::kafka::{Guarantee, KafkaLog, KafkaLogSettings};
+use millstream_runtime::log::kafka::{GroupEvent, Guarantee, KafkaLog, KafkaLogSettings};
 use millstream_runtime::log::{
     CommittedOffset, FailureKind, Log, LogError, NewRecord, ReadLimit, Records, TopicPartition,
 };
@@ -101,4 +101,16 @@ pub(crate) fn read_until(
 /// The values of records.
 pub(crate) fn values(records: &Records) -> Vec<String> {
     records.iter().map(|record| String::from_utf8_lossy(record.value.unwrap_or_default()).into_owned()).collect()
+}
+/// Polls until the group says something.
+pub(crate) fn next_event(log: &mut KafkaLog) -> Result<GroupEvent> {
+    let until = Instant::now() + LONG;
+    loop {
+        if let Some(event) = log.poll(Duration::from_millis(50)).told()? {
+            return Ok(event);
+        }
+        if Instant::now() >= until {
+            return Err(format!("the group said nothing; last error: {:?}", log.last_error()).into());
+        }
+    }
 }

@@ -162,9 +162,10 @@ impl Fetcher {
             };
             last = Some((run, place));
             match place {
-                Some(place) => partitions[place].buffer.take(message),
-                None if matches!(message.code(), Code::NONE | Code::PARTITION_EOF) => {}
-                None => remarks.push(Remark {
+                // An error of the whole topic comes with partition 0 and no offset.
+                Some(place) if message.offset() >= 0 => partitions[place].buffer.take(message),
+                _ if matches!(message.code(), Code::NONE | Code::PARTITION_EOF) => {}
+                _ => remarks.push(Remark {
                     topic: String::from_utf8_lossy(message.topic()).into_owned(),
                     code: message.code(),
                     text: message.error_text(),

@@ -142,19 +142,14 @@ impl Consumer {
         }
         for message in &mut self.batch[..taken] {
             each(&Message(message));
-            // SAFETY: the message is ours since it was taken, and destroyed once: its place is cleared.
-            unsafe { sys::rd_kafka_message_destroy(std::mem::replace(message, std::ptr::null_mut())) };
+            destroy(std::slice::from_mut(message));
         }
         taken
     }
 
     fn consume(&mut self, wait: Duration, from: usize, to: usize) -> usize {
-        let room = &mut self.batch[from..to];
-        // SAFETY: the queue is valid, and there is room for as many messages as are asked for.
-        let taken = unsafe {
-            sys::rd_kafka_consume_batch_queue(self.queue.as_ptr(), millis(wait), room.as_mut_ptr(), room.len())
-        };
-        usize::try_from(taken).unwrap_or(0)
+        // SAFETY: the queue is valid.
+        unsafe { take_from(self.queue.as_ptr(), wait, &mut self.batch[from..to]) }
     }
 
     /// What the group wants, in the order in which it came.
@@ -195,7 +190,9 @@ impl Consumer {
                 if left.is_zero() {
                     break;
                 }
-                sys::rd_kafka_queue_poll_callback(queue, millis(left.min(SLICE)));
+                // Records may be left in it too: a call that only serves callbacks would end the process at one.
+                let taken = take_from(queue, left.min(SLICE), &mut self.batch[..1]);
+                destroy(&mut self.batch[..taken]);
                 closed = Ok(sys::rd_kafka_consumer_closed(client) != 0);
             }
             sys::rd_kafka_queue_destroy(queue);
@@ -243,6 +240,28 @@ impl Drop for Consumer {
     fn drop(&mut self) {
         // SAFETY: the queue is ours, destroyed once, and before the client, which is dropped with the fields.
         unsafe { sys::rd_kafka_queue_destroy(self.queue.as_ptr()) }
+    }
+}
+
+/// Takes messages from a queue until there is no more room or the time is over, and says how many. Serves callbacks.
+///
+/// # Safety
+/// The queue is valid.
+unsafe fn take_from(
+    queue: *mut sys::rd_kafka_queue_t,
+    wait: Duration,
+    room: &mut [*mut sys::rd_kafka_message_t],
+) -> usize {
+    // SAFETY: the caller's promise; there is room for as many messages as are asked for.
+    let taken = unsafe { sys::rd_kafka_consume_batch_queue(queue, millis(wait), room.as_mut_ptr(), room.len()) };
+    usize::try_from(taken).unwrap_or(0)
+}
+
+/// Destroys messages that were taken, and clears their places.
+fn destroy(messages: &mut [*mut sys::rd_kafka_message_t]) {
+    for message in messages {
+        // SAFETY: the message is ours since it was taken, and destroyed once: its place is cleared.
+        unsafe { sys::rd_kafka_message_destroy(std::mem::replace(message, std::ptr::null_mut())) };
     }
 }
 
