@@ -12,7 +12,7 @@ pub(crate) enum Exit {
     Well = 0,
     /// The run failed.
     RunFailed = 1,
-    /// The command line is wrong (clap uses the same).
+    /// The command line or the settings are wrong (clap uses the same).
     Usage = 2,
     /// A pipeline is wrong.
     PipelineWrong = 3,
@@ -48,6 +48,11 @@ impl Failure {
     /// Pipelines whose diagnostics have been printed already.
     pub(crate) fn pipeline_wrong() -> Failure {
         Failure { exit: Exit::PipelineWrong, message: String::new(), help: None }
+    }
+
+    /// Settings whose mistakes have been printed already.
+    pub(crate) fn settings_wrong() -> Failure {
+        Failure { exit: Exit::Usage, message: String::new(), help: None }
     }
 
     /// Adds what to do about it, as a full sentence.

@@ -207,15 +207,15 @@ pub(crate) fn errors(diagnostics: &Diagnostics) -> usize {
     diagnostics.iter().filter(|diagnostic| diagnostic.severity == Severity::Error).count()
 }
 
-/// The environment and the files beside a pipeline, for `${env:..}` and `${file:..}`.
-fn look_up(pipeline: &Path, asked: Asked, name: &str) -> Result<String, NoValue> {
+/// The environment and the files beside a pipeline or the settings, for `${env:..}` and `${file:..}`.
+pub(crate) fn look_up(beside: &Path, asked: Asked, name: &str) -> Result<String, NoValue> {
     match asked {
         Asked::Env => std::env::var(name).map_err(|error| match error {
             std::env::VarError::NotPresent => NoValue::NotSet,
             std::env::VarError::NotUnicode(_) => NoValue::Unreadable("it is not UTF-8 text".to_owned()),
         }),
         Asked::File => {
-            let path = pipeline.parent().unwrap_or(Path::new("")).join(name);
+            let path = beside.parent().unwrap_or(Path::new("")).join(name);
             let text = std::fs::read_to_string(&path);
             text.map(|text| text.trim_end().to_owned()).map_err(|error| NoValue::Unreadable(error.to_string()))
         }

@@ -7,7 +7,9 @@ mod commands;
 mod exit;
 mod folder;
 mod load;
+mod logs;
 mod render;
+mod settings;
 
 use clap::{Parser, Subcommand};
 
@@ -31,6 +33,7 @@ enum Command {
     Graph(commands::graph::Graph),
     Schema(commands::schema::Schema),
     Topic(commands::topic::Topic),
+    Config(commands::config::Config),
     Status(commands::status::Status),
     Bench(commands::bench::Bench),
     Completions(commands::completions::Completions),
@@ -47,6 +50,7 @@ fn main() -> std::process::ExitCode {
         Command::Graph(command) => command.run(),
         Command::Schema(command) => command.run(),
         Command::Topic(command) => command.run(),
+        Command::Config(command) => command.run(),
         Command::Status(command) => command.run(),
         Command::Bench(command) => command.run(),
         Command::Completions(command) => command.run(),

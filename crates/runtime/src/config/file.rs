@@ -20,8 +20,6 @@ pub(super) struct File {
     pub(super) state_memory: Option<Size>,
     /// How many worker threads a pipeline has.
     pub(super) threads: Option<u32>,
-    /// What names this process among those that run the same pipelines.
-    pub(super) instance: Option<String>,
     /// What a commit promises.
     pub(super) guarantee: Option<Guarantee>,
     /// How long an epoch may last.

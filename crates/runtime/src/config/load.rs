@@ -253,7 +253,6 @@ fn settings(layers: &Layers) -> Result<Settings, ConfigError> {
         state_dir: file.state_dir.map_or(defaults.state_dir, PathBuf::from),
         state_memory: file.state_memory.map_or(defaults.state_memory, |size| size.bytes() as usize),
         threads: file.threads.map_or(defaults.threads, |threads| threads as usize),
-        instance: file.instance,
         guarantee: file.guarantee.unwrap_or(defaults.guarantee),
         commit_interval: span(file.commit_interval, defaults.commit_interval),
         checkpoint_interval: span(file.checkpoint_interval, defaults.checkpoint_interval),
@@ -319,12 +318,6 @@ fn contradictions(settings: &Settings) -> Vec<(&'static [&'static str], String, 
     if settings.state_memory < 1 << 20 {
         let message = "`state_memory` is less than 1MiB".into();
         wrong.push((&["state_memory"], message, "What is not in memory is read from disk for every row."));
-    }
-    if let Some(instance) = &settings.instance
-        && !crate::log::is_topic_name(instance)
-    {
-        let message = "`instance` is no name: letters, digits, '.', '_' and '-' are allowed".into();
-        wrong.push((&["instance"], message, "The name of the machine or of the pod is a good one."));
     }
     if settings.state_dir.as_os_str().is_empty() {
         wrong.push((&["state_dir"], "`state_dir` is empty".into(), "Name a folder, or leave it at ./state."));

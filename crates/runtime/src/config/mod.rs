@@ -10,6 +10,7 @@ mod properties;
 mod secret;
 mod show;
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::LazyLock;
@@ -19,6 +20,8 @@ use millstream_engine::time::Millis;
 use millstream_pipeline::schema;
 use serde_json::Value;
 
+use crate::daemon::DaemonSettings;
+use crate::follow::Until;
 use crate::log::kafka::Guarantee;
 use crate::worker::WorkerSettings;
 
@@ -45,15 +48,12 @@ pub fn json_schema() -> Value {
 pub struct Settings {
     /// Properties of librdkafka, `bootstrap.servers` among them.
     pub kafka: Properties,
-    /// The folder in which state and the name of this instance are kept. One process at a time uses it.
+    /// The folder in which state and the id of this process are kept. One process at a time uses it.
     pub state_dir: PathBuf,
     /// About how many bytes of state a worker keeps in memory; what is over it is read back from the state folder.
     pub state_memory: usize,
     /// How many worker threads a pipeline has; at least 1.
     pub threads: usize,
-    /// What names this process among those that run the same pipelines, the same after a restart. `None`: a name that is
-    /// made at the first start and kept in the state folder.
-    pub instance: Option<String>,
     /// What a commit promises, where the pipeline does not say.
     pub guarantee: Guarantee,
     /// How long an epoch may last.
@@ -96,7 +96,7 @@ pub struct LogSettings {
     /// From which level on lines are written.
     pub level: LogLevel,
     /// Levels of single parts, by the start of their name (`librdkafka`, `millstream_runtime::log`).
-    pub targets: std::collections::BTreeMap<String, LogLevel>,
+    pub targets: BTreeMap<String, LogLevel>,
 }
 
 impl Default for Settings {
@@ -108,11 +108,10 @@ impl Default for Settings {
             state_dir: PathBuf::from("./state"),
             state_memory: 1 << 30,
             threads: 1,
-            instance: None,
             guarantee: Guarantee::ExactlyOnce,
             commit_interval: Duration::from_millis(100),
             checkpoint_interval: Duration::from_secs(5),
-            transaction_timeout: Duration::from_secs(10),
+            transaction_timeout: Duration::from_secs(15),
             restart: RestartSettings { backoff: Duration::from_secs(1), max_backoff: Duration::from_secs(60) },
             http: HttpSettings { enabled: true, listen: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9464) },
             log: LogSettings { format: LogFormat::default(), level: LogLevel::default(), targets: Default::default() },
@@ -121,7 +120,27 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// The settings of a worker.
+    /// The settings of a daemon that runs `until` then.
+    pub fn daemon(&self, until: Until) -> DaemonSettings {
+        DaemonSettings {
+            kafka: self.client_properties(),
+            state_dir: self.state_dir.clone(),
+            threads: self.threads,
+            worker: self.worker(),
+            backoff_min: self.restart.backoff,
+            backoff_max: self.restart.max_backoff,
+            until,
+        }
+    }
+
+    /// The properties of a client, secrets and all: never for a message.
+    pub fn client_properties(&self) -> BTreeMap<String, String> {
+        let mut properties = self.kafka.expose();
+        properties.insert("transaction.timeout.ms".to_owned(), self.transaction_timeout.as_millis().to_string());
+        properties
+    }
+
+    /// The settings of a worker over Kafka.
     pub fn worker(&self) -> WorkerSettings {
         WorkerSettings {
             commit_interval: millis(self.commit_interval),

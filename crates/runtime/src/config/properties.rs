@@ -78,14 +78,9 @@ impl Properties {
         })
     }
 
-    /// These properties under those of a pipeline, values and all, for [`KafkaLogSettings`]: never for a message.
-    ///
-    /// [`KafkaLogSettings`]: crate::log::kafka::KafkaLogSettings
-    pub fn for_pipeline(&self, overrides: &BTreeMap<String, String>) -> BTreeMap<String, String> {
-        let mut all: BTreeMap<String, String> =
-            self.iter().map(|(name, property)| (name.to_owned(), property.expose().to_owned())).collect();
-        all.extend(overrides.iter().map(|(name, value)| (name.clone(), value.clone())));
-        all
+    /// All properties with their values, secrets too, for a client: never for a message.
+    pub(super) fn expose(&self) -> BTreeMap<String, String> {
+        self.iter().map(|(name, property)| (name.to_owned(), property.expose().to_owned())).collect()
     }
 }
 
@@ -185,7 +180,6 @@ mod tests {
         properties.set_secret("bootstrap.servers", Secret::new("hunter2:9092"));
         assert!(!format!("{properties:?}").contains("hunter2"));
         assert_eq!(properties.brokers(), "***");
-        let all = properties.for_pipeline(&BTreeMap::from([("linger.ms".to_owned(), "5".to_owned())]));
-        assert_eq!((all["sasl.password"].as_str(), all["linger.ms"].as_str()), ("hunter2", "5"));
+        assert_eq!(properties.expose()["sasl.password"], "hunter2");
     }
 }

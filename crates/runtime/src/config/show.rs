@@ -25,11 +25,10 @@ impl Effective {
         let settings = &self.settings;
         let mut entries: Vec<Entry> =
             settings.kafka.iter().map(|(name, property)| self.entry(&["kafka", name], property.to_string())).collect();
-        let plain: [(&[&str], String); 13] = [
+        let plain: [(&[&str], String); 12] = [
             (&["state_dir"], settings.state_dir.display().to_string()),
             (&["state_memory"], Size(settings.state_memory as u64).to_string()),
             (&["threads"], settings.threads.to_string()),
-            (&["instance"], settings.instance.clone().unwrap_or_default()),
             (&["guarantee"], settings.guarantee.word().to_owned()),
             (&["commit_interval"], span(settings.commit_interval)),
             (&["checkpoint_interval"], span(settings.checkpoint_interval)),

@@ -79,7 +79,7 @@ fn the_annotated_file_has_every_key() {
     // What is written there beside the commented examples is the default.
     let defaults = Effective::defaults().entries();
     let shown = effective.entries();
-    let examples: BTreeSet<&str> = BTreeSet::from(["kafka", "instance"]);
+    let examples: BTreeSet<&str> = BTreeSet::from(["kafka"]);
     for entry in &shown {
         let is_example =
             examples.contains(entry.key[0].as_str()) || entry.key.get(1).is_some_and(|key| key == "targets");
@@ -217,15 +217,14 @@ fn mistakes_elsewhere_name_the_variable_or_the_flag() {
 #[test]
 fn settings_that_cannot_be_are_refused_with_where_they_came_from() {
     let said = wrong(
-        "threads: 0\nrestart: {backoff: 2m}\ninstance: a/b\nstate_memory: 1B\n",
+        "threads: 0\nrestart: {backoff: 2m}\nstate_memory: 1B\n",
         &[("MILLSTREAM_TRANSACTION_TIMEOUT", "5s"), ("MILLSTREAM_COMMIT_INTERVAL", "2s")],
         &[],
     );
     for part in [
         "m.yaml:1: `threads` cannot be 0",
         "m.yaml:2: `restart.backoff` is longer",
-        "m.yaml:3: `instance` is no name",
-        "m.yaml:4: `state_memory` is less",
+        "m.yaml:3: `state_memory` is less",
         "environment: MILLSTREAM_TRANSACTION_TIMEOUT: `transaction_timeout` is less than four times",
     ] {
         assert!(said.contains(part), "{part}: {said}");
@@ -249,7 +248,6 @@ fn no_mistake_shows_a_secret() {
         "guarantee: ${env:PASSWORD}\ncommit_interval: ${env:PASSWORD}\nstate_memory: ${env:PASSWORD}\n".to_owned(),
         "kafka:\n  linger.ms: ${env:PASSWORD}\n  security.protocol: ${file:password}\n".to_owned(),
         "kafka:\n  sasl.password: ${env:PASSWORD}\n  ssl.key.password: ${env:GONE}\n".to_owned(),
-        "instance: a/${env:PASSWORD}\n".to_owned(),
     ];
     for file in &files {
         let error = load_from(file, &[], &[]).unwrap_err();

@@ -1,0 +1,73 @@
+//! Pipelines over Kafka: the daemon with its settings, log lines and HTTP port.
+
+use std::sync::Arc;
+
+use millstream_runtime::config::{Effective, PLACES, Settings};
+use millstream_runtime::daemon::{self, PipelineUnit};
+use millstream_runtime::follow::Until;
+use millstream_runtime::http;
+use millstream_runtime::telemetry::Telemetry;
+
+use super::{Report, stop_on_signals};
+use crate::exit::Failure;
+use crate::load::Loaded;
+use crate::logs;
+
+/// Runs until it is told to stop or has come to the end.
+pub(super) fn run(loaded: Vec<Loaded>, effective: &Effective, until: Until) -> Result<Vec<Report>, Failure> {
+    let settings = &effective.settings;
+    let _logs = logs::begin(&settings.log);
+    log_panics();
+    match &effective.file {
+        Some(file) => tracing::info!("settings from {}", file.display()),
+        None => tracing::info!("no settings file ({} are not there)", PLACES.join(", ")),
+    }
+    let telemetry = Telemetry::new();
+    let server = match settings.http.enabled {
+        true => Some(http::serve(settings.http.listen, telemetry.clone()).map_err(|error| {
+            Failure::run(error.to_string())
+                .help("Name another with --http or http.listen, or leave it out with --http off.")
+        })?),
+        false => None,
+    };
+    if let Some(server) = &server {
+        tracing::info!("metrics, health and status on http://{}", server.address());
+    }
+    let stopping = telemetry.clone();
+    let stop = stop_on_signals(move || {
+        tracing::info!("asked to stop: commits and leaves; once more, and it leaves at once");
+        stopping.stopping();
+    })?;
+    let units: Vec<PipelineUnit> = loaded.into_iter().map(|loaded| unit(loaded, settings)).collect();
+    let names: Vec<&str> = units.iter().map(|unit| unit.name.as_str()).collect();
+    tracing::info!("running {} over {}", names.join(", "), settings.kafka.brokers());
+    let reports = daemon::run(&settings.daemon(until), units, &stop, &telemetry)
+        .map_err(|error| Failure::run(error.to_string()).help("Name another folder with --state-dir or state_dir."))?;
+    let reports = reports.into_iter().map(|report| Report {
+        pipeline: report.pipeline,
+        standing: report.standing,
+        ledger: report.ledger,
+        error: report.error,
+    });
+    Ok(reports.collect())
+}
+
+/// A pipeline as the daemon takes it.
+fn unit(loaded: Loaded, settings: &Settings) -> PipelineUnit {
+    let topology = &loaded.topology;
+    PipelineUnit {
+        name: topology.name.clone(),
+        kafka: topology.kafka.clone(),
+        guarantee: topology.guarantee.unwrap_or(settings.guarantee),
+        lower: Arc::new(move |counts| loaded.lower(counts)),
+    }
+}
+
+/// A panic is a log line too, with its place.
+fn log_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map_or_else(String::new, |place| format!(" at {place}"));
+        let said = panic.payload_as_str().unwrap_or("no message");
+        tracing::error!(target: "millstream", "internal error{place}: {said}");
+    }));
+}
