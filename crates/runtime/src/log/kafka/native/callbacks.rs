@@ -138,6 +138,8 @@ impl Shared {
 pub(super) extern "C" fn on_log(_: *const sys::rd_kafka_t, level: c_int, facility: *const c_char, line: *const c_char) {
     let (facility, line) = (text(facility), text(line));
     match level {
+        // One set of properties serves consumers and producers; that each passes over the other's is no news.
+        _ if facility == "CONFWARN" => tracing::debug!(target: "librdkafka", "{facility}: {line}"),
         0..=3 => tracing::error!(target: "librdkafka", "{facility}: {line}"),
         4 => tracing::warn!(target: "librdkafka", "{facility}: {line}"),
         5 | 6 => tracing::info!(target: "librdkafka", "{facility}: {line}"),
