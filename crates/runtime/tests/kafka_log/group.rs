@@ -19,6 +19,8 @@ pub(crate) fn tests() -> Vec<Trial> {
         who_was_put_out_commits_nothing,
         who_does_not_poll_is_put_out_and_comes_back,
         new_partitions_are_given,
+        assignments_may_follow_each_other_at_once,
+        leaving_with_records_at_hand_is_orderly,
         a_topic_that_is_not_there_is_named,
         a_topic_that_goes_away_is_named,
         a_group_of_another_kind_is_named,
@@ -219,6 +221,40 @@ fn new_partitions_are_given() -> Result {
 }
 
 /// Polls until it is an error.
+/// A library that is told to stop a partition twice, before it has done so once, ends the process.
+fn assignments_may_follow_each_other_at_once() -> Result {
+    let client = Broker::shared()?.client();
+    client.create_topic("at-once", 4)?;
+    client.produce("at-once", &[Message::value("a").to(0)])?;
+    let mut log = ready("at-once")?;
+    let partitions = join(&mut log, &["at-once"])?;
+    for _ in 0..20 {
+        for few in 1..=partitions.len() {
+            log.assign(&at_start(&partitions[..few])).told()?;
+        }
+    }
+    let (records, _) = read_until(&mut log, "at-once", 0, 0, |records, _| !records.is_empty())?;
+    ensure!(values(&records) == ["a"], "{:?}", values(&records));
+    log.leave().told()
+}
+
+/// What the library has fetched and nobody has read stands in the queue that leaving serves.
+fn leaving_with_records_at_hand_is_orderly() -> Result {
+    let client = Broker::shared()?.client();
+    client.create_topic("at-hand", 2)?;
+    let many: Vec<Message> = (0..20_000).map(|index| Message::value("x".repeat(100)).to(index % 2)).collect();
+    client.produce("at-hand", &many)?;
+    for round in 0..5 {
+        let mut log = ready(&format!("at-hand-{round}"))?;
+        let partitions = join(&mut log, &["at-hand"])?;
+        log.assign(&at_start(&partitions)).told()?;
+        // Long enough for the library to fetch, and nothing of it is taken.
+        thread::sleep(Duration::from_millis(300));
+        log.leave().told()?;
+    }
+    Ok(())
+}
+
 fn poll_until_error(log: &mut KafkaLog) -> Result<LogError> {
     let until = Instant::now() + LONG;
     loop {
