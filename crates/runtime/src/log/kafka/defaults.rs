@@ -160,6 +160,10 @@ pub(super) fn producer(settings: &KafkaLogSettings, limits: BatchLimits) -> Prop
         properties.insert("transaction.timeout.ms".to_owned(), transaction.to_string());
         properties.insert("message.timeout.ms".to_owned(), message.clamp(1, longest.max(1)).to_string());
         properties.insert("transactional.id".to_owned(), settings.transactional_id.clone());
+        // The library refuses a transaction that may end before a request of it has failed.
+        if let Some(socket) = number(&properties, "socket.timeout.ms") {
+            properties.insert("socket.timeout.ms".to_owned(), socket.min(transaction).to_string());
+        }
     }
     properties
 }
@@ -207,7 +211,8 @@ mod tests {
         for properties in [member(&settings), restore(&settings), probe(&settings)] {
             Client::new(ClientKind::Consumer, &properties).map(drop).expect("a consumer");
         }
-        for properties in [producer(&settings, LIMITS), plain_producer(&settings, LIMITS)] {
+        let short = self::settings(&[("transaction.timeout.ms", "2000")]);
+        for properties in [producer(&settings, LIMITS), producer(&short, LIMITS), plain_producer(&settings, LIMITS)] {
             Client::new(ClientKind::Producer, &properties).map(drop).expect("a producer");
         }
     }

@@ -1,0 +1,188 @@
+//! Who may come in and what they may do: TLS, SASL, ACLs; refusals with a sentence of their own, and no secret in any of them.
+
+use std::time::Duration;
+
+use millstream_harness::admin::Acl;
+use millstream_harness::broker::{Access, BrokerOptions};
+use millstream_harness::daemon::DaemonCommand;
+use millstream_harness::tls::{PASSWORD, Tls};
+use millstream_harness::{Broker, Result, ensure, process, suite, tests, wait};
+
+use crate::scenario::{READY, Scenario};
+
+pub(crate) fn tests() -> Vec<suite::Trial> {
+    tests![every_way_in_works, who_is_not_known_is_told_so, what_is_not_allowed_is_named]
+}
+
+/// Nobody may ever read these.
+const CANARY: &str = "canary-in-the-mine";
+const WRONG: &str = "canary-of-a-stranger";
+
+fn broker(tls: Option<Tls>, access: Access) -> Result<Broker> {
+    let users = vec![("alice".to_owned(), CANARY.to_owned())];
+    let broker = Broker::start_with(BrokerOptions { tls, users, access, ..BrokerOptions::default() })?;
+    for mechanism in ["SCRAM-SHA-256", "SCRAM-SHA-512"] {
+        broker.client().set_scram_user("alice", CANARY, mechanism)?;
+    }
+    Ok(broker)
+}
+
+fn with(command: DaemonCommand, properties: &[(&str, &str)]) -> DaemonCommand {
+    properties.iter().fold(command, |command, (name, value)| {
+        command.env(&format!("MILLSTREAM_KAFKA__{}", name.to_uppercase().replace('.', "_")), *value)
+    })
+}
+
+fn every_way_in_works() -> Result {
+    let folder = process::temp_folder("tls")?;
+    let tls = Tls::make(folder.path())?;
+    let broker = broker(Some(tls.clone()), Access::Open)?;
+    let mut scenario = Scenario::on("ways-in", &broker)?;
+    let (ca, store) = (tls.ca.display().to_string(), tls.client.display().to_string());
+    let login = [("sasl.username", "alice"), ("sasl.password", CANARY)];
+    let trust = ("ssl.ca.location", ca.as_str());
+    let sasl = ("security.protocol", "SASL_PLAINTEXT");
+    let sasl_tls = ("security.protocol", "SASL_SSL");
+    let mechanism = |name| ("sasl.mechanism", name);
+    let unsecured = [("enable.sasl.oauthbearer.unsecure.jwt", "true"), ("sasl.oauthbearer.config", "principal=alice")];
+    let ways: Vec<(&str, String, Vec<(&str, &str)>)> = vec![
+        ("tls", broker.tls_bootstrap(), vec![("security.protocol", "SSL"), trust]),
+        (
+            "mutual-tls",
+            broker.tls_bootstrap(),
+            vec![
+                ("security.protocol", "SSL"),
+                trust,
+                ("ssl.keystore.location", &store),
+                ("ssl.keystore.password", PASSWORD),
+            ],
+        ),
+        ("plain", broker.sasl_bootstrap(), [&[sasl, mechanism("PLAIN")], &login[..]].concat()),
+        ("scram-256", broker.sasl_bootstrap(), [&[sasl, mechanism("SCRAM-SHA-256")], &login[..]].concat()),
+        (
+            "scram-512-tls",
+            broker.sasl_tls_bootstrap(),
+            [&[sasl_tls, trust, mechanism("SCRAM-SHA-512")], &login[..]].concat(),
+        ),
+        ("oauth", broker.sasl_bootstrap(), [&[sasl, mechanism("OAUTHBEARER")], &unsecured[..]].concat()),
+    ];
+    for (name, bootstrap, properties) in ways {
+        let mut daemon = with(scenario.daemon_at("a", &bootstrap), &properties).start()?;
+        daemon.wait_until_ready(READY).map_err(|trouble| format!("{name}: {trouble}"))?;
+        scenario.write(300)?;
+        scenario.settle().map_err(|trouble| format!("{name}: {trouble}"))?;
+        keeps_secrets(&daemon)?;
+        daemon.stop(Duration::from_secs(5))?;
+    }
+    Ok(())
+}
+
+/// Nothing that it says anywhere holds a password.
+fn keeps_secrets(daemon: &millstream_harness::Daemon) -> Result {
+    let mut said = daemon.output.text();
+    for path in ["/status", "/metrics", "/ready"] {
+        said += &daemon.get(path)?.body;
+    }
+    for canary in [CANARY, WRONG, PASSWORD] {
+        ensure!(!said.contains(canary), "a secret was told: {said}");
+    }
+    Ok(())
+}
+
+fn who_is_not_known_is_told_so() -> Result {
+    let folder = process::temp_folder("tls")?;
+    let tls = Tls::make(folder.path())?;
+    let broker = broker(Some(tls.clone()), Access::Open)?;
+    let scenario = Scenario::on("strangers", &broker)?;
+    let wrong_ca = tls.wrong_ca.display().to_string();
+    let ca = tls.ca.display().to_string();
+    let stranger = |mechanism| {
+        vec![
+            ("security.protocol", "SASL_PLAINTEXT"),
+            ("sasl.mechanism", mechanism),
+            ("sasl.username", "alice"),
+            ("sasl.password", WRONG),
+        ]
+    };
+    let strangers: Vec<(String, Vec<(&str, &str)>, &str)> = vec![
+        (broker.sasl_bootstrap(), stranger("PLAIN"), "uthentication"),
+        (broker.sasl_bootstrap(), stranger("SCRAM-SHA-256"), "uthentication"),
+        (broker.tls_bootstrap(), vec![("security.protocol", "SSL"), ("ssl.ca.location", &wrong_ca)], "certificate"),
+        // TLS spoken to a port that does not speak it, and the other way round.
+        (broker.bootstrap(), vec![("security.protocol", "SSL"), ("ssl.ca.location", &ca)], "SSL"),
+    ];
+    for (bootstrap, properties, word) in strangers {
+        let mut daemon = with(scenario.daemon_at("a", &bootstrap), &properties).start()?;
+        daemon.wait_until_it_says(word, Duration::from_secs(12)).map_err(|late| format!("{properties:?}: {late}"))?;
+        ensure!(daemon.get("/ready")?.status == 503, "it says that it is ready");
+        keeps_secrets(&daemon)?;
+        daemon.kill();
+    }
+    Ok(())
+}
+
+fn what_is_not_allowed_is_named() -> Result {
+    let broker = broker(None, Access::Checked)?;
+    let mut scenario = Scenario::on("rights", &broker)?;
+    let client = broker.client();
+    let (sink, source, group) = (scenario.topic("sums"), scenario.topic("events"), scenario.group());
+    let everything = [
+        ("topic", "*", "read"),
+        ("topic", "*", "write"),
+        ("topic", "*", "describe"),
+        ("topic", "*", "describe_configs"),
+        ("topic", "*", "create"),
+        ("topic", "*", "delete"),
+        ("group", "*", "read"),
+        ("group", "*", "describe"),
+        ("transactional_id", "*", "write"),
+        ("transactional_id", "*", "describe"),
+    ];
+    for (resource, name, operation) in everything {
+        client.allow(Acl { user: "alice", resource, name, operation })?;
+    }
+    let alice = [
+        ("security.protocol", "SASL_PLAINTEXT"),
+        ("sasl.mechanism", "PLAIN"),
+        ("sasl.username", "alice"),
+        ("sasl.password", CANARY),
+    ];
+    let command = with(scenario.daemon_at("a", &broker.sasl_bootstrap()), &alice);
+    for (resource, name, operation) in
+        [("topic", &sink, "write"), ("topic", &source, "read"), ("group", &group, "read"), ("topic", &sink, "all")]
+    {
+        let acl = Acl { user: "alice", resource, name, operation };
+        client.deny(acl)?;
+        let mut daemon = command.start()?;
+        scenario.write(200)?;
+        daemon.wait_until_it_says(name, READY).map_err(|late| format!("{acl:?}: {late}"))?;
+        wait::until("unreadiness", READY, || Ok(daemon.get("/ready")?.status), |status| *status == 503)?;
+        wait::until(
+            "the reason in /status",
+            READY,
+            || Ok(daemon.get("/status")?.body),
+            |body| body.contains(name.as_str()),
+        )?;
+        keeps_secrets(&daemon)?;
+        // The right is given, and the daemon goes on by itself.
+        client.undeny(acl)?;
+        daemon.wait_until_ready(READY).map_err(|late| format!("{acl:?}: {late}"))?;
+        scenario.settle().map_err(|trouble| format!("{acl:?}: {trouble}"))?;
+        daemon.stop(Duration::from_secs(5))?;
+    }
+    // A right that is taken away under way.
+    let mut daemon = command.start()?;
+    daemon.wait_until_ready(READY)?;
+    let acl = Acl { user: "alice", resource: "topic", name: &sink, operation: "write" };
+    client.deny(acl)?;
+    scenario.write(500)?;
+    // Time must pass for windows to close; otherwise nothing is written there.
+    let load = scenario.begin_load(300)?;
+    wait::until("unreadiness", READY, || Ok(daemon.get("/ready")?.status), |status| *status == 503)?;
+    client.undeny(acl)?;
+    scenario.end_load(load)?;
+    daemon.wait_until_ready(READY)?;
+    scenario.settle()?;
+    ensure!(daemon.process.ended().is_none(), "the daemon ended: {}", daemon.output.tail(20));
+    Ok(())
+}

@@ -1,0 +1,74 @@
+//! Brokers that stop, die, freeze and come back under a running pipeline.
+
+use std::time::Duration;
+
+use millstream_harness::{Broker, Cluster, Result, ensure, suite, tests};
+
+use crate::scenario::{READY, Scenario};
+
+pub(crate) fn tests() -> Vec<suite::Trial> {
+    tests![a_broker_restarts_dies_and_freezes, a_broker_that_is_not_there_is_said, a_cluster_loses_its_leaders,]
+}
+
+fn a_broker_restarts_dies_and_freezes() -> Result {
+    let mut broker = Broker::start()?;
+    let mut scenario = Scenario::on("restarts", &broker)?;
+    let mut daemon = scenario.start("a")?;
+    for fault in ["restart", "kill", "short freeze", "long freeze", "kill"] {
+        let load = scenario.begin_load(1000)?;
+        std::thread::sleep(Duration::from_millis(700));
+        match fault {
+            "restart" => broker.restart()?,
+            "kill" => {
+                broker.kill();
+                std::thread::sleep(Duration::from_secs(1));
+                broker.restart()?;
+            }
+            freeze => {
+                broker.pause();
+                std::thread::sleep(Duration::from_secs(if freeze == "long freeze" { 15 } else { 2 }));
+                broker.resume();
+            }
+        }
+        std::thread::sleep(Duration::from_millis(500));
+        scenario.end_load(load)?;
+        scenario.settle().map_err(|trouble| format!("after {fault}: {trouble}"))?;
+    }
+    ensure!(daemon.process.ended().is_none(), "the daemon ended: {}", daemon.output.tail(20));
+    Ok(())
+}
+
+fn a_broker_that_is_not_there_is_said() -> Result {
+    let mut broker = Broker::start()?;
+    let mut scenario = Scenario::on("absent", &broker)?;
+    broker.stop()?;
+    let mut daemon = scenario.daemon("a").start()?;
+    daemon.wait_until_it_says(&broker.bootstrap(), Duration::from_secs(12))?;
+    ensure!(daemon.get("/live")?.status == 200, "it is not alive");
+    ensure!(daemon.get("/ready")?.status == 503, "it says that it is ready");
+    broker.restart()?;
+    daemon.wait_until_ready(READY)?;
+    scenario.write(500)?;
+    scenario.settle().map(drop)
+}
+
+fn a_cluster_loses_its_leaders() -> Result {
+    let mut cluster = Cluster::start()?;
+    let mut scenario = Scenario::on_cluster("leaders", &cluster)?;
+    let mut daemon = scenario.start("a")?;
+    let topics: Vec<String> =
+        ["events", "copied", "torture-0-changelog"].iter().map(|topic| scenario.topic(topic)).collect();
+    for topic in topics.iter().map(String::as_str).chain(["__transaction_state", "__consumer_offsets"]) {
+        let load = scenario.begin_load(1000)?;
+        std::thread::sleep(Duration::from_millis(700));
+        let leader = cluster.leader_of(topic, 0)?.ok_or_else(|| format!("nobody leads {topic}"))?;
+        cluster.kill(leader);
+        std::thread::sleep(Duration::from_secs(2));
+        cluster.restart(leader)?;
+        scenario.end_load(load)?;
+        scenario.settle().map_err(|trouble| format!("after the leader of {topic} was killed: {trouble}"))?;
+        cluster.wait_for_replicas(&[topic])?;
+    }
+    ensure!(daemon.process.ended().is_none(), "the daemon ended: {}", daemon.output.tail(20));
+    Ok(())
+}

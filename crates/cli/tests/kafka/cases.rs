@@ -1,0 +1,137 @@
+//! Every case file and every example's tests over a real broker: what has been committed must be what it is in memory.
+
+use std::collections::VecDeque;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use millstream_harness::broker::BrokerOptions;
+use millstream_harness::{Broker, Result, Trouble, ensure, suite};
+use millstream_pipeline::case::TestSpec;
+use millstream_pipeline::interpolate::{Asked, NoValue};
+use millstream_pipeline::lower;
+use millstream_pipeline::spec::Pipeline;
+use millstream_pipeline::topology::{PartitionCounts, Topology};
+use millstream_pipeline::yaml::source_map::SourceMap;
+use millstream_pipeline::yaml::spanned::Spanned;
+use millstream_runtime::case::{self, Way};
+
+use crate::place::OnBroker;
+
+/// How many files are run at once: the broker answers one while another thinks.
+const AT_ONCE: usize = 4;
+
+pub(crate) fn tests() -> Vec<suite::Trial> {
+    vec![
+        suite::test("cases::every_case_file_straight_through", || run_folder("tests/cases", &[Way::Straight], 200)),
+        suite::test("cases::every_example_straight_through", || run_folder("pipelines", &[Way::Straight], 10)),
+        suite::test("cases::examples_with_a_crash_after_every_record", || {
+            run_folder("pipelines", &[Way::CommitEach, Way::CrashEach], 10)
+        }),
+    ]
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+/// A pipeline with its tests.
+struct Case {
+    path: PathBuf,
+    pipeline: Pipeline,
+    map: SourceMap,
+    tests: Vec<Spanned<TestSpec>>,
+}
+
+impl Case {
+    fn load(path: &Path) -> Result<Case> {
+        let text = std::fs::read_to_string(path).map_err(Trouble::io(path.display()))?;
+        let name = path.display().to_string();
+        let wrong = |diagnostics| format!("{name}: {diagnostics:?}");
+        let is_case_file =
+            text.lines().any(|line| line.trim_end() == "pipeline:" || line.starts_with("pipeline_file:"));
+        if !is_case_file {
+            let (pipeline, map) = millstream_pipeline::parse(&name, &text, &nothing).map_err(wrong)?;
+            return Ok(Case { path: path.to_owned(), tests: pipeline.tests.clone(), pipeline, map });
+        }
+        let (case, map) = millstream_pipeline::parse_case(&name, &text, &nothing).map_err(wrong)?;
+        if let Some(file) = case.pipeline_file {
+            let other = Case::load(&path.parent().unwrap_or(path).join(&file.value))?;
+            return Ok(Case { path: path.to_owned(), tests: case.tests, ..other });
+        }
+        let pipeline = case.pipeline.ok_or_else(|| format!("{name}: no pipeline"))?.value;
+        let tests = pipeline.tests.iter().chain(&case.tests).cloned().collect();
+        Ok(Case { path: path.to_owned(), pipeline, map, tests })
+    }
+
+    fn lower(&self, counts: &PartitionCounts) -> std::result::Result<Topology, String> {
+        lower::lower(&self.pipeline, &self.map, counts).map_err(|wrong| format!("{wrong:?}"))
+    }
+
+    /// What is wrong, and how many tests there were.
+    fn run(&self, broker: &Broker, ways: &[Way]) -> (Vec<String>, usize) {
+        let mut wrong = Vec::new();
+        for test in &self.tests {
+            let mut place = || Ok(OnBroker::new(broker.client(), &broker.bootstrap()));
+            let report = case::run_in(&mut place, ways, &|counts| self.lower(counts), test);
+            let failures = report.failures.iter();
+            wrong.extend(failures.map(|failure| {
+                format!("{} / {}: {}: {}", self.path.display(), report.name, failure.way, failure.message)
+            }));
+        }
+        (wrong, self.tests.len())
+    }
+}
+
+fn nothing(_: Asked, _: &str) -> std::result::Result<String, NoValue> {
+    Err(NoValue::NotSet)
+}
+
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).into_iter().flatten().filter_map(std::result::Result::ok) {
+            let path = entry.path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|end| end == "yaml") {
+                found.push(path);
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+/// Some tests are of years to come, which a broker refuses unless it is told not to.
+fn broker() -> Result<Broker> {
+    let far = ("log.message.timestamp.after.max.ms".to_owned(), i64::MAX.to_string());
+    Broker::start_with(BrokerOptions { properties: [far].into(), ..BrokerOptions::default() })
+}
+
+fn run_folder(folder: &str, ways: &[Way], at_least: usize) -> Result {
+    let broker = &broker()?;
+    // `CASES=tumbling` runs the files whose path holds this, for whoever looks for a bug.
+    let only = std::env::var("CASES").unwrap_or_default();
+    let files = files(&root().join(folder)).into_iter().filter(|path| path.to_string_lossy().contains(&only));
+    let cases: VecDeque<Case> = files.map(|path| Case::load(&path)).collect::<Result<_>>()?;
+    let (queue, done) = (Mutex::new(cases), Mutex::new((Vec::new(), 0)));
+    std::thread::scope(|scope| {
+        for _ in 0..AT_ONCE {
+            scope.spawn(|| {
+                loop {
+                    let next = queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+                    let Some(case) = next else { break };
+                    let (wrong, count) = case.run(broker, ways);
+                    let mut done = done.lock().unwrap_or_else(PoisonError::into_inner);
+                    done.0.extend(wrong);
+                    done.1 += count;
+                }
+            });
+        }
+    });
+    let (wrong, count) = done.into_inner().unwrap_or_else(PoisonError::into_inner);
+    ensure!(wrong.is_empty(), "{} of {count} tests are wrong:\n{}", wrong.len(), wrong.join("\n"));
+    ensure!(count >= at_least || !only.is_empty(), "only {count} tests ran, at least {at_least} were expected");
+    Ok(())
+}

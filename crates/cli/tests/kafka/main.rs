@@ -1,0 +1,39 @@
+//! The daemon on a real broker, judged by a foreign client and an oracle. Needs Java 17; says so where it is skipped.
+
+// Tests wait, look at clocks and write files; the invariants of clippy.toml are the engine's.
+#![allow(clippy::disallowed_methods, clippy::disallowed_types)]
+
+mod access;
+mod brokers;
+mod cases;
+mod crashes;
+mod fencing;
+mod network;
+mod place;
+mod records;
+mod scaling;
+mod scenario;
+mod state;
+mod topics;
+mod torture;
+
+use std::process::ExitCode;
+
+use millstream_harness::suite;
+
+fn main() -> ExitCode {
+    let themes = [
+        crashes::tests(),
+        fencing::tests(),
+        network::tests(),
+        brokers::tests(),
+        scaling::tests(),
+        state::tests(),
+        topics::tests(),
+        records::tests(),
+        access::tests(),
+        cases::tests(),
+        torture::tests(),
+    ];
+    suite::main(2, themes.into_iter().flatten().collect())
+}

@@ -1,0 +1,136 @@
+//! Records that cannot be read, that fail, that are too large: each once where the pipeline says, and nothing else stops.
+
+use std::collections::BTreeMap;
+
+use millstream_harness::{Message, Result, ensure, suite, tests, wait};
+
+use crate::scenario::{PARTITIONS, READY, Scenario};
+
+pub(crate) fn tests() -> Vec<suite::Trial> {
+    tests![
+        poison_goes_to_the_dead_letters_once,
+        poison_that_must_not_be_is_named,
+        a_result_too_large_for_its_topic_is_a_dead_letter,
+        keys_times_and_places_are_javas,
+    ]
+}
+
+fn torture() -> Result<String> {
+    let path = crate::scenario::repository().join("tests/kafka/torture.yaml");
+    std::fs::read_to_string(&path).map_err(millstream_harness::Trouble::io(path.display()))
+}
+
+fn poison_goes_to_the_dead_letters_once() -> Result {
+    let mut scenario = Scenario::new("poison")?;
+    scenario.set_pipeline(&(torture()? + "\non_error: {dead_letter: PREFIXdead}\n"))?;
+    let (events, dead) = (scenario.topic("events"), scenario.topic("dead"));
+    scenario.client.create_topic_with(&dead, PARTITIONS, &[("retention.ms", "-1")])?;
+    let mut places = Vec::new();
+    for round in 0..6 {
+        let mut daemon = scenario.daemon("a").start()?;
+        scenario.write(300)?;
+        let poison: Vec<Message> = (0..20).map(|n| Message::value(format!("poison {round} {n}"))).collect();
+        places.extend(scenario.client.produce(&events, &poison)?);
+        scenario.write(300)?;
+        // While some of it is on its way.
+        std::thread::sleep(std::time::Duration::from_millis(900 + 150 * round));
+        daemon.kill();
+    }
+    let _daemon = scenario.start("a")?;
+    scenario.settle()?;
+    let mut letters: BTreeMap<String, usize> = BTreeMap::new();
+    for record in scenario.client.read(&dead)? {
+        *letters
+            .entry(String::from_utf8_lossy(record.value.as_deref().unwrap_or_default()).into_owned())
+            .or_default() += 1;
+    }
+    ensure!(letters.len() == places.len(), "{} letters of {} records", letters.len(), places.len());
+    let twice: Vec<_> = letters.iter().filter(|(_, count)| **count != 1).collect();
+    ensure!(twice.is_empty(), "more than once: {twice:?}");
+    Ok(())
+}
+
+fn poison_that_must_not_be_is_named() -> Result {
+    let mut scenario = Scenario::new("named")?;
+    scenario.write(200)?;
+    let places = scenario.client.produce(&scenario.topic("events"), &[Message::value("no event").to(2)])?;
+    let mut daemon = scenario.daemon("a").start()?;
+    wait::until("unreadiness", READY, || Ok(daemon.get("/ready")?.status), |status| *status == 503)?;
+    let offset = places[0].1.to_string();
+    for word in [scenario.topic("events"), offset] {
+        daemon.wait_until_it_says(&word, READY)?;
+        wait::until("the reason in /status", READY, || Ok(daemon.get("/status")?.body), |body| body.contains(&word))?;
+    }
+    ensure!(daemon.process.ended().is_none(), "the daemon ended: {}", daemon.output.tail(20));
+    Ok(())
+}
+
+const LARGE: &str = "\
+version: 1
+pipeline: PREFIXtorture
+sources:
+  events:
+    topic: PREFIXevents
+    format: json
+    schema: {id: bigint, key: string, user: string, amount: bigint, ts: timestamp(ms)}
+    event_time: ts
+steps:
+  - map: {text: repeat(key, abs(amount))}
+sink: {topic: PREFIXcopied, format: json, key: key}
+on_error: {dead_letter: PREFIXdead}
+";
+
+fn a_result_too_large_for_its_topic_is_a_dead_letter() -> Result {
+    let mut scenario = Scenario::new("large")?;
+    scenario.set_pipeline(LARGE)?;
+    let dead = scenario.topic("dead");
+    scenario.client.create_topic_with(&dead, PARTITIONS, &[("retention.ms", "-1")])?;
+    scenario.client.set_topic_config(&scenario.topic("copied"), &[("max.message.bytes", "1500")])?;
+    let _daemon = scenario.start("a")?;
+    scenario.write(500)?;
+    let read = |topic: String| scenario.client.read(&topic);
+    let all = || Ok((read(scenario.topic("copied"))?.len(), read(scenario.topic("dead"))?.len()));
+    let (copied, letters) =
+        wait::until("every record, here or there", READY, all, |(here, there)| here + there >= 500)?;
+    ensure!(copied + letters == 500 && copied > 100 && letters > 50, "{copied} results, {letters} dead letters");
+    Ok(())
+}
+
+fn keys_times_and_places_are_javas() -> Result {
+    let mut scenario = Scenario::new("places")?;
+    let _daemon = scenario.start("a")?;
+    scenario.write(1000)?;
+    scenario.settle()?;
+    let by_id = |topic: &str| -> Result<BTreeMap<i64, millstream_harness::Read>> {
+        let read = scenario.client.read(&scenario.topic(topic))?;
+        read.into_iter().map(|record| Ok((record.json()?["id"].as_i64().unwrap_or(-1), record))).collect()
+    };
+    let (events, copied) = (by_id("events")?, by_id("copied")?);
+    for (id, copy) in &copied {
+        let event = &events[id];
+        // The last events were put where the test wanted them, not where Java puts their keys.
+        let is_placed_by_java = !event.key.as_deref().unwrap_or_default().starts_with(b"end");
+        ensure!(
+            copy.key == event.key
+                && copy.timestamp == event.timestamp
+                && (copy.partition == event.partition || !is_placed_by_java),
+            "{event:?} was copied as {copy:?}"
+        );
+    }
+    let users: BTreeMap<String, u32> = BTreeMap::new();
+    let mut users = users;
+    for record in scenario.client.read(&scenario.topic("totals"))? {
+        let key = String::from_utf8_lossy(record.key.as_deref().unwrap_or_default()).into_owned();
+        let partition = *users.entry(key.clone()).or_insert(record.partition);
+        ensure!(partition == record.partition, "{key} is in two partitions");
+    }
+    // Java's own producer puts the same keys into the same partitions.
+    let probe = scenario.topic("probe");
+    scenario.client.create_topic(&probe, PARTITIONS)?;
+    let keys: Vec<&String> = users.keys().collect();
+    let messages: Vec<Message> = keys.iter().map(|key| Message::keyed(key.as_str(), "")).collect();
+    for (key, (partition, _)) in keys.iter().zip(scenario.client.produce(&probe, &messages)?) {
+        ensure!(users[*key] == partition, "{key} is in {} and Java puts it into {partition}", users[*key]);
+    }
+    Ok(())
+}
