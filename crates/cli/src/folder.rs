@@ -7,9 +7,6 @@ use millstream_runtime::log::embedded::{Access, EmbeddedLog, Options};
 
 use crate::exit::Failure;
 
-/// Where commands look for topics if they are not told.
-pub(crate) const DEFAULT: &str = "./data";
-
 /// Opens the log in a folder. Only [`create`] makes a folder: a slip in a path should not leave one behind.
 pub(crate) fn open(dir: &Path, access: Access) -> Result<EmbeddedLog, Failure> {
     match EmbeddedLog::open(dir, Options::new(access)) {
@@ -28,11 +25,7 @@ pub(crate) fn create(dir: &Path) -> Result<EmbeddedLog, Failure> {
 
 /// A `millstream topic` command to try on that folder.
 pub(crate) fn command(topic_command: &str, dir: &Path) -> String {
-    if dir == Path::new(DEFAULT) {
-        format!("millstream topic {topic_command}")
-    } else {
-        format!("millstream topic {topic_command} --local {}", dir.display())
-    }
+    format!("millstream topic {topic_command} --local {}", dir.display())
 }
 
 /// There is no such topic in the folder.

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use millstream_pipeline::case::TestSpec;
-use millstream_pipeline::diagnostic::{Diagnostics, Severity, Style};
+use millstream_pipeline::diagnostic::{Diagnostic, Diagnostics, Severity, Style};
 use millstream_pipeline::interpolate::{Asked, NoValue};
 use millstream_pipeline::lower;
 use millstream_pipeline::spec::Pipeline;
@@ -168,9 +168,24 @@ fn check_parsed(path: &Path, pipeline: Pipeline, map: SourceMap) -> (Diagnostics
         Err(diagnostics) => (diagnostics, None),
         Ok(topology) => {
             let warnings = topology.warnings.clone();
+            let refused = refused_properties(&pipeline, &map);
+            if refused.has_errors() {
+                return (refused, None);
+            }
             (warnings, Some(Loaded { path: path.to_owned(), pipeline, topology, map }))
         }
     }
+}
+
+/// Values of the client's properties: what they may be, only the client knows.
+fn refused_properties(pipeline: &Pipeline, map: &SourceMap) -> Diagnostics {
+    let mut refused = Diagnostics::new(map.file().clone());
+    for (name, value) in pipeline.kafka.iter() {
+        if let Err(wrong) = millstream_runtime::config::check_property(name, value.as_str(), false) {
+            refused.push(Diagnostic::error(wrong.code, name.span, wrong.message).help(wrong.help));
+        }
+    }
+    refused
 }
 
 /// Reads and checks all files; prints what is wrong with them, and goes on only if nothing is.

@@ -8,6 +8,7 @@ mod exit;
 mod folder;
 mod load;
 mod logs;
+mod place;
 mod render;
 mod settings;
 

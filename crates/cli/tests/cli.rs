@@ -64,9 +64,15 @@ impl Folder {
         fs::write(self.path().join(name), text).unwrap();
     }
 
+    /// Commands that need topics find them in the folder `data`, unless they say where.
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_millstream"));
         command.args(arguments).current_dir(self.path()).env("TMPDIR", self.path());
+        let says_where = arguments.iter().any(|argument| ["--local", "--brokers", "--config"].contains(argument));
+        if matches!(arguments.first(), Some(&"topic" | &"run")) && !says_where {
+            command.args(["--local", "data"]);
+        }
+        command.env_remove("KAFKA_BROKER_ADDRESS");
         command.env_remove("NO_COLOR").env_remove("CLICOLOR_FORCE").env_remove("CLICOLOR");
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command

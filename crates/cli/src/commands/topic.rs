@@ -1,22 +1,20 @@
-//! `millstream topic`: topics of the embedded log.
+//! `millstream topic`: topics of brokers or of the embedded log.
 
 mod consume;
 mod produce;
 
-use std::path::PathBuf;
-
 use clap::{Args, Subcommand};
 use comfy_table::Table;
 use millstream_engine::ids::PartitionId;
-use millstream_runtime::log::embedded::{Access, EmbeddedLog};
+use millstream_runtime::log::embedded::EmbeddedLog;
 use millstream_runtime::log::{Log, Retention, TopicInfo, TopicKind, TopicSettings};
 use serde_json::json;
 
 use crate::exit::{Exit, Failure};
-use crate::folder;
+use crate::place::{Place, Topics};
 use crate::render::count;
 
-/// Creates, lists, writes and reads topics of a folder (the embedded log).
+/// Creates, lists, writes and reads topics: those of the brokers in the settings, or with --local those of a folder.
 #[derive(Debug, Args)]
 pub(crate) struct Topic {
     #[command(subcommand)]
@@ -30,25 +28,6 @@ enum TopicCommand {
     Describe(Describe),
     Produce(produce::Produce),
     Consume(consume::Consume),
-}
-
-/// The folder of a log.
-#[derive(Debug, Args)]
-pub(crate) struct Folder {
-    /// The folder of topics (the embedded log).
-    #[arg(long, value_name = "DIR", default_value = folder::DEFAULT)]
-    local: PathBuf,
-}
-
-impl Folder {
-    /// Opens the log for producing and consuming, beside a run that may be going on.
-    fn open(&self) -> Result<EmbeddedLog, Failure> {
-        folder::open(&self.local, Access::Client)
-    }
-
-    fn no_topic(&self, topic: &str) -> Failure {
-        folder::no_topic(topic, &self.local)
-    }
 }
 
 /// The topic has no such partition.
@@ -65,6 +44,9 @@ struct Create {
     /// How many partitions.
     #[arg(long, short, default_value_t = 1)]
     partitions: u32,
+    /// On how many brokers each record is kept; what the cluster does by default, if this is not given.
+    #[arg(long, value_name = "BROKERS", conflicts_with = "local")]
+    replication: Option<u16>,
     /// Records older than so many hours may go; all are kept if this is not given.
     #[arg(long, value_name = "HOURS")]
     retention_hours: Option<u64>,
@@ -72,7 +54,7 @@ struct Create {
     #[arg(long, value_name = "MIB")]
     retention_mib: Option<u64>,
     #[command(flatten)]
-    folder: Folder,
+    place: Place,
 }
 
 /// Lists the topics.
@@ -85,7 +67,7 @@ struct List {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    folder: Folder,
+    place: Place,
 }
 
 /// Shows a topic: its partitions, offsets and settings.
@@ -97,7 +79,7 @@ struct Describe {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    folder: Folder,
+    place: Place,
 }
 
 impl Topic {
@@ -118,8 +100,9 @@ impl Create {
             age_ms: self.retention_hours.map(|hours| hours.saturating_mul(3_600_000)),
             bytes: self.retention_mib.map(|mib| mib.saturating_mul(1 << 20)),
         };
-        let settings = TopicSettings { retention, ..TopicSettings::user(self.partitions) };
-        folder::create(&self.folder.local)?.create_topic(&self.topic, settings)?;
+        let settings =
+            TopicSettings { retention, replication: self.replication, ..TopicSettings::user(self.partitions) };
+        self.place.open_or_create()?.log().create_topic(&self.topic, settings)?;
         println!("created topic {} with {}", self.topic, count(u64::from(self.partitions), "partition"));
         Ok(Exit::Well)
     }
@@ -127,30 +110,42 @@ impl Create {
 
 impl List {
     fn run(self) -> crate::Outcome {
-        let log = self.folder.open()?;
-        let mut topics = log.topics()?;
+        let mut opened = self.place.open()?;
+        let mut topics = opened.log().topics()?;
         topics.retain(|topic| self.internal || topic.settings.kind == TopicKind::User);
         let mut rows = Vec::new();
         for topic in &topics {
-            rows.push((topic, records(&log, topic)?));
+            // Brokers would have to be asked for each partition, and cannot say how many records lie between two offsets.
+            let records = match &mut opened {
+                Topics::Folder(log) => Some(records(log, topic)?),
+                Topics::Cluster(_) => None,
+            };
+            rows.push((topic, records));
         }
         if self.json {
-            let rows: Vec<_> = rows
-                .iter()
-                .map(|(topic, records)| {
-                    json!({"topic": topic.name, "partitions": topic.settings.partitions, "records": records})
-                })
-                .collect();
+            let rows: Vec<_> = rows.iter().map(|(topic, records)| list_json(topic, *records)).collect();
             println!("{}", serde_json::Value::from(rows));
             return Ok(Exit::Well);
         }
-        let mut table = crate::render::table(["topic", "partitions", "records"]);
+        let last = if matches!(opened, Topics::Folder(_)) { "records" } else { "replication" };
+        let mut table = crate::render::table(["topic", "partitions", last]);
         for (topic, records) in rows {
-            table.add_row([topic.name.clone(), topic.settings.partitions.to_string(), records.to_string()]);
+            let replication = topic.settings.replication.map_or(String::new(), |brokers| brokers.to_string());
+            let last = records.map_or(replication, |records| records.to_string());
+            table.add_row([topic.name.clone(), topic.settings.partitions.to_string(), last]);
         }
         println!("{table}");
         Ok(Exit::Well)
     }
+}
+
+fn list_json(topic: &TopicInfo, records: Option<i64>) -> serde_json::Value {
+    let mut row = json!({"topic": topic.name, "partitions": topic.settings.partitions});
+    match records {
+        Some(records) => row["records"] = records.into(),
+        None => row["replication"] = topic.settings.replication.into(),
+    }
+    row
 }
 
 fn records(log: &EmbeddedLog, topic: &TopicInfo) -> Result<i64, Failure> {
@@ -164,12 +159,12 @@ fn records(log: &EmbeddedLog, topic: &TopicInfo) -> Result<i64, Failure> {
 
 impl Describe {
     fn run(self) -> crate::Outcome {
-        let log = self.folder.open()?;
-        let topic = log.topics()?.into_iter().find(|topic| topic.name == self.topic);
-        let topic = topic.ok_or_else(|| self.folder.no_topic(&self.topic))?;
+        let mut opened = self.place.open()?;
+        let topic = opened.log().topics()?.into_iter().find(|topic| topic.name == self.topic);
+        let topic = topic.ok_or_else(|| self.place.no_topic(&self.topic))?;
         let mut partitions = Vec::new();
         for partition in (0..topic.settings.partitions).map(PartitionId) {
-            partitions.push((partition, log.extent(&topic.name, partition)?));
+            partitions.push((partition, opened.log().extent(&topic.name, partition)?));
         }
         let settings = &topic.settings;
         if self.json {

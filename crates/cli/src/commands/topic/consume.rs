@@ -8,8 +8,8 @@ use millstream_engine::ids::{Offset, PartitionId};
 use millstream_runtime::log::{Log, ReadLimit, RecordView, Records};
 use serde_json::json;
 
-use super::Folder;
-use crate::exit::Exit;
+use crate::exit::{Exit, Failure};
+use crate::place::{Place, Topics};
 
 /// Prints the committed records of a topic: one record, one line.
 #[derive(Debug, Args)]
@@ -32,7 +32,14 @@ pub(super) struct Consume {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    folder: Folder,
+    place: Place,
+}
+
+/// A partition that is read.
+struct Lane {
+    partition: PartitionId,
+    next: Offset,
+    end: Offset,
 }
 
 /// How long a follower waits before it looks again.
@@ -40,44 +47,72 @@ const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 impl Consume {
     pub(super) fn run(self) -> crate::Outcome {
-        let mut log = self.folder.open()?;
-        let count = log.partitions(&self.topic)?.ok_or_else(|| self.folder.no_topic(&self.topic))?;
-        if let Some(asked) = self.partition.filter(|partition| *partition >= count) {
-            return Err(super::no_partition(&self.topic, asked, count));
-        }
-        let mut places = Vec::new();
-        for partition in (0..count).filter(|partition| self.partition.is_none_or(|only| only == *partition)) {
-            let extent = log.extent(&self.topic, PartitionId(partition))?;
-            let from = if self.from < 0 { extent.end.0.saturating_add(self.from) } else { self.from };
-            places.push((PartitionId(partition), Offset(from.clamp(extent.earliest.0, extent.end.0))));
+        let mut opened = self.place.open()?;
+        let mut lanes = self.lanes(opened.log())?;
+        if let Topics::Cluster(log) = &mut opened {
+            log.assign(&lanes.iter().map(|lane| ((self.topic.clone(), lane.partition), lane.next)).collect())?;
         }
         let mut left = self.limit.unwrap_or(u64::MAX);
         let mut out = std::io::BufWriter::new(std::io::stdout().lock());
         let mut records = Records::new();
         loop {
             let mut found = false;
-            for (partition, next) in &mut places {
+            for lane in &mut lanes {
                 records.clear();
-                *next = log.read(&self.topic, *partition, *next, ReadLimit::default(), &mut records)?;
+                lane.next =
+                    opened.log().read(&self.topic, lane.partition, lane.next, ReadLimit::default(), &mut records)?;
                 found |= !records.is_empty();
                 for record in records.iter() {
                     if left == 0 {
                         break;
                     }
                     left -= 1;
-                    if self.print(&mut out, *partition, &record).is_err() {
+                    if self.print(&mut out, lane.partition, &record).is_err() {
                         return Ok(Exit::Well); // whoever read the output has enough
                     }
                 }
             }
-            if left == 0 || (!found && !self.follow) {
+            if left == 0 || (!self.follow && !found && self.is_read(&lanes, opened.log())?) {
                 return Ok(out.flush().map(|()| Exit::Well).unwrap_or(Exit::Well));
             }
             if !found {
                 let _ = out.flush();
-                std::thread::sleep(LOOK_AGAIN);
+                match &mut opened {
+                    Topics::Folder(_) => std::thread::sleep(LOOK_AGAIN),
+                    Topics::Cluster(log) => {
+                        log.poll(LOOK_AGAIN)?;
+                    }
+                }
             }
         }
+    }
+
+    /// Whether all is read that was there at the beginning. Behind the last record there may be offsets without one, and what
+    /// fetches from brokers may or may not pass over them.
+    fn is_read(&self, lanes: &[Lane], log: &mut dyn Log) -> Result<bool, Failure> {
+        for lane in lanes.iter().filter(|lane| lane.next < lane.end) {
+            if lane.next < log.extent(&self.topic, lane.partition)?.end {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// The partitions to read, each from where it is to begin to where it ends now.
+    fn lanes(&self, log: &mut dyn Log) -> Result<Vec<Lane>, Failure> {
+        let count = log.partitions(&self.topic)?.ok_or_else(|| self.place.no_topic(&self.topic))?;
+        if let Some(asked) = self.partition.filter(|partition| *partition >= count) {
+            return Err(super::no_partition(&self.topic, asked, count));
+        }
+        let mut lanes = Vec::new();
+        for partition in (0..count).filter(|partition| self.partition.is_none_or(|only| only == *partition)) {
+            let partition = PartitionId(partition);
+            let extent = log.extent(&self.topic, partition)?;
+            let from = if self.from < 0 { extent.end.0.saturating_add(self.from) } else { self.from };
+            let next = Offset(from.clamp(extent.earliest.0, extent.end.0));
+            lanes.push(Lane { partition, next, end: extent.end });
+        }
+        Ok(lanes)
     }
 
     fn print(&self, out: &mut dyn Write, partition: PartitionId, record: &RecordView<'_>) -> std::io::Result<()> {

@@ -9,11 +9,10 @@ use clap::Args;
 use millstream_engine::ids::{Offset, PartitionId};
 use millstream_engine::key::partition_for;
 use millstream_engine::time::Millis;
-use millstream_runtime::log::embedded::EmbeddedLog;
 use millstream_runtime::log::{Log, NewRecord, Records};
 
-use super::Folder;
 use crate::exit::{Exit, Failure};
+use crate::place::Place;
 
 /// Writes records into a topic: one line, one record, from a file or from standard input. Works while a run follows.
 ///
@@ -37,7 +36,7 @@ pub(super) struct Produce {
     #[arg(long, value_name = "MS")]
     timestamp: Option<i64>,
     #[command(flatten)]
-    folder: Folder,
+    place: Place,
 }
 
 /// Records are handed to the log in groups of so many lines.
@@ -45,8 +44,9 @@ const LINES_AT_ONCE: usize = 4096;
 
 impl Produce {
     pub(super) fn run(self) -> crate::Outcome {
-        let mut log = self.folder.open()?;
-        let partitions = log.partitions(&self.topic)?.ok_or_else(|| self.folder.no_topic(&self.topic))?;
+        let mut opened = self.place.open()?;
+        let log = opened.log();
+        let partitions = log.partitions(&self.topic)?.ok_or_else(|| self.place.no_topic(&self.topic))?;
         if let Some(asked) = self.partition.filter(|partition| *partition >= partitions) {
             return Err(super::no_partition(&self.topic, asked, partitions));
         }
@@ -83,15 +83,15 @@ impl Produce {
             pending.entry(partition).or_default().push(Offset(0), record);
             count += 1;
             if count.is_multiple_of(LINES_AT_ONCE as u64) || std::io::stdin().is_terminal() {
-                self.flush(&mut log, &mut pending)?;
+                self.flush(log, &mut pending)?;
             }
         }
-        self.flush(&mut log, &mut pending)?;
+        self.flush(log, &mut pending)?;
         println!("wrote {} to {}", crate::render::count(count, "record"), self.topic);
         Ok(Exit::Well)
     }
 
-    fn flush(&self, log: &mut EmbeddedLog, pending: &mut BTreeMap<PartitionId, Records>) -> Result<(), Failure> {
+    fn flush(&self, log: &mut dyn Log, pending: &mut BTreeMap<PartitionId, Records>) -> Result<(), Failure> {
         for (partition, records) in std::mem::take(pending) {
             log.produce(&self.topic, partition, &records)?;
         }
