@@ -188,7 +188,6 @@ const OURS: &[(&str, &str)] = &[
         "auto.offset.reset",
         "where a source begins is its `start:`, and an offset that is gone must never be skipped in silence",
     ),
-    ("client.id", "clients are named after their pipeline and thread"),
     ("delivery.report.only.error", REPORTS),
     ("delivery.timeout.ms", TIMEOUT),
     ("enable.auto.commit", OFFSETS),

@@ -127,7 +127,9 @@ pub fn check(name: &str, value: &str, hidden: bool) -> Result<(), WrongProperty>
             meant: suggest::nearest(name, kafka::settable()),
         });
     }
-    let why = if hidden || kafka::is_secret(name) { String::new() } else { format!(": {why}") };
+    // What it says may quote the value, or a part of it.
+    let may_be_said = !hidden && !kafka::is_secret(name) || why.contains("not supported in this build");
+    let why = if may_be_said { format!(": {why}") } else { String::new() };
     Err(WrongProperty {
         code: codes::BAD_PROPERTY,
         message: format!("the Kafka client refuses the value of `{name}`{why}"),

@@ -1,0 +1,221 @@
+//! Settings as people give and see them: places, order, origins, mistakes; and secrets, which nothing ever prints.
+#![cfg(unix)]
+#![allow(clippy::unwrap_used, clippy::disallowed_methods)]
+
+use std::fs;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// What every secret is, wherever it stands.
+const CANARY: &str = "canary-7f3a";
+
+const PIPELINE: &str = "\
+version: 1
+pipeline: copy
+sources:
+  words: {format: json, schema: {word: string}}
+sink: {topic: copies}
+";
+
+struct Ran {
+    code: i32,
+    out: String,
+    err: String,
+}
+
+/// A command in a folder, with nothing of this process's environment that is a setting.
+fn millstream(folder: &TempDir, arguments: &[&str], environment: &[(&str, &str)]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_millstream"));
+    for (name, _) in std::env::vars() {
+        if name.starts_with("MILLSTREAM_") || name == "KAFKA_BROKER_ADDRESS" {
+            command.env_remove(name);
+        }
+    }
+    command.args(arguments).current_dir(folder.path()).envs(environment.iter().copied());
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+fn run(folder: &TempDir, arguments: &[&str], environment: &[(&str, &str)]) -> Ran {
+    let output = millstream(folder, arguments, environment).output().unwrap();
+    Ran {
+        code: output.status.code().unwrap_or(-1),
+        out: String::from_utf8(output.stdout).unwrap(),
+        err: String::from_utf8(output.stderr).unwrap(),
+    }
+}
+
+fn folder(files: &[(&str, &str)]) -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, text) in files {
+        let path = folder.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+    folder
+}
+
+#[test]
+fn config_shows_each_value_with_where_it_came_from() {
+    let file =
+        "threads: 2\nkafka:\n  linger.ms: 7\n  sasl.password: ${file:password}\nlog:\n  targets: {librdkafka: debug}\n";
+    let folder = folder(&[("config/millstream.yaml", file), ("config/password", CANARY)]);
+    let environment = [("KAFKA_BROKER_ADDRESS", "broker:9092"), ("MILLSTREAM_KAFKA__SASL_USERNAME", "me")];
+    let shown = run(&folder, &["config", "--guarantee", "at_least_once", "--http", "off"], &environment);
+    assert_eq!(shown.code, 0, "{}", shown.err);
+    insta::assert_snapshot!(shown.out, @r"
+    file: config/millstream.yaml
+    kafka.bootstrap.servers  broker:9092     environment: KAFKA_BROKER_ADDRESS
+    kafka.linger.ms          7               config/millstream.yaml:3
+    kafka.sasl.password      ***             config/millstream.yaml:4
+    kafka.sasl.username      me              environment: MILLSTREAM_KAFKA__SASL_USERNAME
+    state_dir                ./state         default
+    state_memory             1GiB            default
+    threads                  2               config/millstream.yaml:1
+    guarantee                at_least_once   flag: --guarantee
+    commit_interval          100ms           default
+    checkpoint_interval      5s              default
+    transaction_timeout      15s             default
+    restart.backoff          1s              default
+    restart.max_backoff      1m              default
+    http.enabled             false           flag: --http
+    http.listen              127.0.0.1:9464  default
+    log.format               auto            default
+    log.level                info            default
+    log.targets.librdkafka   debug           config/millstream.yaml:6
+    ");
+}
+
+#[test]
+fn config_is_json_for_tools() {
+    let folder = folder(&[("m.yaml", "threads: 2\n")]);
+    let shown = run(&folder, &["config", "--json", "--config", "m.yaml", "--threads", "3"], &[]);
+    let shown: Value = serde_json::from_str(&shown.out).unwrap();
+    let setting = |key: &str| {
+        let settings = shown["settings"].as_array().unwrap();
+        settings.iter().find(|setting| setting["key"] == key).unwrap().clone()
+    };
+    assert_eq!(shown["file"], "m.yaml");
+    assert_eq!(setting("threads")["value"], "3");
+    assert_eq!(setting("threads")["origin"], serde_json::json!({"kind": "flag", "flag": "--threads"}));
+    assert_eq!(setting("state_dir")["origin"], serde_json::json!({"kind": "default"}));
+    let schema = run(&folder, &["config", "--schema"], &[]);
+    assert_eq!(serde_json::from_str::<Value>(&schema.out).unwrap()["additionalProperties"], false);
+}
+
+#[test]
+fn wrong_settings_are_exit_code_2_and_named_all_at_once() {
+    let folder = folder(&[("m.yaml", "thread: 2\nkafka:\n  group.id: mine\n"), ("copy.yaml", PIPELINE)]);
+    for command in [&["config"][..], &["run", "copy.yaml"]] {
+        let environment = [("MILLSTREAM_COMMIT_INTERVAL", "5"), ("MILLSTREAM_HTPP__LISTEN", "1.2.3.4:5")];
+        let ran = run(&folder, &[command, &["--config", "m.yaml", "--http", "9464"]].concat(), &environment);
+        assert_eq!((ran.code, ran.out.as_str()), (2, ""), "{}", ran.err);
+        for part in [
+            "m.yaml:1:1",
+            "did you mean `threads`",
+            "environment: MILLSTREAM_COMMIT_INTERVAL: the duration `5` lacks a unit",
+            "Did you mean MILLSTREAM_HTTP__LISTEN?",
+            "flag: --http: expected an address and a port, not `9464`",
+        ] {
+            assert!(ran.err.contains(part), "{part}: {}", ran.err);
+        }
+    }
+    let ran = run(&folder, &["config", "--config", "gone.yaml"], &[]);
+    assert!(ran.code == 2 && ran.err.contains("cannot read the settings in gone.yaml"), "{}", ran.err);
+    let ran = run(&folder, &["config", "--kafka", "linger.ms"], &[]);
+    assert!(ran.code == 2 && ran.err.contains("--kafka takes a property and its value"), "{}", ran.err);
+    let ran = run(&folder, &["run", "copy.yaml", "--local", "data", "--brokers", "b:1"], &[]);
+    assert!(ran.code == 2 && ran.err.contains("cannot be used with"), "{}", ran.err);
+}
+
+#[test]
+fn what_the_client_refuses_in_a_pipeline_is_named_before_it_runs() {
+    let wrong = format!("{PIPELINE}kafka: {{linger.ms: soon}}\n");
+    let folder = folder(&[("copy.yaml", &wrong)]);
+    for command in ["check", "plan", "run"] {
+        let ran = run(&folder, &[command, "copy.yaml"], &[]);
+        assert_eq!(ran.code, 3, "{}", ran.err);
+        assert!(ran.err.contains("MS0903") && ran.err.contains("copy.yaml:6:9"), "{}", ran.err);
+    }
+}
+
+/// Secrets in the file, the environment and on the command line; commands that go well and that fail: what they print, on
+/// either stream, never has one.
+#[test]
+fn nothing_that_is_printed_shows_a_secret() {
+    let secrets = [("PASSWORD", CANARY), ("MILLSTREAM_KAFKA__SSL_KEY_PASSWORD", CANARY)];
+    let good = format!(
+        "kafka:\n  bootstrap.servers: 127.0.0.1:1\n  security.protocol: SASL_PLAINTEXT\n  sasl.mechanism: PLAIN\n  \
+         sasl.username: ${{env:PASSWORD}}\n  sasl.password: ${{file:password}}\n  ssl.keystore.password: {CANARY}\n"
+    );
+    let wrong = format!("kafka: {{sasl.pasword: {CANARY}, ssl.key.pem: {CANARY}}}\nthreads: ${{env:PASSWORD}}\n");
+    let broken = format!("kafka:\n  sasl.password: \"{CANARY}\n  linger.ms: 5\n");
+    let in_pipeline = format!("{PIPELINE}kafka: {{sasl.password: {CANARY}, linger.ms: 5}}\n");
+    let folder = folder(&[
+        ("good.yaml", &good),
+        ("wrong.yaml", &wrong),
+        ("broken.yaml", &broken),
+        ("password", CANARY),
+        ("pipelines/copy.yaml", PIPELINE),
+        ("secret.yaml", &in_pipeline),
+    ]);
+    let flag = format!("ssl.key.pem={CANARY}");
+    let slip = format!("sasl.pasword={CANARY}");
+    let no_value = format!("={CANARY}");
+    let cases: &[(&[&str], i32)] = &[
+        (&["config", "--config", "good.yaml", "--kafka", &flag], 0),
+        (&["config", "--json", "--config", "good.yaml", "--kafka", &flag], 0),
+        (&["config", "--config", "wrong.yaml"], 2),
+        (&["config", "--config", "broken.yaml"], 2),
+        (&["config", "--kafka", &slip], 2),
+        (&["config", "--kafka", &no_value], 2),
+        (&["check", "secret.yaml"], 3),
+        (&["plan", "pipelines/copy.yaml"], 0),
+        (&["topic", "list", "--config", "good.yaml", "--kafka", &flag], 1),
+    ];
+    for (arguments, code) in cases {
+        let ran = run(&folder, arguments, &secrets);
+        assert_eq!(ran.code, *code, "{arguments:?}: {}{}", ran.out, ran.err);
+        assert!(!ran.out.contains(CANARY) && !ran.err.contains(CANARY), "{arguments:?}: {}{}", ran.out, ran.err);
+    }
+}
+
+/// A daemon that finds no broker says so within ten seconds, goes on trying, and leaves when it is told to.
+#[test]
+fn a_run_without_a_broker_says_so_and_shows_no_secret() {
+    let folder = folder(&[("password", CANARY), ("copy.yaml", PIPELINE)]);
+    let arguments = [
+        "run",
+        "copy.yaml",
+        "--brokers",
+        "127.0.0.1:1",
+        "--http",
+        "off",
+        "--log-level",
+        "trace",
+        "--kafka",
+        "sasl.password=canary-7f3a",
+        "--kafka",
+        "security.protocol=SASL_PLAINTEXT",
+        "--kafka",
+        "sasl.mechanism=PLAIN",
+        "--kafka",
+        "sasl.username=me",
+        "--kafka",
+        "debug=all",
+    ];
+    let child = millstream(&folder, &arguments, &[("MILLSTREAM_KAFKA__SSL_KEY_PASSWORD", CANARY)]).spawn().unwrap();
+    std::thread::sleep(Duration::from_secs(14));
+    let stop = Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
+    assert!(stop.success());
+    let output = child.wait_with_output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap() + &String::from_utf8(output.stdout).unwrap();
+    assert!(!said.contains(CANARY), "{said}");
+    let lines: Vec<Value> = said.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    let failed = lines.iter().find(|line| line["level"] == "error" && line["pipeline"] == "copy");
+    let failed = failed.unwrap_or_else(|| panic!("nothing is said of the broker: {said}"));
+    assert!(failed["message"].as_str().unwrap().contains("127.0.0.1:1"), "{failed}");
+}
