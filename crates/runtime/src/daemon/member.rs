@@ -34,6 +34,8 @@ const RETRY_MIN: Duration = Duration::from_millis(50);
 const RETRY_MAX: Duration = Duration::from_secs(5);
 /// After so many failures in a row without a commit between them, the thread gives up, and the pipeline is built anew.
 const RETRIES: u32 = 12;
+/// How long a take-over may wait for others' transactions before that is told as a failure.
+const TAKING_WITHIN: Duration = Duration::from_secs(30);
 /// With `--until-end`: how long everything must have been at its end.
 const QUIET: Duration = Duration::from_millis(500);
 
@@ -147,6 +149,7 @@ impl Member {
             load: Load::Idle,
             failures: 0,
             retry_at: started,
+            taking_since: started,
             told_at: started,
             counted_at: started,
             quiet_since: None,
@@ -188,6 +191,7 @@ struct Running {
     /// Failures since the last commit.
     failures: u32,
     retry_at: Instant,
+    taking_since: Instant,
     told_at: Instant,
     counted_at: Instant,
     quiet_since: Option<Instant>,
@@ -243,6 +247,7 @@ impl Running {
                 self.worker.log().assign(&Default::default())?;
                 self.owned = partitions;
                 self.stage = Stage::Taking;
+                self.taking_since = Instant::now();
                 self.count_partitions()?;
             }
             GroupEvent::Revoked(partitions) => {
@@ -282,7 +287,16 @@ impl Running {
         match self.stage {
             Stage::Waiting => Ok(()),
             Stage::Taking if Instant::now() < self.retry_at => Ok(()),
-            Stage::Taking => self.take(),
+            Stage::Taking => match self.take() {
+                // Another's transaction may have to time out first: that is a wait, not a failure.
+                Err(WorkerError::Log(error))
+                    if error.kind() == FailureKind::Retriable && self.taking_since.elapsed() < TAKING_WITHIN =>
+                {
+                    tracing::debug!(pipeline = %self.worker.topology().name, thread = self.thread, "{error}");
+                    Ok(())
+                }
+                taken => taken,
+            },
             Stage::Restoring => {
                 self.restore()?;
                 self.process()
@@ -412,6 +426,9 @@ impl Running {
             self.worker.log().assign(&Default::default())?;
         }
         self.epoch_began = None;
+        if !keeps_tasks {
+            self.taking_since = Instant::now();
+        }
         self.stage = Stage::Taking;
         let wait = (RETRY_MIN * 2u32.saturating_pow(self.failures - 1)).min(RETRY_MAX);
         self.retry_at = Instant::now() + wait;
@@ -421,7 +438,7 @@ impl Running {
     fn note(&self, error: &WorkerError) {
         tracing::warn!(
             pipeline = %self.worker.topology().name, thread = self.thread,
-            "{error}; nothing of the epoch is visible, its input is taken again"
+            "{error}; nothing of the open epoch is visible, its input is taken again"
         );
     }
 
