@@ -155,6 +155,7 @@ impl Member {
             quiet_since: None,
             seen: KafkaCounters::default(),
             restoring_since: None,
+            task_since: started,
             last_commit: None,
             first_read: None,
             busy: Duration::ZERO,
@@ -197,6 +198,8 @@ struct Running {
     quiet_since: Option<Instant>,
     seen: KafkaCounters,
     restoring_since: Option<Instant>,
+    /// Since when the task at hand is being restored.
+    task_since: Instant,
     last_commit: Option<Millis>,
     first_read: Option<Instant>,
     /// From the first record read to the last commit.
@@ -306,6 +309,7 @@ impl Running {
     }
 
     fn take(&mut self) -> Result<(), WorkerError> {
+        let began = Instant::now();
         // First the producer: what an earlier one of this name left open is aborted, and committed offsets become stable.
         self.worker.log().init_producer(PRODUCER_WAIT)?;
         let wanted = self.worker.tasks_of(&self.owned);
@@ -313,7 +317,8 @@ impl Running {
         let reading = self.worker.reading();
         self.worker.log().assign(&reading)?;
         self.stage = Stage::Restoring;
-        self.restoring_since = Some(Instant::now());
+        self.restoring_since = Some(began);
+        self.task_since = Instant::now();
         self.telemetry.set_state(WorkerState::Restoring);
         Ok(())
     }
@@ -344,9 +349,10 @@ impl Running {
     }
 
     fn say_restored(&mut self, task: TaskId, progress: crate::worker::RestoreProgress) {
-        let took = self.restoring_since.map_or(Duration::ZERO, |since| since.elapsed());
+        let took = self.task_since.elapsed();
         if progress.is_complete() {
             self.telemetry.restored(progress, took);
+            self.task_since = Instant::now();
         }
         if progress.is_complete() || self.told_at.elapsed() >= TELL_EVERY {
             let rate = progress.bytes as f64 / 1e6 / took.as_secs_f64().max(0.001);
