@@ -1,11 +1,14 @@
 //! What the tests of the Kafka log share.
 
+// Each test binary uses a part of it.
+#![allow(dead_code)]
+
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use millstream_engine::ids::{Offset, PartitionId};
-use millstream_engine::time::Millis;
 use millstream_harness::{Broker, Result, Trouble};
+use millstream_runtime::follow;
 use millstream_runtime::log::kafka::{GroupEvent, Guarantee, KafkaLog, KafkaLogSettings};
 use millstream_runtime::log::{
     CommittedOffset, FailureKind, Log, LogError, NewRecord, ReadLimit, Records, TopicPartition,
@@ -62,7 +65,7 @@ pub(crate) fn place(topic: &str, partition: u32) -> TopicPartition {
 /// Appends values to a partition.
 pub(crate) fn append(log: &mut KafkaLog, topic: &str, partition: u32, values: &[&str]) -> Result {
     for value in values {
-        let record = NewRecord { key: None, value: Some(value.as_bytes()), timestamp: Millis(1_000), headers: &[] };
+        let record = NewRecord { key: None, value: Some(value.as_bytes()), timestamp: follow::now(), headers: &[] };
         log.append(topic, PartitionId(partition), record).told()?;
     }
     Ok(())
@@ -113,4 +116,9 @@ pub(crate) fn next_event(log: &mut KafkaLog) -> Result<GroupEvent> {
             return Err(format!("the group said nothing; last error: {:?}", log.last_error()).into());
         }
     }
+}
+
+/// A number from the environment, for longer runs by hand.
+pub(crate) fn number_from(variable: &str, usual: u64) -> u64 {
+    std::env::var(variable).ok().and_then(|number| number.parse().ok()).unwrap_or(usual)
 }

@@ -157,13 +157,12 @@ pub(super) fn producer(settings: &KafkaLogSettings, limits: BatchLimits) -> Prop
         let transaction = number(&properties, "transaction.timeout.ms").unwrap_or(TRANSACTION_TIMEOUT_MS);
         let longest = transaction * MESSAGE_TIMEOUT_PERCENT / 100;
         let message = number(&settings.properties, "message.timeout.ms").unwrap_or(longest);
+        // The library wants a request to end before the transaction does.
+        let socket = number(&properties, "socket.timeout.ms").unwrap_or(transaction);
+        properties.insert("socket.timeout.ms".to_owned(), socket.min(transaction).max(10).to_string());
         properties.insert("transaction.timeout.ms".to_owned(), transaction.to_string());
         properties.insert("message.timeout.ms".to_owned(), message.clamp(1, longest.max(1)).to_string());
         properties.insert("transactional.id".to_owned(), settings.transactional_id.clone());
-        // The library refuses a transaction that may end before a request of it has failed.
-        if let Some(socket) = number(&properties, "socket.timeout.ms") {
-            properties.insert("socket.timeout.ms".to_owned(), socket.min(transaction).to_string());
-        }
     }
     properties
 }
@@ -243,6 +242,7 @@ mod tests {
             let (message, transaction) =
                 (number(&producer, "message.timeout.ms"), number(&producer, "transaction.timeout.ms"));
             assert!(message < transaction, "{message:?} {transaction:?}");
+            Client::new(ClientKind::Producer, &producer).map(drop).expect("a producer");
         }
     }
 

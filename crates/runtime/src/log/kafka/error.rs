@@ -98,6 +98,15 @@ pub(super) fn failed_as(kind: FailureKind, doing: &str, error: &NativeError) -> 
     LogError::Kafka { kind, message: sentence(doing, error) }
 }
 
+/// An error of a producer, which is dropped for it: the next one settles what it left open. So what is neither a fence nor a
+/// refusal has aborted the transaction, or the committed offsets will tell that it has not.
+pub(super) fn failed_producer(doing: &str, error: &NativeError) -> LogError {
+    match kind_of(error) {
+        FailureKind::Retriable | FailureKind::Fatal => failed_as(FailureKind::Aborted, doing, error),
+        _ => failed(doing, error),
+    }
+}
+
 fn sentence(doing: &str, error: &NativeError) -> String {
     let name = error.code.name();
     let said = if error.text.is_empty() { error.code.text() } else { error.text.clone() };

@@ -15,7 +15,8 @@
 //! [`Log::written_end`], then read up to there.
 //!
 //! # Times
-//! A timestamp of exactly 0 is sent as 1, since librdkafka takes 0 for "now".
+//! librdkafka takes a timestamp of exactly 0 for "now", and there is no way to send it. That is right for records without a time
+//! of their own, as brokers delete by these times; a result of the very first millisecond of 1970 gets a wrong one.
 
 mod buffer;
 mod cluster;
@@ -30,7 +31,7 @@ mod settings;
 mod transaction;
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use millstream_engine::ids::{Offset, PartitionId};
@@ -284,7 +285,13 @@ impl KafkaLog {
 
     fn init(&mut self, wait: Duration) -> Result<(), LogError> {
         let topics = ClusterTopics { client: &self.control, message_bytes: &self.message_bytes };
-        let limits = || Ok(batch_limits(&topics, &self.settings.output_topics));
+        let limits = || {
+            // They may have changed, and the last producer may have failed for it, or for a topic that was not foreseen.
+            let known = std::mem::take(&mut *self.message_bytes.borrow_mut());
+            let names: BTreeSet<String> =
+                known.into_keys().chain(self.settings.output_topics.iter().cloned()).collect();
+            Ok(batch_limits(&topics, names.iter().map(String::as_str)))
+        };
         self.writer.init(&self.settings, limits, wait, &mut self.counters)
     }
 
@@ -464,11 +471,13 @@ fn find_broker(consumer: &mut Consumer, settings: &KafkaLogSettings) -> Result<(
     }
 }
 
-fn batch_limits(topics: &ClusterTopics<'_>, names: &[String]) -> BatchLimits {
-    let limits = names.iter().map(|name| topics.message_bytes(name));
-    let least = limits.clone().min().unwrap_or(TOPIC_MESSAGE_BYTES);
-    let most = limits.max().unwrap_or(TOPIC_MESSAGE_BYTES);
-    BatchLimits { least: least.min(TOPIC_MESSAGE_BYTES), most: most.max(TOPIC_MESSAGE_BYTES) }
+fn batch_limits<'a>(topics: &ClusterTopics<'_>, names: impl Iterator<Item = &'a str>) -> BatchLimits {
+    let mut limits = BatchLimits { least: TOPIC_MESSAGE_BYTES, most: TOPIC_MESSAGE_BYTES };
+    for bytes in names.map(|name| topics.message_bytes(name)) {
+        limits.least = limits.least.min(bytes);
+        limits.most = limits.most.max(bytes);
+    }
+    limits
 }
 
 fn partitions_of(entries: Vec<Entry>) -> Vec<TopicPartition> {
@@ -622,7 +631,7 @@ impl Log for KafkaLog {
         let sender = match &mut self.plain {
             Some(sender) => sender,
             plain @ None => {
-                let limits = batch_limits(&topics, &[topic.to_owned()]);
+                let limits = batch_limits(&topics, std::iter::once(topic));
                 plain.insert(Sender::new(&defaults::plain_producer(&self.settings, limits), limits)?)
             }
         };

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use millstream_engine::ids::{Offset, PartitionId};
 
 use super::defaults::{BatchLimits, HEADER_OVERHEAD, Properties, RECORD_OVERHEAD};
-use super::error::{failed, failed_as, failed_topic};
+use super::error::{failed, failed_as, failed_producer, failed_topic};
 use super::interrupt::Interrupt;
 use super::native::{AckedEnd, Code, FailedDelivery, NativeError, Outgoing, Producer, TopicHandle};
 use crate::log::{FailureKind, LogError, NewRecord, TopicPartition};
@@ -129,7 +129,7 @@ impl Sender {
             end: end.end,
             key: record.key,
             value: record.value,
-            timestamp: timestamp(record),
+            timestamp: record.timestamp.0,
             headers: record.headers,
         };
         loop {
@@ -138,11 +138,11 @@ impl Sender {
                 Err(error) if error.code == Code::QUEUE_FULL => {
                     producer.drain(DRAIN_STEP);
                     if let Some(error) = producer.client().fatal_error() {
-                        return Err(failed(&format!("write to topic {topic}"), &error));
+                        return Err(failed_producer(&format!("write to topic {topic}"), &error));
                     }
                     check(interrupt, "write a record")?;
                 }
-                Err(error) => return Err(failed_topic("write to", topic, &error)),
+                Err(error) => return Err(undelivered(topic, partition.0 as i32, &error)),
             }
         }
         self.bytes += bytes;
@@ -187,10 +187,12 @@ impl Sender {
 
     fn check_delivery(&self) -> Result<(), LogError> {
         if let Some(error) = self.producer.client().fatal_error() {
-            return Err(failed("write", &error));
+            return Err(failed_producer("write", &error));
         }
         match self.producer.take_failed() {
-            Some(failure) => Err(undelivered(&failure)),
+            Some(FailedDelivery { topic, partition, code }) => {
+                Err(undelivered(&topic, partition, &NativeError::new(code, code.text())))
+            }
             None => Ok(()),
         }
     }
@@ -207,28 +209,11 @@ impl Sender {
     }
 }
 
-fn undelivered(failure: &FailedDelivery) -> LogError {
-    let FailedDelivery { topic, partition, code } = failure;
-    let error = NativeError::new(*code, code.text());
-    let doing = format!("write to topic {topic} partition {partition}");
-    match super::error::kind_of(&error) {
-        FailureKind::Retriable | FailureKind::Fatal => failed_as(FailureKind::Aborted, &doing, &error),
-        _ => failed_topic_of(&doing, topic, &error),
-    }
-}
-
-fn failed_topic_of(doing: &str, topic: &str, error: &NativeError) -> LogError {
+/// A record was not taken, by the producer or by a broker.
+fn undelivered(topic: &str, partition: i32, error: &NativeError) -> LogError {
     match error.code {
         Code::UNKNOWN_TOPIC_OR_PARTITION | Code::UNKNOWN_TOPIC => LogError::UnknownTopic { topic: topic.to_owned() },
-        _ => failed(doing, error),
-    }
-}
-
-/// The library takes 0 for "now", so a record of the very first millisecond of 1970 is said to be of the second.
-fn timestamp(record: &NewRecord<'_>) -> i64 {
-    match record.timestamp.0 {
-        0 => 1,
-        other => other,
+        _ => failed_producer(&format!("write to topic {topic} partition {partition}"), error),
     }
 }
 

@@ -9,7 +9,7 @@ use millstream_engine::ids::PartitionId;
 
 use super::counters::KafkaCounters;
 use super::defaults::{self, BatchLimits};
-use super::error::{failed, failed_as};
+use super::error::{failed_as, failed_producer};
 use super::interrupt::Interrupt;
 use super::native::{Answers, Consumer, List, NativeError, Severity};
 use super::sender::{Sender, Topics, check};
@@ -76,8 +76,10 @@ impl Writer {
         wait: Duration,
         counters: &mut KafkaCounters,
     ) -> Result<(), LogError> {
-        if self.is_ready() {
-            return Ok(());
+        match self.state {
+            State::Ready | State::Open => return Ok(()),
+            State::Fenced => return Err(not_ready(self.state)),
+            State::New => {}
         }
         let sender = match self.sender.take() {
             Some(sender) => sender,
@@ -95,7 +97,7 @@ impl Writer {
                 self.sender = Some(sender);
                 return Err(failed_as(FailureKind::Retriable, &doing, &error));
             }
-            return Err(self.give_up(failed(&doing, &error), counters));
+            return Err(self.give_up(failed_producer(&doing, &error), counters));
         }
         self.sender = Some(sender);
         self.state = State::Ready;
@@ -137,7 +139,7 @@ impl Writer {
         if self.guarantee == Guarantee::ExactlyOnce
             && let Err(error) = sender.producer().begin_transaction()
         {
-            return Err(self.give_up(failed("begin a transaction", &error), counters));
+            return Err(self.give_up(failed_producer("begin a transaction", &error), counters));
         }
         self.state = State::Open;
         crash_point!("kafka.begin");
@@ -288,7 +290,7 @@ fn end_transaction(
                     return Err(LogError::Kafka { kind: FailureKind::Aborted, message });
                 }
             }
-            Err(error) => return Err(failed_commit("commit a transaction", &error)),
+            Err(error) => return Err(failed_producer("commit a transaction", &error)),
         }
     }
     counters.commit_time.drain += drained - began;
@@ -302,16 +304,8 @@ fn send_offsets(sender: &Sender, consumer: &Consumer, offsets: &List, interrupt:
         match sender.producer().send_offsets(offsets, consumer, OFFSETS_WAIT) {
             Ok(()) => return Ok(()),
             Err(error) if error.severity == Severity::Retriable => check(interrupt, "commit offsets")?,
-            Err(error) => return Err(failed_commit("commit offsets in a transaction", &error)),
+            Err(error) => return Err(failed_producer("commit offsets in a transaction", &error)),
         }
-    }
-}
-
-/// What is neither a fence nor a refusal has aborted the transaction, or the next producer will say how it ended.
-fn failed_commit(doing: &str, error: &NativeError) -> LogError {
-    match super::error::kind_of(error) {
-        FailureKind::Retriable | FailureKind::Fatal => failed_as(FailureKind::Aborted, doing, error),
-        _ => failed(doing, error),
     }
 }
 
@@ -328,7 +322,7 @@ fn deliver(
     crash_point!("kafka.drained");
     let drained = Instant::now();
     if let Some(offsets) = offsets {
-        consumer.commit(offsets).map_err(|error| failed_commit("commit offsets", &error))?;
+        consumer.commit(offsets).map_err(|error| failed_producer("commit offsets", &error))?;
     }
     crash_point!("kafka.offsets_sent");
     counters.commit_time.drain += drained - began;
