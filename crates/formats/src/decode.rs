@@ -13,6 +13,7 @@ use crate::error::FormatError;
 use crate::fault::{Fallible, Fault};
 use crate::framing::{SchemaId, UnknownSchemas};
 use crate::json::{Betting, JsonDecoder};
+use crate::json_schema::{JsonSchema, JsonSchemaDecoder, JsonSchemaRead};
 use crate::members::Members;
 use crate::message::Message;
 use crate::names::Names;
@@ -33,6 +34,8 @@ pub enum DecodeFormat {
     Avro(AvroRead),
     /// One Protobuf message a message.
     Protobuf(ProtobufRead),
+    /// One JSON object a message, behind the id of a schema or held to one.
+    JsonSchema(JsonSchemaRead),
 }
 
 /// How CSV records are laid out.
@@ -51,6 +54,8 @@ pub enum WriterSchema {
     Avro(AvroSchema),
     /// A Protobuf file with its imports.
     Protobuf(ProtobufSchema),
+    /// A JSON Schema.
+    Json(JsonSchema),
 }
 
 /// What became of some messages.
@@ -97,6 +102,7 @@ enum Payloads {
     Raw(RawDecoder),
     Avro(AvroDecoder),
     Protobuf(ProtobufDecoder),
+    JsonSchema(JsonSchemaDecoder),
 }
 
 /// What fills a column.
@@ -142,6 +148,7 @@ impl Decoder {
             DecodeFormat::Raw => Payloads::Raw(RawDecoder::new(&fields)?),
             DecodeFormat::Avro(read) => Payloads::Avro(AvroDecoder::new(read, &fields)?),
             DecodeFormat::Protobuf(read) => Payloads::Protobuf(ProtobufDecoder::new(read, &fields)?),
+            DecodeFormat::JsonSchema(read) => Payloads::JsonSchema(JsonSchemaDecoder::new(read, &fields)?),
         };
         if let Some(names) = payloads.names() {
             names.wanted = columns.fields().iter().any(|field| field.name() == SystemColumn::Schema.name());
@@ -160,6 +167,7 @@ impl Decoder {
                 protobuf.add_writer(id, schema);
                 Ok(())
             }
+            (Payloads::JsonSchema(json), WriterSchema::Json(schema)) => json.add_writer(id, schema),
             _ => {
                 let reason = format!("schema {id} is of another format than the source");
                 self.refuse_writer(id, reason.clone());
@@ -174,6 +182,7 @@ impl Decoder {
         match &mut self.payloads {
             Payloads::Avro(avro) => avro.refuse_writer(id, reason),
             Payloads::Protobuf(protobuf) => protobuf.refuse_writer(id, reason),
+            Payloads::JsonSchema(json) => json.refuse_writer(id, reason),
             Payloads::Json(_) | Payloads::Csv(_) | Payloads::Raw(_) => {}
         }
     }
@@ -251,6 +260,7 @@ impl Payloads {
             Payloads::Raw(raw) => raw.push(payload)?,
             Payloads::Avro(avro) => return avro.push(payload, room, grown),
             Payloads::Protobuf(protobuf) => return protobuf.push(payload, room, grown),
+            Payloads::JsonSchema(json) => return json.push(payload),
         }
         Ok(Pushed::Row)
     }
@@ -262,6 +272,7 @@ impl Payloads {
             Payloads::Raw(raw) => raw.members(),
             Payloads::Avro(avro) => avro.members(),
             Payloads::Protobuf(protobuf) => protobuf.members(),
+            Payloads::JsonSchema(json) => json.members(),
         }
     }
 
@@ -270,7 +281,7 @@ impl Payloads {
         match self {
             Payloads::Avro(avro) => Some(avro.names()),
             Payloads::Protobuf(protobuf) => Some(protobuf.names()),
-            Payloads::Json(_) | Payloads::Csv(_) | Payloads::Raw(_) => None,
+            Payloads::Json(_) | Payloads::Csv(_) | Payloads::Raw(_) | Payloads::JsonSchema(_) => None,
         }
     }
 }

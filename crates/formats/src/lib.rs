@@ -11,6 +11,7 @@ mod fault;
 pub mod frame;
 pub mod framing;
 pub mod json;
+pub mod json_schema;
 mod members;
 pub mod message;
 mod names;

@@ -1,0 +1,14 @@
+//! JSON Schema: what the members of JSON objects are. It gives columns their types; whether a message keeps to it is
+//! asked only where a pipeline says so.
+
+mod columns;
+mod decode;
+mod schema;
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests;
+
+pub(crate) use decode::JsonSchemaDecoder;
+pub use decode::{JsonFraming, JsonSchemaRead, Validation};
+pub use schema::JsonSchema;
