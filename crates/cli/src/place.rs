@@ -1,5 +1,6 @@
 //! Where the topics are that a command works on: in a folder (the embedded log), or on brokers.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use clap::Args;
@@ -75,8 +76,19 @@ impl Topics {
 
 /// Connects to the brokers of the settings, as no member of any group. Within 10 seconds, or not.
 pub(crate) fn connect(settings: &Settings, group: &str) -> Result<KafkaLog, Failure> {
+    connect_for(settings, group, &BTreeMap::new())
+}
+
+/// As [`connect`], with the properties of a pipeline over those of the settings.
+pub(crate) fn connect_for(
+    settings: &Settings,
+    group: &str,
+    properties: &BTreeMap<String, String>,
+) -> Result<KafkaLog, Failure> {
+    let mut all = settings.client_properties();
+    all.extend(properties.iter().map(|(name, value)| (name.clone(), value.clone())));
     let settings = KafkaLogSettings {
-        properties: settings.client_properties(),
+        properties: all,
         group: group.to_owned(),
         transactional_id: group.to_owned(),
         client_id: "millstream-cli".to_owned(),

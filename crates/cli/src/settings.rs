@@ -85,6 +85,11 @@ impl Connection {
         self.load_with(flags)
     }
 
+    /// Whether the command line names brokers or settings, which a command that can do without them takes for a wish.
+    pub(crate) fn is_named(&self) -> bool {
+        self.config.is_some() || self.brokers.is_some() || !self.kafka.is_empty()
+    }
+
     fn flags(&self) -> Result<Vec<Flag>, Failure> {
         let mut flags = Vec::new();
         for property in &self.kafka {

@@ -142,6 +142,32 @@ fn what_the_client_refuses_in_a_pipeline_is_named_before_it_runs() {
     }
 }
 
+#[test]
+fn plan_shows_what_brokers_will_see() {
+    let pipeline = format!(
+        "{PIPELINE}guarantee: exactly_once\nkafka: {{linger.ms: 7}}\non_error: {{dead_letter: copies-dlq, create: {{retention: 7d}}}}\n"
+    )
+    .replace("{topic: copies}", "{topic: copies, key: word, create: {replication: 3, cleanup: compact}}");
+    let folder = folder(&[("copy.yaml", &pipeline)]);
+    let plan = run(&folder, &["plan", "copy.yaml"], &[("MILLSTREAM_THREADS", "2")]);
+    for part in [
+        "copies: results, key word; created if it is missing with as many partitions as the widest source, \
+         cleanup.policy=compact, replication.factor=3, retention.bytes=-1, retention.ms=-1",
+        "copies-dlq: failed records; created if it is missing",
+        "cleanup.policy=delete, retention.bytes=-1, retention.ms=604800000",
+        "group copy, exactly_once",
+        "transactional ids copy-<id made at the first start>-0, copy-<id made at the first start>-1",
+        "linger.ms=7",
+    ] {
+        assert!(plan.out.contains(part), "{part}: {}{}", plan.out, plan.err);
+    }
+    let plan = run(&folder, &["plan", "copy.yaml", "--json"], &[]);
+    let plan: Value = serde_json::from_str(&plan.out).unwrap();
+    assert_eq!(plan["kafka"]["group"], "copy");
+    let changelog = plan["topics"].as_array().unwrap().iter().find(|topic| topic["name"] == "copies").unwrap();
+    assert_eq!(changelog["settings"]["cleanup.policy"], "compact");
+}
+
 /// Secrets in the file, the environment and on the command line; commands that go well and that fail: what they print, on
 /// either stream, never has one.
 #[test]

@@ -3,6 +3,7 @@
 //! - [`worker`]: feeds the tasks of a pipeline and commits what comes out, epoch by epoch.
 //! - [`case`]: runs tests of pipelines, straight and with crashes.
 //! - [`follow`]: the loop of a running pipeline.
+//! - [`preflight`]: what a cluster has against a pipeline, found before the first record.
 //! - [`log`]: topics with partitions and transactions; two siblings behind one trait, in memory and in a folder.
 //! - [`crash`]: where tests may stop both.
 //! - [`config`]: the settings of a daemon, and where each came from.
@@ -26,6 +27,7 @@ pub mod follow;
 pub mod http;
 pub mod log;
 pub mod nexmark;
+pub mod preflight;
 pub mod sample;
 pub mod store;
 pub mod telemetry;

@@ -1,49 +1,171 @@
-//! `millstream plan`: what a pipeline comes to.
+//! `millstream plan`: what a pipeline comes to, and what a cluster has against it.
 
 use std::path::PathBuf;
 
 use clap::Args;
-use millstream_pipeline::explain;
-use millstream_pipeline::topology::PartitionCounts;
-use millstream_runtime::log::Log;
-use millstream_runtime::log::embedded::Access;
+use millstream_pipeline::explain::{self, Created, Plan, PlanKafka};
+use millstream_pipeline::topology::{CreateDef, Guarantee, PartitionCounts, Topology};
+use millstream_runtime::config::Settings;
+use millstream_runtime::daemon::Instance;
+use millstream_runtime::log::TopicSettings;
+use millstream_runtime::log::kafka::topic_config;
+use millstream_runtime::preflight::{self, Examined, Gravity};
+use serde_json::json;
 
 use crate::exit::{Exit, Failure};
-use crate::load;
+use crate::load::{self, Loaded};
+use crate::place::{self, Place};
+use crate::render::{ERROR, GOOD, RESET, WARNING};
 
-/// Shows what a pipeline comes to: the graph with columns and types after each step, tasks, topics, state.
+/// Shows what a pipeline comes to: the graph with columns and types after each step, tasks, topics, state, group.
+///
+/// With --brokers, --config or --kafka it also asks the brokers: whether topics exist and fit, whether the group is free,
+/// whether the user has the rights that are needed. It changes nothing. Exit code 1 if something speaks against a run.
 #[derive(Debug, Args)]
 pub(crate) struct PlanCommand {
     /// The pipeline file.
     path: PathBuf,
-    /// Looks up the partitions of the source topics in this folder of topics.
-    #[arg(long, value_name = "DIR")]
-    local: Option<PathBuf>,
     /// As JSON.
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    place: Place,
 }
 
 impl PlanCommand {
     pub(crate) fn run(self) -> crate::Outcome {
         let loaded = load::load_one(&self.path)?;
+        let settings = match &self.place.local {
+            Some(_) => None,
+            None => Some(self.place.connection.load()?.settings),
+        };
+        let asked = settings.as_ref().filter(|_| self.place.connection.is_named());
+        let examined = asked.map(|settings| examine(&loaded, settings)).transpose()?;
+        let counts = match (&examined, &self.place.local) {
+            (Some(examined), _) => examined.counts.clone(),
+            (None, Some(_)) => self.local_counts(&loaded.topology)?,
+            (None, None) => PartitionCounts::unknown(),
+        };
+        // What does not fit the partitions is a finding already.
+        let topology = match (loaded.lower(&counts), &examined) {
+            (Ok(topology), _) => topology,
+            (Err(_), Some(_)) => loaded.topology.clone(),
+            (Err(message), None) => return Err(Failure::run(message)),
+        };
+        let mut plan = explain::plan(&topology, &counts);
+        fill_in_topics(&mut plan, &topology);
+        plan.kafka = settings.as_ref().map(|settings| kafka(&topology, settings));
+        self.print(&plan, examined.as_ref(), asked)?;
+        let wrong = examined.iter().flat_map(|examined| &examined.findings);
+        let is_wrong = wrong.into_iter().any(|finding| finding.gravity == Gravity::Error);
+        Ok(if is_wrong { Exit::RunFailed } else { Exit::Well })
+    }
+
+    fn local_counts(&self, topology: &Topology) -> Result<PartitionCounts, Failure> {
+        let mut opened = self.place.open()?;
         let mut counts = PartitionCounts::unknown();
-        if let Some(dir) = &self.local {
-            let log = crate::folder::open(dir, Access::Client)?;
-            for topic in &loaded.topology.topics {
-                if let Some(partitions) = log.partitions(topic)? {
-                    counts.0.insert(topic.clone(), partitions);
-                }
+        for topic in &topology.topics {
+            if let Some(partitions) = opened.log().partitions(topic)? {
+                counts.0.insert(topic.clone(), partitions);
             }
         }
-        let topology = loaded.lower(&counts).map_err(Failure::run)?;
-        let plan = explain::plan(&topology, &counts);
-        if self.json {
-            let text = serde_json::to_string_pretty(&plan).map_err(|error| Failure::run(error.to_string()))?;
-            println!("{text}");
-        } else {
-            print!("{plan}");
-        }
-        Ok(Exit::Well)
+        Ok(counts)
     }
+
+    fn print(&self, plan: &Plan, examined: Option<&Examined>, settings: Option<&Settings>) -> Result<(), Failure> {
+        if self.json {
+            let mut value = serde_json::to_value(plan).map_err(|error| Failure::run(error.to_string()))?;
+            if let Some(examined) = examined {
+                value["cluster"] = as_json(examined);
+            }
+            println!("{value:#}");
+            return Ok(());
+        }
+        print!("{plan}");
+        if let (Some(examined), Some(settings)) = (examined, settings) {
+            show(examined, settings.kafka.brokers());
+        }
+        Ok(())
+    }
+}
+
+fn examine(loaded: &Loaded, settings: &Settings) -> Result<Examined, Failure> {
+    let topology = &loaded.topology;
+    let log = place::connect_for(settings, &topology.name, &topology.kafka)?;
+    Ok(preflight::examine(&log, &|counts| loaded.lower(counts))?)
+}
+
+/// The settings with which the pipeline creates topics.
+fn fill_in_topics(plan: &mut Plan, topology: &Topology) {
+    for topic in &mut plan.topics {
+        let partitions = topic.partitions.unwrap_or(1);
+        let settings = match topic.created {
+            Created::ByPipeline => TopicSettings::internal(partitions),
+            Created::WhenMissing => match create_of(topology, &topic.name) {
+                Some(create) => TopicSettings::created(&create, partitions),
+                None => continue,
+            },
+            Created::Outside => continue,
+        };
+        topic.settings.extend(topic_config(&settings));
+        if let Some(copies) = settings.replication {
+            topic.settings.insert("replication.factor".to_owned(), copies.to_string());
+        }
+    }
+}
+
+fn create_of(topology: &Topology, topic: &str) -> Option<CreateDef> {
+    let sink = topology.sinks.iter().find(|sink| sink.topic == topic);
+    sink.map_or(topology.on_error.create, |sink| sink.create)
+}
+
+fn kafka(topology: &Topology, settings: &Settings) -> PlanKafka {
+    let guarantee = topology.guarantee.unwrap_or(settings.guarantee);
+    let transactional_ids = match guarantee {
+        Guarantee::AtLeastOnce => Vec::new(),
+        Guarantee::ExactlyOnce => {
+            let id = Instance::id_of(&settings.state_dir);
+            let id = id.unwrap_or_else(|| "<id made at the first start>".to_owned());
+            (0..settings.threads).map(|thread| format!("{}-{id}-{thread}", topology.name)).collect()
+        }
+    };
+    PlanKafka {
+        group: topology.name.clone(),
+        guarantee: guarantee.word(),
+        transactional_ids,
+        properties: topology.kafka.clone(),
+    }
+}
+
+fn show(examined: &Examined, brokers: &str) {
+    anstream::println!("\nbrokers at {brokers}");
+    for (client, host) in &examined.running {
+        anstream::println!("  running: {client} at {}", host.trim_start_matches('/'));
+    }
+    for finding in &examined.findings {
+        match finding.gravity {
+            Gravity::Error => anstream::println!("  {ERROR}error:{RESET} {finding}"),
+            Gravity::Warning => anstream::println!("  {WARNING}warning:{RESET} {finding}"),
+        }
+    }
+    if examined.findings.is_empty() {
+        anstream::println!("  {GOOD}nothing speaks against a run{RESET}");
+    }
+}
+
+fn as_json(examined: &Examined) -> serde_json::Value {
+    let members: Vec<_> =
+        examined.running.iter().map(|(client, host)| json!({"client_id": client, "host": host})).collect();
+    let findings: Vec<_> = examined
+        .findings
+        .iter()
+        .map(|finding| {
+            let gravity = match finding.gravity {
+                Gravity::Error => "error",
+                Gravity::Warning => "warning",
+            };
+            json!({"severity": gravity, "message": finding.message})
+        })
+        .collect();
+    json!({"partitions": examined.counts.0, "members": members, "findings": findings})
 }

@@ -10,6 +10,8 @@ use millstream_runtime::worker::Standing;
 
 /// The start of an error.
 pub(crate) const ERROR: Style = AnsiColor::Red.on_default().bold();
+/// The start of a warning.
+pub(crate) const WARNING: Style = AnsiColor::Yellow.on_default().bold();
 /// The start of a hint.
 pub(crate) const HINT: Style = AnsiColor::Cyan.on_default().bold();
 /// What went well.

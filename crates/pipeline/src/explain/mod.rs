@@ -15,7 +15,9 @@ use serde::Serialize;
 pub use graph::{dot, mermaid};
 
 use crate::spec::duration::Duration;
-use crate::topology::{ExchangePartitions, PartitionCounts, SinkRole, SourceDef, SourceFormat, Topology, is_hidden};
+use crate::topology::{
+    CreateDef, ExchangePartitions, PartitionCounts, SinkRole, SourceDef, SourceFormat, Topology, is_hidden,
+};
 
 /// What a topology comes to.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -34,6 +36,22 @@ pub struct Plan {
     pub stores: Vec<PlanStore>,
     /// The fingerprint of what it keeps, in hexadecimal.
     pub fingerprint: String,
+    /// What brokers see of it, where it is to run over Kafka.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kafka: Option<PlanKafka>,
+}
+
+/// What brokers see of a pipeline.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PlanKafka {
+    /// The consumer group.
+    pub group: String,
+    /// What a commit promises: `exactly_once` or `at_least_once`.
+    pub guarantee: &'static str,
+    /// The transactional ids of its producers, one a worker thread; none without transactions.
+    pub transactional_ids: Vec<String>,
+    /// The properties that the pipeline sets for its clients.
+    pub properties: BTreeMap<String, String>,
 }
 
 /// A column.
@@ -106,8 +124,8 @@ pub struct PlanTopic {
     pub partitions: Option<u32>,
     /// Whether the pipeline creates it.
     pub created: Created,
-    /// Its settings where the pipeline creates it.
-    pub settings: BTreeMap<&'static str, &'static str>,
+    /// Its settings by name where the pipeline creates it, filled in by who knows them.
+    pub settings: BTreeMap<String, String>,
     /// How a message's key is made.
     pub key: Option<String>,
 }
@@ -118,6 +136,8 @@ pub struct PlanTopic {
 pub enum Created {
     /// The pipeline, as its own.
     ByPipeline,
+    /// The pipeline, if it is missing.
+    WhenMissing,
     /// The user, or the embedded log when it is first written.
     Outside,
 }
@@ -160,6 +180,7 @@ pub fn plan(topology: &Topology, counts: &PartitionCounts) -> Plan {
         topics: topics(topology, counts),
         stores: topology.stores.iter().filter_map(|store| size::store(store, topology)).collect(),
         fingerprint: format!("{:016x}", topology.fingerprint),
+        kafka: None,
     }
 }
 
@@ -203,11 +224,11 @@ fn columns(schema: &Schema) -> Vec<PlanColumn> {
 /// The topics that are written: sinks, then what the pipeline keeps for itself.
 fn topics(topology: &Topology, counts: &PartitionCounts) -> Vec<PlanTopic> {
     let extent = topology.extent(counts);
-    let outside = |name: &str, role, key| PlanTopic {
+    let output = |name: &str, role, key, create: Option<CreateDef>| PlanTopic {
         name: name.to_owned(),
         role,
-        partitions: counts.get(name),
-        created: Created::Outside,
+        partitions: counts.get(name).or(create.and_then(|create| create.partitions)),
+        created: if create.is_some() { Created::WhenMissing } else { Created::Outside },
         settings: BTreeMap::new(),
         key,
     };
@@ -217,9 +238,10 @@ fn topics(topology: &Topology, counts: &PartitionCounts) -> Vec<PlanTopic> {
             SinkRole::User => "results",
             SinkRole::Late { .. } => "late rows",
         };
-        topics.push(outside(&sink.topic, role, Some(nodes::key(&sink.key, &sink.columns))));
+        topics.push(output(&sink.topic, role, Some(nodes::key(&sink.key, &sink.columns)), sink.create));
     }
-    topics.extend(topology.on_error.dead_letter.iter().map(|topic| outside(topic, "failed records", None)));
+    let dead_letter = topology.on_error.dead_letter.iter();
+    topics.extend(dead_letter.map(|topic| output(topic, "failed records", None, topology.on_error.create)));
     for (exchange, partitions) in topology.exchanges.iter().zip(extent.exchange_partitions) {
         let keys = exchange.keys.iter().map(|&key| exchange.columns.field(key).name().as_str()).collect::<Vec<_>>();
         topics.push(PlanTopic {
@@ -227,7 +249,7 @@ fn topics(topology: &Topology, counts: &PartitionCounts) -> Vec<PlanTopic> {
             role: "repartition",
             partitions: tasks_known(topology, exchange.to, counts).then_some(partitions),
             created: Created::ByPipeline,
-            settings: BTreeMap::from([("cleanup.policy", "delete"), ("retention.ms", "-1")]),
+            settings: BTreeMap::new(),
             key: (!keys.is_empty()).then(|| keys.join(", ")),
         });
     }
@@ -242,7 +264,7 @@ fn topics(topology: &Topology, counts: &PartitionCounts) -> Vec<PlanTopic> {
             role: "changelog",
             partitions: tasks_known(topology, subtopology, counts).then_some(extent.tasks[subtopology]),
             created: Created::ByPipeline,
-            settings: BTreeMap::from([("cleanup.policy", "delete"), ("retention.ms", "-1")]),
+            settings: BTreeMap::new(),
             key: None,
         });
     }

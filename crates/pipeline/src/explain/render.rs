@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-use super::{Created, Plan, PlanColumn, PlanNode, PlanSource, PlanStore, PlanSubtopology, PlanTopic, visible};
+use super::{
+    Created, Plan, PlanColumn, PlanKafka, PlanNode, PlanSource, PlanStore, PlanSubtopology, PlanTopic, visible,
+};
 
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -27,7 +29,7 @@ impl fmt::Display for Plan {
         for store in &self.stores {
             write_store(store, f)?;
         }
-        Ok(())
+        self.kafka.as_ref().map_or(Ok(()), |kafka| write_kafka(kafka, f))
     }
 }
 
@@ -77,13 +79,15 @@ fn write_topic(topic: &PlanTopic, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, ", key {key}")?;
     }
     let partitions = match topic.partitions {
+        None if topic.created == Created::WhenMissing => "as many partitions as the widest source".to_owned(),
         None => "as many partitions as tasks".to_owned(),
         Some(1) => "1 partition".to_owned(),
         Some(count) => format!("{count} partitions"),
     };
     match topic.created {
-        Created::ByPipeline => {
-            write!(f, "; created with {partitions}")?;
+        Created::ByPipeline | Created::WhenMissing => {
+            let when = if topic.created == Created::WhenMissing { " if it is missing" } else { "" };
+            write!(f, "; created{when} with {partitions}")?;
             for (name, value) in &topic.settings {
                 write!(f, ", {name}={value}")?;
             }
@@ -104,6 +108,15 @@ fn write_store(store: &PlanStore, f: &mut fmt::Formatter<'_>) -> fmt::Result {
             writeln!(f, "; a million keys with {units} at once take about {million} MB")
         }
     }
+}
+
+fn write_kafka(kafka: &PlanKafka, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    writeln!(f, "\nover Kafka")?;
+    writeln!(f, "  group {}, {}", kafka.group, kafka.guarantee)?;
+    if !kafka.transactional_ids.is_empty() {
+        writeln!(f, "  transactional ids {}", kafka.transactional_ids.join(", "))?;
+    }
+    kafka.properties.iter().try_for_each(|(name, value)| writeln!(f, "  {name}={value}"))
 }
 
 /// `a string, b bigint`, hidden columns in brackets.

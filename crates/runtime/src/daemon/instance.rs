@@ -85,6 +85,12 @@ impl Instance {
         Ok(Instance { dir: dir.to_owned(), id, _lock: lock })
     }
 
+    /// The id that lives in `dir`, if there is one.
+    pub fn id_of(dir: &Path) -> Option<String> {
+        let id = fs::read_to_string(dir.join("instance")).ok()?;
+        is_id(id.trim()).then(|| id.trim().to_owned())
+    }
+
     /// The folder of a pipeline's state.
     pub fn pipeline_dir(&self, pipeline: &str) -> PathBuf {
         self.dir.join("pipelines").join(pipeline)

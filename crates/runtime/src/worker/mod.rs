@@ -34,6 +34,7 @@ use crate::store::shared::SharedStore;
 
 pub use changelog::RestoreProgress;
 pub use error::WorkerError;
+pub use position::check_shape as check_committed;
 pub use standing::Standing;
 pub use tasks::Restored;
 

@@ -66,7 +66,10 @@ pub(super) fn moved(last: &CommittedOffset, now: &CommittedOffset) -> bool {
 }
 
 /// Committed offsets say which shapes of state they go with.
-pub(super) fn check_shape(
+///
+/// # Errors
+/// If they are another program's, or go with other shapes than the topology's.
+pub fn check_shape(
     topology: &Topology,
     committed: &BTreeMap<TopicPartition, CommittedOffset>,
 ) -> Result<(), WorkerError> {

@@ -5,14 +5,14 @@ use std::sync::Arc;
 
 use millstream_engine::ids::TaskId;
 use millstream_engine::time::Millis;
-use millstream_pipeline::topology::{self, CreateDef, Extent, PartitionCounts, Topology};
+use millstream_pipeline::topology::{CreateDef, Extent, PartitionCounts, Topology};
 
 use super::changelog::RestoreProgress;
 use super::output::SinkWriter;
 use super::position::check_shape;
 use super::rate::FailureRate;
 use super::{CreateTopics, Restored, Worker, WorkerError, WorkerSettings};
-use crate::log::{Cleanup, CommittedOffset, Log, LogError, Retention, TopicPartition, TopicSettings};
+use crate::log::{CommittedOffset, Log, LogError, TopicPartition, TopicSettings};
 use crate::store::StateStores;
 
 impl<L: Log> Worker<L> {
@@ -166,25 +166,11 @@ fn output_topic<L: Log>(
     if declared.is_none() && create == CreateTopics::AsDeclared {
         return Err(WorkerError::MissingOutput { topic: topic.to_owned() });
     }
-    let settings = topic_settings(declared.unwrap_or_default(), widest);
+    let settings = TopicSettings::created(&declared.unwrap_or_default(), widest);
     let partitions = settings.partitions;
     match log.create_topic(topic, settings) {
         // Another worker was quicker; it may have made it otherwise.
         Err(LogError::TopicExists { .. }) => Ok(log.partitions(topic)?.unwrap_or(partitions)),
         made => made.map(|()| partitions).map_err(WorkerError::from),
-    }
-}
-
-fn topic_settings(declared: CreateDef, widest: u32) -> TopicSettings {
-    let age_ms = declared.retention.map(|age| age.0.max(0).unsigned_abs());
-    TopicSettings {
-        retention: Retention { age_ms, bytes: None },
-        replication: declared.replication.and_then(|copies| u16::try_from(copies).ok()),
-        cleanup: match declared.cleanup {
-            topology::Cleanup::Delete => Cleanup::Delete,
-            topology::Cleanup::Compact => Cleanup::Compact,
-            topology::Cleanup::CompactAndDelete => Cleanup::CompactAndDelete,
-        },
-        ..TopicSettings::user(declared.partitions.unwrap_or(widest))
     }
 }

@@ -263,3 +263,40 @@ pub(super) fn delete_records(
     replies.delete_records(client, &list, TRIM_WAIT);
     Ok(())
 }
+
+/// As [`delete_records`], for several partitions, and waits until it is done.
+pub(super) fn trim_and_wait(client: &Client, before: &BTreeMap<TopicPartition, Offset>) -> Result<(), LogError> {
+    if before.is_empty() {
+        return Ok(());
+    }
+    let doing = "delete records";
+    let mut list = List::new();
+    for ((topic, partition), offset) in before {
+        list.add(topic, partition.0 as i32, offset.0)
+            .map_err(|error| failed_partition(doing, topic, *partition, &error))?;
+    }
+    let admin = Admin::new(client);
+    admin.delete_records(client, &list, TRIM_WAIT);
+    loop {
+        match admin.next_reply(TRIM_WAIT + Duration::from_secs(1)) {
+            Some(AdminReply::Deleted(entries)) => {
+                return match entries.into_iter().find(|entry| entry.code != Code::NONE) {
+                    None => Ok(()),
+                    Some(entry) => {
+                        let text = match entry.code {
+                            Code::TOPIC_AUTHORIZATION_FAILED => {
+                                "the user lacks the right DELETE on the topic".to_owned()
+                            }
+                            code => code.text(),
+                        };
+                        let partition = PartitionId(entry.partition.max(0) as u32);
+                        let doing = format!("delete records of topic {} partition {partition}", entry.topic);
+                        Err(failed(&doing, &NativeError::new(entry.code, text)))
+                    }
+                };
+            }
+            Some(_) => {}
+            None => return Err(failed(doing, &no_answer())),
+        }
+    }
+}

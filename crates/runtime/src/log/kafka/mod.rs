@@ -24,6 +24,7 @@ mod counters;
 mod defaults;
 mod error;
 mod fetch;
+mod inspect;
 mod interrupt;
 mod native;
 mod sender;
@@ -51,6 +52,7 @@ use crate::log::{
 };
 
 pub use counters::{CommitTime, KafkaCounters};
+pub use inspect::{ClusterFacts, GroupFacts, Right, TopicFacts, TopicStanding};
 pub use interrupt::Interrupt;
 pub use settings::{Guarantee, KafkaLogSettings, topic_config};
 

@@ -43,10 +43,10 @@ pub(in crate::log::kafka) enum AdminReply {
     Offsets(Result<Vec<Entry>, NativeError>),
 }
 
-struct Options(NonNull<sys::rd_kafka_AdminOptions_t>);
+pub(super) struct Options(NonNull<sys::rd_kafka_AdminOptions_t>);
 
 impl Options {
-    fn new(client: &Client, operation: sys::rd_kafka_admin_op_t, wait: Duration) -> Options {
+    pub(super) fn new(client: &Client, operation: sys::rd_kafka_admin_op_t, wait: Duration) -> Options {
         // SAFETY: the client is valid; the function aborts the process when there is no memory.
         let options = unsafe { sys::rd_kafka_AdminOptions_new(client.as_ptr(), operation) };
         let options = Options(NonNull::new(options).expect("the operation is one that the library knows"));
@@ -57,6 +57,10 @@ impl Options {
             sys::rd_kafka_AdminOptions_set_request_timeout(this, millis(wait), why.as_mut_ptr(), size);
         }
         options
+    }
+
+    pub(super) fn as_ptr(&self) -> *mut sys::rd_kafka_AdminOptions_t {
+        self.0.as_ptr()
     }
 }
 

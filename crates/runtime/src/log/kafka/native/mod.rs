@@ -13,6 +13,7 @@ mod admin;
 mod callbacks;
 mod client;
 mod consumer;
+pub(super) mod describe;
 mod error;
 mod ffi;
 mod list;
