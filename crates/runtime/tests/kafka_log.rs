@@ -7,6 +7,10 @@
 mod common;
 #[path = "kafka_log/group.rs"]
 mod group;
+#[path = "kafka_log/model.rs"]
+mod model;
+#[path = "kafka_log/refusals.rs"]
+mod refusals;
 #[path = "kafka_log/verbs.rs"]
 mod verbs;
 
@@ -15,5 +19,7 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     let mut tests = verbs::tests();
     tests.extend(group::tests());
+    tests.extend(refusals::tests());
+    tests.extend(model::tests());
     millstream_harness::suite::main(2, tests)
 }

@@ -180,6 +180,8 @@ impl KafkaLog {
     /// If the library refuses the names.
     pub fn subscribe(&mut self, topics: &[String]) -> Result<(), LogError> {
         let doing = format!("join group {}", self.settings.group);
+        // What the library had to say about the group before, it will say again if it is still so.
+        self.fetcher.take(Duration::ZERO);
         self.fetcher.consumer_mut().subscribe(topics).map_err(|error| failed(&doing, &error))
     }
 

@@ -73,6 +73,8 @@ impl Sender {
     pub(super) fn begin(&mut self) {
         self.bytes = 0;
         self.records = 0;
+        // Records that an abort has purged have failed too.
+        self.producer.take_failed();
         for topic in &mut self.topics {
             for end in topic.ends.values_mut().filter(|end| end.is_touched) {
                 end.is_touched = false;
@@ -190,10 +192,23 @@ impl Sender {
             return Err(failed_producer("write", &error));
         }
         match self.producer.take_failed() {
+            // Purged with all others, because of something that concerns the transaction.
+            Some(FailedDelivery { code: Code::PURGED_IN_QUEUE | Code::PURGED_IN_FLIGHT, .. }) => Err(self.why_purged()),
             Some(FailedDelivery { topic, partition, code }) => {
                 Err(undelivered(&topic, partition, &NativeError::new(code, code.text())))
             }
             None => Ok(()),
+        }
+    }
+
+    /// What has failed the transaction: the library says so when another is asked for, which it would not begin anyway.
+    fn why_purged(&self) -> LogError {
+        let touched = |topic: &&Topic| topic.ends.values().any(|end| end.is_touched);
+        let names: Vec<&str> = self.topics.iter().filter(touched).map(|topic| topic.name.as_str()).collect();
+        let doing = format!("write to {} in a transaction", names.join(", "));
+        match self.producer.begin_transaction() {
+            Err(error) => failed_producer(&doing, &error),
+            Ok(()) => failed_producer(&doing, &NativeError::new(Code::PURGED_IN_QUEUE, Code::PURGED_IN_QUEUE.text())),
         }
     }
 

@@ -28,7 +28,7 @@ pub(super) struct Shared {
 }
 
 /// Something that went wrong at a client, of no particular call: a broker that is gone, a refused password.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::log::kafka) struct ClientError {
     pub(in crate::log::kafka) code: Code,
     pub(in crate::log::kafka) text: String,
@@ -151,11 +151,14 @@ pub(super) extern "C" fn on_log(_: *const sys::rd_kafka_t, level: c_int, facilit
 pub(super) extern "C" fn on_error(_: *mut sys::rd_kafka_t, code: c_int, reason: *const c_char, opaque: *mut c_void) {
     // SAFETY: the opaque is the client's `Shared`, which outlives it.
     let shared = unsafe { shared(opaque) };
+    let error = ClientError { code: Code(code), text: text(reason) };
     let mut errors = lock(&shared.errors);
+    // The same over and over would push out what says why.
+    errors.retain(|known| *known != error);
     if errors.len() == ERRORS_KEPT {
         errors.pop_front();
     }
-    errors.push_back(ClientError { code: Code(code), text: text(reason) });
+    errors.push_back(error);
 }
 
 /// The group gives or takes. Runs in the thread that polls the consumer.
