@@ -5,7 +5,7 @@ use std::time::Duration;
 use millstream_harness::process::{Signal, ended_by};
 use millstream_harness::random::Random;
 use millstream_harness::{Result, ensure, suite, tests};
-use millstream_runtime::crash::CRASH_POINTS;
+use millstream_runtime::crash::{CRASH_POINTS, KAFKA_CRASH_POINTS};
 
 use crate::scenario::Scenario;
 
@@ -46,7 +46,7 @@ fn killed_at_any_time() -> Result {
 
 /// The points that a daemon on Kafka comes by; those of the embedded log have tests of their own.
 fn points() -> impl Iterator<Item = &'static str> {
-    CRASH_POINTS.iter().copied().filter(|point| !point.starts_with("log."))
+    CRASH_POINTS.iter().chain(KAFKA_CRASH_POINTS).copied().filter(|point| !point.starts_with("log."))
 }
 
 fn killed_at_every_crash_point() -> Result {
