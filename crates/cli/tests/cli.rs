@@ -69,7 +69,7 @@ impl Folder {
         let mut command = Command::new(env!("CARGO_BIN_EXE_millstream"));
         command.args(arguments).current_dir(self.path()).env("TMPDIR", self.path());
         let says_where = arguments.iter().any(|argument| ["--local", "--brokers", "--config"].contains(argument));
-        if matches!(arguments.first(), Some(&"topic" | &"run")) && !says_where {
+        if matches!(arguments.first(), Some(&"topic" | &"run" | &"reset")) && !says_where {
             command.args(["--local", "data"]);
         }
         command.env_remove("KAFKA_BROKER_ADDRESS");
@@ -434,6 +434,45 @@ fn a_killed_run_goes_on_behind_its_last_commit() {
     let means: Vec<Value> =
         candles.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["mean"].clone()).collect();
     assert_eq!(means, [0.0, 1.0, 2.0, 3.0, 4.0]);
+}
+
+#[test]
+fn a_pipeline_is_reset_only_when_it_is_said_so_and_nothing_runs() {
+    let folder = Folder::new();
+    folder.well(&["topic", "create", "readings"]);
+    folder.reading("hall", 20.0, "00:00:10");
+    folder.reading("hall", 21.0, "00:01:10");
+    folder.well(&["run", "--until-end", "rooms.yaml"]);
+    let asked = folder.run(&["reset", "rooms.yaml", "--to", "earliest"]);
+    assert_eq!(asked.code, 2, "{}", asked.err);
+    assert!(asked.out.contains("rooms goes to the oldest record") && asked.err.contains("--yes"), "{}", asked.out);
+    assert!(asked.out.contains("state is cleared: all records of rooms-0-changelog (1 partition) go"), "{}", asked.out);
+    assert_eq!(folder.json(&["run", "--until-end", "--json", "rooms.yaml"])[0]["records_in"], 0, "nothing was changed");
+
+    let run = follow(&folder);
+    wait_until("the run has the folder, and a reset is refused", || {
+        let refused = folder.run(&["reset", "rooms.yaml", "--to", "earliest"]);
+        refused.code == 1 && refused.err.contains("in use by another run")
+    });
+    signal(&run, "-INT");
+    finish(run);
+
+    let done = folder.json(&["reset", "rooms.yaml", "--to", "earliest", "--yes", "--json"]);
+    assert_eq!((&done["moves"][0]["from"], &done["moves"][0]["to"]), (&2.into(), &0.into()));
+    let report = folder.json(&["run", "--until-end", "--json", "rooms.yaml"]);
+    assert_eq!((&report[0]["records_in"], &report[0]["records_out"]), (&2.into(), &1.into()));
+    assert_eq!(report[0]["ledger"]["by_minute"]["restored"], 0, "no state was left");
+    assert_eq!(folder.well(&["topic", "consume", "rooms-1m"]).lines().count(), 2, "what was written stays");
+
+    folder.well(&["reset", "rooms.yaml", "--to", "readings:0=1", "--keep-state", "--yes"]);
+    let report = folder.json(&["run", "--until-end", "--json", "rooms.yaml"]);
+    assert_eq!((&report[0]["records_in"], &report[0]["ledger"]["by_minute"]["restored"]), (&1.into(), &1.into()));
+    for (to, message) in
+        [("first", "--to: `first` is neither"), ("readings:0=9", "not 9"), ("other:0=0", "is not read")]
+    {
+        let wrong = folder.run(&["reset", "rooms.yaml", "--to", to, "--yes"]);
+        assert!(wrong.code == 2 && wrong.err.contains(message), "{to}: {}", wrong.err);
+    }
 }
 
 #[test]

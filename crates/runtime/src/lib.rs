@@ -4,6 +4,7 @@
 //! - [`case`]: runs tests of pipelines, straight and with crashes.
 //! - [`follow`]: the loop of a running pipeline.
 //! - [`preflight`]: what a cluster has against a pipeline, found before the first record.
+//! - [`reset`]: moving a pipeline's group by hand, with its state.
 //! - [`log`]: topics with partitions and transactions; two siblings behind one trait, in memory and in a folder.
 //! - [`crash`]: where tests may stop both.
 //! - [`config`]: the settings of a daemon, and where each came from.
@@ -28,6 +29,7 @@ pub mod http;
 pub mod log;
 pub mod nexmark;
 pub mod preflight;
+pub mod reset;
 pub mod sample;
 pub mod store;
 pub mod telemetry;

@@ -7,6 +7,7 @@ pub(crate) mod config;
 pub(crate) mod demo;
 pub(crate) mod graph;
 pub(crate) mod plan;
+pub(crate) mod reset;
 pub(crate) mod run;
 pub(crate) mod schema;
 pub(crate) mod status;

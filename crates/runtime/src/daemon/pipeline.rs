@@ -254,6 +254,7 @@ pub(super) fn failure(error: &MemberError) -> Failure {
             | WorkerError::SourceTruncated { .. }
             | WorkerError::PartitionsChanged { .. }
             | WorkerError::ForeignGroup { .. }
+            | WorkerError::ResetUnfinished { .. }
             | WorkerError::ShapeChanged { .. } => FailureKind::Configuration,
         },
     };

@@ -146,7 +146,7 @@ fn names(topology: &Topology) -> BTreeSet<String> {
 }
 
 /// The subtopologies that have a changelog: the clock of a repartition's sender is state too.
-fn changelogs(topology: &Topology) -> impl Iterator<Item = usize> {
+pub(crate) fn changelogs(topology: &Topology) -> impl Iterator<Item = usize> {
     (0..topology.subtopologies.len()).filter(|&index| {
         let stores = topology.stores.iter().any(|store| store.subtopology == index);
         stores || !topology.subtopologies[index].exchanges_out.is_empty()

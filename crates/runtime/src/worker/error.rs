@@ -50,7 +50,7 @@ pub enum WorkerError {
     /// The changelog does not reach back to where the state must begin.
     #[error(
         "the changelog {topic} partition {partition} is missing or cut off while offsets are committed, so state would \
-         be lost in silence: bring the topic back, or start over by deleting the pipeline's offsets"
+         be lost in silence: bring the topic back, or start over with `millstream reset --clear-state`"
     )]
     ChangelogLost {
         /// The changelog's topic.
@@ -90,9 +90,19 @@ pub enum WorkerError {
     /// The state was made by steps of another shape.
     #[error(
         "the committed state of pipeline {pipeline} was made by other stateful steps (window, keys or aggregates \
-         changed): give the changed step a new id and the pipeline a new name, or go back to the earlier file"
+         changed): give the changed step a new id and the pipeline a new name, go back to the earlier file, or start over \
+         with `millstream reset --clear-state`"
     )]
     ShapeChanged {
+        /// The pipeline.
+        pipeline: String,
+    },
+    /// A reset was cut off.
+    #[error(
+        "a reset of pipeline {pipeline} was cut off before its state was gone: run `millstream reset` with \
+         `--clear-state` again"
+    )]
+    ResetUnfinished {
         /// The pipeline.
         pipeline: String,
     },
@@ -110,8 +120,8 @@ pub enum WorkerError {
     },
     /// The group's offsets are not this program's.
     #[error(
-        "the group {group} has offsets that another program has committed: give the pipeline another name, or delete \
-         the group's offsets"
+        "the group {group} has offsets that another program has committed: give the pipeline another name, or take the \
+         group over with `millstream reset --clear-state`"
     )]
     ForeignGroup {
         /// The group: the pipeline's name.

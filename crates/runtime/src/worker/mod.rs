@@ -8,7 +8,7 @@ mod changelog;
 mod error;
 mod lane;
 mod output;
-mod position;
+pub(crate) mod position;
 mod rate;
 mod standing;
 mod start;

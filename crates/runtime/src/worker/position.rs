@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use millstream_engine::ids::Offset;
 use millstream_engine::task::{Position, Task};
 use millstream_pipeline::topology::Topology;
 use serde::{Deserialize, Serialize};
@@ -13,9 +14,12 @@ use crate::log::{CommittedOffset, TopicPartition};
 
 /// What stands beside a committed offset.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Beside {
+pub(crate) struct Beside {
     /// The fingerprint of the topology's state.
     fingerprint: u64,
+    /// A reset has begun and has not come to its end.
+    #[serde(default, skip_serializing_if = "is_false")]
+    unfinished: bool,
     /// The end of the task's changelog.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) changelog: Option<i64>,
@@ -28,11 +32,29 @@ impl Beside {
     pub(super) fn of(committed: &CommittedOffset) -> Beside {
         serde_json::from_str(&committed.metadata).unwrap_or_default()
     }
+
+    /// The same offset, from which nobody may go on.
+    pub(crate) fn unfinished(committed: &CommittedOffset) -> CommittedOffset {
+        let beside = Beside { unfinished: true, ..Beside::of(committed) };
+        CommittedOffset { offset: committed.offset, metadata: serde_json::to_string(&beside).unwrap_or_default() }
+    }
+}
+
+fn is_false(value: &bool) -> bool {
+    !value
+}
+
+/// An offset as it is committed by hand, while nothing runs: with all of the state that goes with the topology before the end
+/// of the task's changelog.
+pub(crate) fn at_rest(topology: &Topology, offset: Offset, changelog: Option<Offset>) -> CommittedOffset {
+    let changelog = changelog.map(|end| end.0);
+    let beside = Beside { fingerprint: topology.fingerprint, changelog, ..Beside::default() };
+    CommittedOffset { offset, metadata: serde_json::to_string(&beside).unwrap_or_default() }
 }
 
 /// How far `task` has come on `lane`, as it is to be committed.
 pub(super) fn position_of(topology: &Topology, task: &Task, lane: &Lane, changelog: Option<i64>) -> CommittedOffset {
-    let mut beside = Beside { fingerprint: topology.fingerprint, changelog, senders: BTreeMap::new() };
+    let mut beside = Beside { fingerprint: topology.fingerprint, changelog, ..Beside::default() };
     let offset = match &lane.reader {
         Reader::Source(source) => task.position(source.input).offset,
         Reader::Exchange(exchange) => {
@@ -75,6 +97,9 @@ pub fn check_shape(
 ) -> Result<(), WorkerError> {
     if committed.values().any(|offset| serde_json::from_str::<Beside>(&offset.metadata).is_err()) {
         return Err(WorkerError::ForeignGroup { group: topology.name.clone() });
+    }
+    if committed.values().any(|offset| Beside::of(offset).unfinished) {
+        return Err(WorkerError::ResetUnfinished { pipeline: topology.name.clone() });
     }
     if committed.values().any(|offset| Beside::of(offset).fingerprint != topology.fingerprint) {
         return Err(WorkerError::ShapeChanged { pipeline: topology.name.clone() });
