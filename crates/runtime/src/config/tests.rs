@@ -1,3 +1,4 @@
+//! Tests of the settings: layers, origins, mistakes, secrets.
 #![allow(clippy::unwrap_used)]
 
 use std::collections::BTreeSet;
