@@ -14,7 +14,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
 
 use crate::jars::Jars;
-use crate::process::{self, Process};
+use crate::process::{self, Output, Process};
 use crate::{Result, Trouble, kafka_folder};
 
 /// How long one request may take; the client's own time-outs are shorter.
@@ -151,7 +151,8 @@ impl Foreign {
         let mut java = jars.java(768);
         java.arg(kafka_folder().join("Foreign.java"));
         let folder = process::temp_folder("foreign")?.keep();
-        let (process, stdin, stdout) = Process::start_talking("foreign client", java, &folder.join("stderr"))?;
+        let (process, stdin, stdout) =
+            Process::start_talking("foreign client", java, &Output::in_folder(&folder, "foreign"))?;
         let foreign = Foreign {
             stdin: Mutex::new(stdin),
             waiting: Mutex::default(),

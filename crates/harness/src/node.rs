@@ -77,6 +77,8 @@ pub(crate) struct Node {
     folder: PathBuf,
     heap_mb: u32,
     process: Option<Process>,
+    /// What it said since it was formatted.
+    output: Output,
 }
 
 impl Node {
@@ -101,6 +103,7 @@ impl Node {
             folder: folder.to_owned(),
             heap_mb: if voters.len() > 1 { 400 } else { 512 },
             process: None,
+            output: Output::in_folder(folder, "kafka"),
         };
         if !folder.join("data/meta.properties").exists() {
             let mut format = Jars::find()?.java(256);
@@ -121,7 +124,7 @@ impl Node {
         java.arg(format!("-Dlog4j2.configurationFile={}", self.folder.join("log4j2.properties").display()));
         java.arg("kafka.Kafka").arg(self.folder.join("server.properties"));
         let name = format!("kafka node {}", self.id);
-        self.process = Some(Process::start(&name, java, &Output::in_folder(&self.folder, "kafka"))?);
+        self.process = Some(Process::start(&name, java, &self.output)?);
         Ok(())
     }
 
@@ -167,7 +170,7 @@ impl Node {
     }
 
     pub(crate) fn log_tail(&self, lines: usize) -> String {
-        Output::in_folder(&self.folder, "kafka").tail(lines)
+        self.output.tail(lines)
     }
 }
 

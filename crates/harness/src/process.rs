@@ -12,25 +12,47 @@ pub use rustix::process::Signal;
 
 use crate::{Result, Trouble, reaper, wait};
 
-/// Where a process writes.
+/// Where a process writes, and where it began to: a process that starts again under the same name appends.
 #[derive(Debug, Clone)]
 pub struct Output {
-    /// What it wrote to stdout.
-    pub stdout: PathBuf,
-    /// What it wrote to stderr.
-    pub stderr: PathBuf,
+    stdout: Part,
+    stderr: Part,
+}
+
+/// A file from somewhere on.
+#[derive(Debug, Clone)]
+struct Part {
+    path: PathBuf,
+    from: usize,
+}
+
+impl Part {
+    fn new(path: PathBuf) -> Part {
+        let from = fs::metadata(&path).map_or(0, |metadata| metadata.len() as usize);
+        Part { path, from }
+    }
+
+    fn open(&self) -> Result<File> {
+        let mut options = OpenOptions::new();
+        options.create(true).append(true).open(&self.path).map_err(Trouble::io(self.path.display()))
+    }
+
+    fn text(&self) -> String {
+        let bytes = fs::read(&self.path).unwrap_or_default();
+        String::from_utf8_lossy(bytes.get(self.from..).unwrap_or_default()).into_owned()
+    }
 }
 
 impl Output {
-    /// Files of a name in a folder; a process that starts again appends to them.
+    /// Files of a name in a folder, from their ends on.
     pub fn in_folder(folder: &Path, name: &str) -> Output {
-        Output { stdout: folder.join(format!("{name}.out")), stderr: folder.join(format!("{name}.err")) }
+        let part = |end| Part::new(folder.join(format!("{name}.{end}")));
+        Output { stdout: part("out"), stderr: part("err") }
     }
 
-    /// Both files, stderr last.
+    /// What is in both, stderr last.
     pub fn text(&self) -> String {
-        let read = |path| fs::read(path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default();
-        read(&self.stdout) + &read(&self.stderr)
+        self.stdout.text() + &self.stderr.text()
     }
 
     /// The last lines of both.
@@ -46,7 +68,7 @@ impl Output {
 pub struct Process {
     name: String,
     child: Child,
-    output: Option<Output>,
+    output: Output,
     status: Option<ExitStatus>,
 }
 
@@ -56,11 +78,8 @@ impl Process {
     /// # Errors
     /// If it cannot be started.
     pub fn start(name: &str, mut command: Command, output: &Output) -> Result<Process> {
-        let open = |path: &Path| -> Result<File> {
-            OpenOptions::new().create(true).append(true).open(path).map_err(Trouble::io(path.display()))
-        };
-        command.stdin(Stdio::null()).stdout(open(&output.stdout)?).stderr(open(&output.stderr)?);
-        Process::spawn(name, command, Some(output.clone()))
+        command.stdin(Stdio::null()).stdout(output.stdout.open()?).stderr(output.stderr.open()?);
+        Process::spawn(name, command, output.clone())
     }
 
     /// Starts a command that is talked to over its stdin and stdout; its stderr goes to a file.
@@ -70,18 +89,16 @@ impl Process {
     pub fn start_talking(
         name: &str,
         mut command: Command,
-        stderr: &Path,
+        output: &Output,
     ) -> Result<(Process, ChildStdin, ChildStdout)> {
-        let file = File::create(stderr).map_err(Trouble::io(stderr.display()))?;
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(file);
-        let output = Output { stdout: stderr.with_extension("none"), stderr: stderr.to_owned() };
-        let mut process = Process::spawn(name, command, Some(output))?;
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(output.stderr.open()?);
+        let mut process = Process::spawn(name, command, output.clone())?;
         let pipes = process.child.stdin.take().zip(process.child.stdout.take());
         let (stdin, stdout) = pipes.ok_or("no pipes to the child")?;
         Ok((process, stdin, stdout))
     }
 
-    fn spawn(name: &str, mut command: Command, output: Option<Output>) -> Result<Process> {
+    fn spawn(name: &str, mut command: Command, output: Output) -> Result<Process> {
         let child = command.process_group(0).spawn().map_err(Trouble::io(format!("start {name}")))?;
         reaper::watch_group(child.id());
         Ok(Process { name: name.to_owned(), child, output, status: None })
@@ -133,7 +150,7 @@ impl Process {
                 return Ok(status);
             }
             if Instant::now() >= deadline {
-                let last = self.output.as_ref().map(|output| output.tail(30)).unwrap_or_default();
+                let last = self.output.tail(30);
                 return Err(Trouble::Late { what: format!("the end of {}", self.name), within, last });
             }
             std::thread::sleep(Duration::from_millis(5));
@@ -147,15 +164,14 @@ impl Process {
     pub fn wait_for(&mut self, what: &str, within: Duration, mut look: impl FnMut() -> Result<bool>) -> Result {
         let name = self.name.clone();
         let output = self.output.clone();
-        let tail = || output.as_ref().map(|output| output.tail(30)).unwrap_or_default();
         let mut ended = None;
         let waited = wait::until_true(what, within, || {
             ended = self.ended();
             if ended.is_some() { Ok(true) } else { look() }
         });
         match ended {
-            Some(status) => Err(format!("{name} ended ({status}) before {what}:\n{}", tail()).into()),
-            None => waited.map_err(|late| format!("{late}\n{name} said:\n{}", tail()).into()),
+            Some(status) => Err(format!("{name} ended ({status}) before {what}:\n{}", output.tail(30)).into()),
+            None => waited.map_err(|late| format!("{late}\n{name} said:\n{}", output.tail(30)).into()),
         }
     }
 }

@@ -5,9 +5,9 @@ use std::time::Duration;
 use millstream_harness::process::{Signal, ended_by};
 use millstream_harness::random::Random;
 use millstream_harness::{Result, ensure, suite, tests};
-use millstream_runtime::crash::CRASH_POINTS;
+use millstream_runtime::crash::{CRASH_POINTS, KAFKA_CRASH_POINTS};
 
-use crate::scenario::Scenario;
+use crate::scenario::{SHORT_CYCLES, Scenario};
 
 pub(crate) fn tests() -> Vec<suite::Trial> {
     tests![
@@ -46,7 +46,7 @@ fn killed_at_any_time() -> Result {
 
 /// The points that a daemon on Kafka comes by; those of the embedded log have tests of their own.
 fn points() -> impl Iterator<Item = &'static str> {
-    CRASH_POINTS.iter().copied().filter(|point| !point.starts_with("log."))
+    CRASH_POINTS.iter().chain(KAFKA_CRASH_POINTS).copied().filter(|point| !point.starts_with("log."))
 }
 
 fn killed_at_every_crash_point() -> Result {
@@ -55,8 +55,8 @@ fn killed_at_every_crash_point() -> Result {
     for point in points() {
         for hit in [0, 5] {
             scenario.write(500)?;
-            let mut daemon =
-                scenario.daemon("a").env("FAILPOINTS", format!("{point}={hit}*off->1*return(kill)")).start()?;
+            let failpoints = format!("{SHORT_CYCLES};{point}={hit}*off->1*return(kill)");
+            let mut daemon = scenario.daemon("a").env("FAILPOINTS", failpoints).start()?;
             // Input that comes slowly makes many epochs.
             let load = scenario.begin_load(500)?;
             let status =

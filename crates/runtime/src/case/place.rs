@@ -2,6 +2,7 @@
 //! test expects.
 
 use millstream_engine::ids::PartitionId;
+use millstream_pipeline::topology::Topology;
 
 use super::message::Message;
 use crate::log::memory::MemoryLog;
@@ -26,11 +27,11 @@ pub trait Place {
     /// If it cannot be written.
     fn produce(&mut self, topic: &str, partition: PartitionId, records: &Records) -> Result<(), String>;
 
-    /// A log for a worker that starts now. The log of the worker before it has been dropped.
+    /// A log for a worker that starts now to run this. The log of the worker before it has been dropped.
     ///
     /// # Errors
     /// If there is none to be had.
-    fn connect(&mut self) -> Result<Self::Log, String>;
+    fn connect(&mut self, topology: &Topology) -> Result<Self::Log, String>;
 
     /// The committed records of a topic, by partition and in order; none if there is no such topic.
     ///
@@ -56,7 +57,7 @@ impl Place for Memory {
         self.log.produce(topic, partition, records).map(drop).map_err(|error| error.to_string())
     }
 
-    fn connect(&mut self) -> Result<MemoryLog, String> {
+    fn connect(&mut self, _topology: &Topology) -> Result<MemoryLog, String> {
         Ok(self.log.clone())
     }
 

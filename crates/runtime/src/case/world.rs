@@ -244,7 +244,7 @@ impl<'a, P: Place> World<'a, P> {
                 ..WorkerSettings::default()
             };
             let stores = Box::new(self.stores.clone());
-            let log = self.place.connect().map_err(Stop::Test)?;
+            let log = self.place.connect(&self.topology).map_err(Stop::Test)?;
             // Silence is counted from the last arrival, also by a worker that has come back since.
             let worker = Worker::start(self.topology.clone(), log, stores, settings, self.heard_at, &mut |_, _| {});
             self.worker = Some(worker.map_err(stopped)?);

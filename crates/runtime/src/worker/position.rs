@@ -8,6 +8,7 @@ use millstream_pipeline::topology::Topology;
 use serde::{Deserialize, Serialize};
 
 use super::WorkerError;
+use super::changelog::Reach;
 use super::lane::{Lane, Reader};
 use crate::log::{CommittedOffset, TopicPartition};
 
@@ -19,9 +20,16 @@ pub(super) struct Beside {
     /// The end of the task's changelog.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) changelog: Option<i64>,
+    /// From where on the changelog makes up the task's state.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub(super) since: i64,
     /// For frames read by event time: how far each sender's are processed, as (offset, rows).
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(super) senders: BTreeMap<u32, (i64, u32)>,
+}
+
+fn is_zero(offset: &i64) -> bool {
+    *offset == 0
 }
 
 impl Beside {
@@ -31,8 +39,13 @@ impl Beside {
 }
 
 /// How far `task` has come on `lane`, as it is to be committed.
-pub(super) fn position_of(topology: &Topology, task: &Task, lane: &Lane, changelog: Option<i64>) -> CommittedOffset {
-    let mut beside = Beside { fingerprint: topology.fingerprint, changelog, senders: BTreeMap::new() };
+pub(super) fn position_of(topology: &Topology, task: &Task, lane: &Lane, changelog: Option<Reach>) -> CommittedOffset {
+    let mut beside = Beside {
+        fingerprint: topology.fingerprint,
+        changelog: changelog.map(|reach| reach.end.0),
+        since: changelog.map_or(0, |reach| reach.since.0),
+        senders: BTreeMap::new(),
+    };
     let offset = match &lane.reader {
         Reader::Source(source) => task.position(source.input).offset,
         Reader::Exchange(exchange) => {
@@ -60,9 +73,14 @@ fn ahead(lane: &Lane) -> Position {
     Position { offset: lane.next, rows: 0 }
 }
 
-/// Whether the input has moved since it was committed: an epoch that only would write the changelog's end anew is empty.
+/// Whether the input has moved since it was committed, or dead records of the changelog are to be deleted: an epoch that only
+/// would write the changelog's end anew is empty.
 pub(super) fn moved(last: &CommittedOffset, now: &CommittedOffset) -> bool {
-    last.offset != now.offset || Beside::of(last).senders != Beside::of(now).senders
+    if last.offset != now.offset {
+        return true;
+    }
+    let (last, now) = (Beside::of(last), Beside::of(now));
+    last.senders != now.senders || last.since != now.since
 }
 
 /// Committed offsets say which shapes of state they go with.
