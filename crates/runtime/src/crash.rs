@@ -44,12 +44,13 @@ pub const KAFKA_CRASH_POINTS: &[&str] = &["kafka.begin", "kafka.drained", "kafka
 
 /// Switches that take a guard away, for tests that must then fail: write the commit record before the data is synced;
 /// write offsets in a commit record of their own; go on with a producer whose last requests had no answer; store state
-/// before it is committed.
+/// before it is committed. And one that makes frequent what is rare: changelogs that are written anew all the time.
 pub const CONTROLS: &[&str] = &[
     "log.control.commit_before_data",
     "log.control.offsets_apart",
     "log.control.keep_producer",
     "worker.control.state_before_commit",
+    "worker.control.short_cycles",
 ];
 
 /// Switches on what the environment variable `FAILPOINTS` names (`worker.before_commit=3*off->1*return(kill)`), for tests

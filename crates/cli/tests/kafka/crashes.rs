@@ -7,7 +7,7 @@ use millstream_harness::random::Random;
 use millstream_harness::{Result, ensure, suite, tests};
 use millstream_runtime::crash::{CRASH_POINTS, KAFKA_CRASH_POINTS};
 
-use crate::scenario::Scenario;
+use crate::scenario::{SHORT_CYCLES, Scenario};
 
 pub(crate) fn tests() -> Vec<suite::Trial> {
     tests![
@@ -55,8 +55,8 @@ fn killed_at_every_crash_point() -> Result {
     for point in points() {
         for hit in [0, 5] {
             scenario.write(500)?;
-            let mut daemon =
-                scenario.daemon("a").env("FAILPOINTS", format!("{point}={hit}*off->1*return(kill)")).start()?;
+            let failpoints = format!("{SHORT_CYCLES};{point}={hit}*off->1*return(kill)");
+            let mut daemon = scenario.daemon("a").env("FAILPOINTS", failpoints).start()?;
             // Input that comes slowly makes many epochs.
             let load = scenario.begin_load(500)?;
             let status =

@@ -6,7 +6,7 @@ use std::time::Duration;
 use millstream_harness::proxy::{Action, Api, Rule};
 use millstream_harness::{Broker, Proxy, Result, Trouble, ensure, suite, tests};
 
-use crate::scenario::{READY, Scenario};
+use crate::scenario::{READY, SHORT_CYCLES, Scenario};
 
 pub(crate) fn tests() -> Vec<suite::Trial> {
     tests![
@@ -50,7 +50,8 @@ fn ends_of_transactions_are_lost() -> Result {
 fn strand_commits(name: &str, failpoints: &str) -> Result {
     let broker = Broker::start()?;
     let (mut scenario, proxy) = through(name, &broker)?;
-    let mut daemon = scenario.daemon_at("a", &proxy.bootstrap()).env("FAILPOINTS", failpoints).start()?;
+    let mut daemon =
+        scenario.daemon_at("a", &proxy.bootstrap()).env("FAILPOINTS", format!("{SHORT_CYCLES}{failpoints}")).start()?;
     daemon.wait_until_ready(READY)?;
     for _ in 0..6 {
         let load = scenario.begin_load(2000)?;
@@ -75,7 +76,7 @@ fn a_stranded_commit_does_not_end_the_next_transaction() -> Result {
 }
 
 fn without_retirement_a_stranded_commit_does() -> Result {
-    match strand_commits("control-strand", "log.control.keep_producer=return") {
+    match strand_commits("control-strand", ";log.control.keep_producer=return") {
         Err(Trouble::Wrong(report)) if report.contains("the oracle") => Ok(()),
         Err(other) => Err(other),
         Ok(()) => Err("producers were kept after commits without an answer, and the oracle saw nothing wrong".into()),

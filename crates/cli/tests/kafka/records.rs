@@ -65,7 +65,7 @@ fn poison_that_must_not_be_is_named() -> Result {
     Ok(())
 }
 
-const LARGE: &str = "\
+const LARGE: &str = r#"
 version: 1
 pipeline: PREFIXtorture
 sources:
@@ -75,10 +75,10 @@ sources:
     schema: {id: bigint, key: string, user: string, amount: bigint, ts: timestamp(ms)}
     event_time: ts
 steps:
-  - map: {text: repeat(key, abs(amount))}
+  - map: {text: "repeat(key, abs(amount))"}
 sink: {topic: PREFIXcopied, format: json, key: key}
 on_error: {dead_letter: PREFIXdead}
-";
+"#;
 
 fn a_result_too_large_for_its_topic_is_a_dead_letter() -> Result {
     let mut scenario = Scenario::new("large")?;

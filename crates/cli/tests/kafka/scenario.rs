@@ -18,6 +18,9 @@ pub(crate) const READY: Duration = Duration::from_secs(60);
 /// How long everything may take until it is settled.
 pub(crate) const SETTLED: Duration = Duration::from_secs(120);
 
+/// Changelogs are written anew all the time, so that every restore is one of a changelog that has been cut.
+pub(crate) const SHORT_CYCLES: &str = "worker.control.short_cycles=return";
+
 /// A transaction that nobody ends holds readers up for so long.
 pub(crate) const TRANSACTION_TIMEOUT: &str = "8s";
 
@@ -116,6 +119,7 @@ impl Scenario {
             .env("KAFKA_BROKER_ADDRESS", bootstrap)
             .env("MILLSTREAM_STATE_DIR", self.state(instance).display().to_string())
             .env("MILLSTREAM_HTTP__LISTEN", format!("127.0.0.1:{port}"))
+            .env("FAILPOINTS", SHORT_CYCLES)
             .env("MILLSTREAM_TRANSACTION_TIMEOUT", TRANSACTION_TIMEOUT)
             .env("MILLSTREAM_CHECKPOINT_INTERVAL", "300ms")
             .env("MILLSTREAM_RESTART__BACKOFF", "200ms")

@@ -13,6 +13,7 @@ use millstream_engine::time::Millis;
 use millstream_formats::frame;
 
 use super::WorkerError;
+use crate::crash;
 use crate::log::{Log, NewRecord, ReadLimit, Records};
 use crate::store::shared::SharedStore;
 use crate::store::{Position, StateStore, StoreBatch, StoreKey};
@@ -40,6 +41,17 @@ pub(super) struct Changelog {
     /// Bytes written since the last cycle began.
     pub(super) bytes_since_cycle: u64,
     cycle: Option<Cycle>,
+    /// Where the last cycle that ended began: what is before it is dead, what is behind it makes up the state.
+    since: Offset,
+}
+
+/// Which part of a changelog makes up the state that goes with committed offsets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Reach {
+    /// Where it begins, for whoever has nothing stored.
+    pub(super) since: Offset,
+    /// Behind its last record.
+    pub(super) end: Offset,
 }
 
 /// A rewrite of all pages, after which everything before its start is dead.
@@ -88,7 +100,15 @@ impl Changelog {
             written_bytes: 0,
             bytes_since_cycle: 0,
             cycle: None,
+            since: Offset(0),
         }
+    }
+
+    /// What the state will be made up from when the open epoch has committed.
+    pub(super) fn reach(&self) -> Reach {
+        let ending = self.cycle.as_ref().filter(|cycle| cycle.done && self.open_records > 0);
+        let since = ending.map_or(self.since, |cycle| cycle.start);
+        Reach { since, end: Offset(self.next.0 + self.open_records) }
     }
 
     /// Appends what the epoch changed to the open transaction.
@@ -152,7 +172,9 @@ impl Changelog {
             return Ok(());
         }
         let live: usize = task.states().map(|(_, state)| state.memory_bytes()).sum();
-        if self.cycle.is_none() && self.bytes_since_cycle > CYCLE_MIN_BYTES.max(2 * live as u64) {
+        let least =
+            if crash::control("worker.control.short_cycles") { 0 } else { CYCLE_MIN_BYTES.max(2 * live as u64) };
+        if self.cycle.is_none() && self.bytes_since_cycle > least {
             let pages = task
                 .states()
                 .flat_map(|(node, state)| state.page_ids().into_iter().map(move |page| (node, page)))
@@ -189,6 +211,7 @@ impl Changelog {
         if self.cycle.as_ref().is_some_and(|cycle| cycle.done)
             && let Some(cycle) = self.cycle.take()
         {
+            self.since = cycle.start;
             log.trim(&self.topic, self.partition, cycle.start)?;
         }
         Ok(())
@@ -224,28 +247,33 @@ impl Changelog {
     }
 
     /// Begins to rebuild the task's state: loads what the store has, and says what is left to replay of the changelog,
-    /// up to `end`. A store that cannot be trusted is cleared, and the whole changelog replayed.
+    /// up to `reach.end`. A store that cannot be trusted is cleared, and the whole changelog replayed.
     pub(super) fn begin_restore<L: Log>(
         &mut self,
         task: &mut Task,
         store: &mut SharedStore,
         log: &mut L,
-        end: Offset,
+        reach: Reach,
         step_budget: usize,
     ) -> Result<Replay, WorkerError> {
+        let Reach { since, end } = reach;
+        self.since = since;
         let earliest = log.extent(&self.topic, self.partition)?.earliest;
         let stored = store.position().ok().flatten().map(|position| position.changelog);
-        let mut from = earliest;
+        let (mut from, mut is_stored) = (earliest, false);
         match stored {
             Some(position) if position >= earliest && position <= end => {
                 if self.load(task, store, step_budget)? {
-                    from = position;
+                    (from, is_stored) = (position, true);
                 } else {
                     store.clear()?;
                 }
             }
             Some(_) => store.clear()?,
             None => {}
+        }
+        if !is_stored && earliest > since {
+            return Err(self.lost());
         }
         let records_total = (end.0 - from.0).max(0) as u64;
         Ok(Replay { next: from, end, standing: RestoreProgress { records: 0, records_total, bytes: 0 } })
@@ -315,6 +343,11 @@ impl Changelog {
         self.next = replay.end;
         self.bytes_since_cycle = replay.standing.bytes;
         Ok(true)
+    }
+
+    /// Not all of it is there that makes up the state.
+    pub(super) fn lost(&self) -> WorkerError {
+        WorkerError::ChangelogLost { topic: self.topic.clone(), partition: self.partition.0 }
     }
 
     /// How many steps keep state.

@@ -481,7 +481,7 @@ impl<L: Log> Worker<L> {
     /// Some input's position, moved or not.
     fn a_position(&self) -> Option<(TopicPartition, CommittedOffset)> {
         let (running, lane) = self.tasks.iter().find_map(|running| Some((running, running.lanes.first()?)))?;
-        let changelog = running.kept.as_ref().map(|kept| kept.changelog.next.0 + kept.changelog.open_records);
+        let changelog = running.kept.as_ref().map(|kept| kept.changelog.reach());
         let position = position::position_of(&self.topology, &running.task, lane, changelog);
         Some(((lane.topic.clone(), lane.partition), position))
     }
@@ -490,7 +490,7 @@ impl<L: Log> Worker<L> {
     fn positions(&self) -> BTreeMap<TopicPartition, CommittedOffset> {
         let mut positions = BTreeMap::new();
         for running in &self.tasks {
-            let changelog = running.kept.as_ref().map(|kept| kept.changelog.next.0 + kept.changelog.open_records);
+            let changelog = running.kept.as_ref().map(|kept| kept.changelog.reach());
             for lane in &running.lanes {
                 let place = (lane.topic.clone(), lane.partition);
                 let position = position::position_of(&self.topology, &running.task, lane, changelog);

@@ -9,6 +9,7 @@ use millstream_pipeline::topology::Topology;
 use serde::{Deserialize, Serialize};
 
 use super::WorkerError;
+use super::changelog::Reach;
 use super::lane::{Lane, Reader};
 use crate::log::{CommittedOffset, TopicPartition};
 
@@ -23,9 +24,16 @@ pub(crate) struct Beside {
     /// The end of the task's changelog.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) changelog: Option<i64>,
+    /// From where on the changelog makes up the task's state.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub(super) since: i64,
     /// For frames read by event time: how far each sender's are processed, as (offset, rows).
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(super) senders: BTreeMap<u32, (i64, u32)>,
+}
+
+fn is_zero(offset: &i64) -> bool {
+    *offset == 0
 }
 
 impl Beside {
@@ -44,17 +52,26 @@ fn is_false(value: &bool) -> bool {
     !value
 }
 
-/// An offset as it is committed by hand, while nothing runs: with all of the state that goes with the topology before the end
-/// of the task's changelog.
+/// An offset as it is committed by hand, while nothing runs: with no state. What the task's changelog holds before its end,
+/// `changelog`, is not the state's.
 pub(crate) fn at_rest(topology: &Topology, offset: Offset, changelog: Option<Offset>) -> CommittedOffset {
-    let changelog = changelog.map(|end| end.0);
-    let beside = Beside { fingerprint: topology.fingerprint, changelog, ..Beside::default() };
+    let beside = Beside {
+        fingerprint: topology.fingerprint,
+        changelog: changelog.map(|end| end.0),
+        since: changelog.map_or(0, |end| end.0),
+        ..Beside::default()
+    };
     CommittedOffset { offset, metadata: serde_json::to_string(&beside).unwrap_or_default() }
 }
 
 /// How far `task` has come on `lane`, as it is to be committed.
-pub(super) fn position_of(topology: &Topology, task: &Task, lane: &Lane, changelog: Option<i64>) -> CommittedOffset {
-    let mut beside = Beside { fingerprint: topology.fingerprint, changelog, ..Beside::default() };
+pub(super) fn position_of(topology: &Topology, task: &Task, lane: &Lane, changelog: Option<Reach>) -> CommittedOffset {
+    let mut beside = Beside {
+        fingerprint: topology.fingerprint,
+        changelog: changelog.map(|reach| reach.end.0),
+        since: changelog.map_or(0, |reach| reach.since.0),
+        ..Beside::default()
+    };
     let offset = match &lane.reader {
         Reader::Source(source) => task.position(source.input).offset,
         Reader::Exchange(exchange) => {
@@ -82,9 +99,14 @@ fn ahead(lane: &Lane) -> Position {
     Position { offset: lane.next, rows: 0 }
 }
 
-/// Whether the input has moved since it was committed: an epoch that only would write the changelog's end anew is empty.
+/// Whether the input has moved since it was committed, or dead records of the changelog are to be deleted: an epoch that only
+/// would write the changelog's end anew is empty.
 pub(super) fn moved(last: &CommittedOffset, now: &CommittedOffset) -> bool {
-    last.offset != now.offset || Beside::of(last).senders != Beside::of(now).senders
+    if last.offset != now.offset {
+        return true;
+    }
+    let (last, now) = (Beside::of(last), Beside::of(now));
+    last.senders != now.senders || last.since != now.since
 }
 
 /// Committed offsets say which shapes of state they go with.

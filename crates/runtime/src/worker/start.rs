@@ -121,10 +121,9 @@ fn make_internal_topics<L: Log>(
             continue;
         }
         let topic = topology.changelog_topic(subtopology);
-        let reads_committed = graph
-            .sources
-            .iter()
-            .any(|&source| committed.keys().any(|(name, _)| *name == topology.sources[source].topic));
+        let sources = graph.sources.iter().map(|&source| &topology.sources[source].topic);
+        let mut inputs = sources.chain(graph.exchanges_in.iter().map(|id| &topology.exchanges[id.0].topic));
+        let reads_committed = inputs.any(|topic| committed.keys().any(|(name, _)| name == topic));
         if reads_committed && log.partitions(&topic)?.is_none() {
             return Err(WorkerError::ChangelogLost { topic, partition: 0 });
         }

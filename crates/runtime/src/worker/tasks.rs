@@ -11,7 +11,7 @@ use millstream_engine::task;
 use millstream_engine::time::Millis;
 
 use super::build::{self, Building};
-use super::changelog::{Replay, RestoreProgress};
+use super::changelog::{Reach, Replay, RestoreProgress};
 use super::position::{Beside, check_shape};
 use super::{RunningTask, Worker, WorkerError};
 use crate::log::{CommittedOffset, Log, TopicPartition};
@@ -178,20 +178,18 @@ impl<L: Log> Worker<L> {
         let building = Building { topology: &self.topology, counts: &self.counts, extent: &self.extent, now };
         let mut running = building.task(id, self.stores.as_ref())?;
         let Some(kept) = &mut running.kept else { return Ok(RestoringTask { running, replay: None }) };
-        let lanes = running.lanes.iter();
-        let promised = lanes
-            .filter_map(|lane| self.committed.get(&(lane.topic.clone(), lane.partition)))
-            .filter_map(|offset| Beside::of(offset).changelog)
-            .max();
+        let committed = running.lanes.iter().filter_map(|lane| {
+            let committed = self.committed.get(&(lane.topic.clone(), lane.partition))?;
+            Some(Beside::of(committed))
+        });
+        let committed: Vec<Beside> = committed.collect();
+        let since = Offset(committed.iter().map(|beside| beside.since).max().unwrap_or(0));
         let end = self.log.written_end(&kept.changelog.topic, kept.changelog.partition)?;
-        if promised.is_some_and(|promised| promised > end.0) {
-            return Err(WorkerError::ChangelogLost {
-                topic: kept.changelog.topic.clone(),
-                partition: kept.changelog.partition.0,
-            });
+        if committed.iter().filter_map(|beside| beside.changelog).any(|promised| promised > end.0) {
+            return Err(kept.changelog.lost());
         }
-        let budget = self.step_budget;
-        let replay = kept.changelog.begin_restore(&mut running.task, &mut kept.store, &mut self.log, end, budget)?;
+        let (reach, budget) = (Reach { since, end }, self.step_budget);
+        let replay = kept.changelog.begin_restore(&mut running.task, &mut kept.store, &mut self.log, reach, budget)?;
         Ok(RestoringTask { running, replay: Some(replay) })
     }
 
