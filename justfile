@@ -1,6 +1,3 @@
-# The broker for recipes that need one; the conventional host port of the compose file.
-broker := env_var_or_default("KAFKA_BROKER_ADDRESS", "localhost:19092")
-
 # What there is.
 default:
     @just --list
@@ -13,9 +10,29 @@ demo:
 demo-crash:
     cargo run --release -- demo --crash
 
-# Run pipelines over a folder of topics on this machine.
-run-local dir="./data" pipelines="pipelines/trades-ohlc.yaml":
+# Run pipelines over a folder of topics on this machine, without a broker.
+run-folder dir="./data" pipelines="pipelines/trades-ohlc.yaml":
     cargo run --release -- run --local {{dir}} {{pipelines}}
+
+# Run pipelines over the broker on this machine (KAFKA_BROKER_ADDRESS, by default localhost:19092).
+run-local pipelines="pipelines/trades-ohlc.yaml" *args:
+    KAFKA_BROKER_ADDRESS="${KAFKA_BROKER_ADDRESS:-localhost:19092}" cargo run --release -- run {{args}} {{pipelines}}
+
+# The same from a container in the compose network (by default redpanda:9092).
+run-docker pipelines="pipelines/trades-ohlc.yaml" *args:
+    KAFKA_BROKER_ADDRESS="${KAFKA_BROKER_ADDRESS:-redpanda:9092}" cargo run --release -- run {{args}} {{pipelines}}
+
+# The same from container to container (by default redpanda:29092).
+run-internal pipelines="pipelines/trades-ohlc.yaml" *args:
+    KAFKA_BROKER_ADDRESS="${KAFKA_BROKER_ADDRESS:-redpanda:29092}" cargo run --release -- run {{args}} {{pipelines}}
+
+# Broker, millstream, Prometheus and Grafana in containers.
+up:
+    docker compose -f deploy/docker-compose.yaml up --build --detach
+
+# End them; their volumes stay.
+down:
+    docker compose -f deploy/docker-compose.yaml down
 
 # A Kafka of one node on this machine, without Docker (needs Java 17; Maven fetches it once): `just broker trades:4 quotes`.
 broker *topics:

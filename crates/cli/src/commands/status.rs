@@ -1,9 +1,12 @@
 //! `millstream status`: how a running instance is, as it says itself over HTTP.
 
+use std::fmt::Write as _;
+use std::io::Write as _;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use clap::Args;
+use comfy_table::Table;
 use millstream_runtime::http::client::{self, Answer, AskError};
 use serde_json::Value;
 
@@ -37,11 +40,9 @@ impl Status {
         let answer = ask(address, "/status")?;
         let status: Value = serde_json::from_str(&answer.body)
             .map_err(|_| Failure::run(format!("what answers on {address} is not millstream's http port")))?;
-        if self.json {
-            print!("{}", answer.body);
-        } else {
-            show(address, &status);
-        }
+        let shown = if self.json { answer.body } else { shown(address, &status) };
+        // Whoever reads may have seen enough (`| head`).
+        let _ = anstream::stdout().write_all(shown.as_bytes());
         Ok(if status["ready"] == true { Exit::Well } else { Exit::RunFailed })
     }
 }
@@ -54,11 +55,12 @@ fn ask(address: SocketAddr, path: &str) -> Result<Answer, Failure> {
     })
 }
 
-fn show(address: SocketAddr, status: &Value) {
+/// The status in words and a table.
+fn shown(address: SocketAddr, status: &Value) -> String {
     let ready =
         if status["ready"] == true { format!("{GOOD}ready{RESET}") } else { format!("{ERROR}not ready{RESET}") };
     let up = duration(number(&status["uptime_seconds"]));
-    anstream::println!("millstream {} on {address}: {ready}, up {up}", text(&status["version"]));
+    let mut shown = format!("millstream {} on {address}: {ready}, up {up}\n", text(&status["version"]));
     for why in list(&status["not_ready"]) {
         let about: Vec<String> = ["pipeline", "worker", "task"]
             .into_iter()
@@ -66,8 +68,30 @@ fn show(address: SocketAddr, status: &Value) {
             .map(|name| format!("{name} {}", text(&why[name])))
             .collect();
         let colon = if about.is_empty() { "" } else { ": " };
-        anstream::println!("  {}{colon}{}", about.join(", "), text(&why["detail"]));
+        // Writing into a string cannot fail.
+        let _ = writeln!(shown, "  {}{colon}{}", about.join(", "), text(&why["detail"]));
     }
+    let rows = rows(status);
+    if !rows.is_empty() {
+        let _ = writeln!(shown, "{rows}");
+    }
+    for pipeline in list(&status["pipelines"]).filter(|pipeline| !pipeline["last_error"].is_null()) {
+        let error = &pipeline["last_error"];
+        let _ = writeln!(
+            shown,
+            "{}: last error {} {DIM}({}, {} since the start){RESET}\n  {}",
+            text(&pipeline["name"]),
+            text(&error["at"]),
+            text(&error["kind"]),
+            count(number(&pipeline["events"]["restarts"]), "restart"),
+            text(&error["message"])
+        );
+    }
+    shown
+}
+
+/// One row a pipeline.
+fn rows(status: &Value) -> Table {
     let mut rows = table(["pipeline", "state", "tasks", "records in", "out", "behind", "watermark", "last commit"]);
     for pipeline in list(&status["pipelines"]) {
         rows.add_row([
@@ -81,22 +105,7 @@ fn show(address: SocketAddr, status: &Value) {
             text(&pipeline["last_commit"]),
         ]);
     }
-    if !rows.is_empty() {
-        println!("{rows}");
-    }
-    for pipeline in list(&status["pipelines"]) {
-        let error = &pipeline["last_error"];
-        if !error.is_null() {
-            let restarts = count(number(&pipeline["events"]["restarts"]), "restart");
-            anstream::println!(
-                "{}: last error {} {DIM}({}, {restarts} since the start){RESET}\n  {}",
-                text(&pipeline["name"]),
-                text(&error["at"]),
-                text(&error["kind"]),
-                text(&error["message"])
-            );
-        }
-    }
+    rows
 }
 
 fn list(value: &Value) -> impl Iterator<Item = &Value> {

@@ -391,6 +391,7 @@ impl Running {
 
     fn commit(&mut self) -> Result<(), WorkerError> {
         let began = Instant::now();
+        let spent_before = self.worker.spent();
         let committed = self.worker.commit(now())?;
         let ended = Instant::now();
         if committed {
@@ -402,6 +403,11 @@ impl Running {
             if let Some(epoch_began) = self.epoch_began {
                 self.telemetry.observe(Phase::Epoch, ended - epoch_began);
                 self.telemetry.observe(Phase::Process, began - epoch_began);
+            }
+            let spent = self.worker.spent();
+            self.telemetry.observe(Phase::Changelog, spent.changelog - spent_before.changelog);
+            if spent.checkpoints > spent_before.checkpoints {
+                self.telemetry.observe(Phase::Store, spent.checkpoints - spent_before.checkpoints);
             }
             let (then, counters) = (self.seen, self.worker.log().counters());
             self.telemetry.observe(Phase::Drain, counters.commit_time.drain - then.commit_time.drain);

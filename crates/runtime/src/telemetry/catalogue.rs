@@ -71,9 +71,9 @@ metrics! {
     INPUT_BYTES = Counter "millstream_input_bytes_total" ["pipeline"]
         "Bytes of key, value and headers of the records read from source topics.";
     OUTPUT_RECORDS = Counter "millstream_output_records_total" ["pipeline"]
-        "Records written to the topics of sinks, those of aborted epochs too.";
+        "Records written to the topics of sinks and of late rows, those of aborted epochs too.";
     OUTPUT_BYTES = Counter "millstream_output_bytes_total" ["pipeline"]
-        "Bytes of key, value and headers of the records written to the topics of sinks.";
+        "Bytes of key, value and headers of the records written to the topics of sinks and of late rows.";
     DEAD_LETTERS = Counter "millstream_dead_letters_total" ["pipeline"]
         "Records written to the dead-letter topic.";
 

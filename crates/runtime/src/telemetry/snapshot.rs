@@ -23,7 +23,7 @@ pub struct WorkerSnapshot {
 pub struct Traffic {
     /// Records read from source topics.
     pub records_in: u64,
-    /// Records written to the topics of sinks, late rows and dead letters left out.
+    /// Records written to the topics of sinks and of late rows; dead letters are not among them.
     pub records_out: u64,
     /// Records written to the dead-letter topic.
     pub dead_letters: u64,

@@ -41,7 +41,7 @@ impl PipelineState {
 /// What a worker is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum WorkerState {
-    /// It looks for the broker.
+    /// It looks for the broker, at its start or after something failed.
     #[default]
     Connecting,
     /// It waits for its partitions.

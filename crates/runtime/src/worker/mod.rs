@@ -16,6 +16,7 @@ mod tasks;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Instant;
 
 use millstream_engine::context::{Effect, OnError, Output};
 use millstream_engine::error::{Rejected, TaskError};
@@ -35,7 +36,7 @@ use crate::store::shared::SharedStore;
 pub use changelog::RestoreProgress;
 pub use error::WorkerError;
 pub use position::check_shape as check_committed;
-pub use standing::Standing;
+pub use standing::{Spent, Standing};
 pub use tasks::Restored;
 
 use changelog::Changelog;
@@ -138,6 +139,7 @@ pub struct Worker<L: Log> {
     bytes_out: u64,
     dead_letters: u64,
     commits: u64,
+    spent: Spent,
 }
 
 struct RunningTask {
@@ -235,12 +237,14 @@ impl<L: Log> Worker<L> {
         }
         crash_point!("worker.before_changelog");
         let mut changed = self.log.open_bytes() > 0;
+        let began = Instant::now();
         for running in &mut self.tasks {
             if let Some(kept) = &mut running.kept {
                 kept.changelog.append(&mut running.task, &mut self.log)?;
                 changed |= kept.changelog.open_records > 0;
             }
         }
+        self.spent.changelog += began.elapsed();
         let mut offsets = self.positions();
         if !changed && offsets.is_empty() {
             self.log.abort();
@@ -269,14 +273,17 @@ impl<L: Log> Worker<L> {
     /// As [`step`](Self::step).
     pub fn checkpoint(&mut self, now: Millis) -> Result<(), WorkerError> {
         self.checkpointed_at = now;
+        let began = Instant::now();
         for running in &mut self.tasks {
             running.checkpoint(self.step_budget)?;
         }
         crash_point!("worker.before_flush");
         match self.settings.flush {
-            Flush::AtCheckpoint => Ok(self.stores.flush()?),
-            Flush::Elsewhere => Ok(()),
+            Flush::AtCheckpoint => self.stores.flush()?,
+            Flush::Elsewhere => {}
         }
+        self.spent.checkpoints += began.elapsed();
+        Ok(())
     }
 
     /// The log, for reading what was committed.

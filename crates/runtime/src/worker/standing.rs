@@ -1,5 +1,7 @@
 //! Where a worker stands, for people and metrics; reading it changes nothing.
 
+use std::time::Duration;
+
 use millstream_engine::ledger::Ledger;
 use millstream_engine::task::{self, Task};
 use millstream_engine::time::{Millis, Watermark};
@@ -31,7 +33,21 @@ pub struct Standing {
     pub state_bytes: u64,
 }
 
+/// How long a worker has spent on parts of its commits since it was built.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Spent {
+    /// On writing state changes to the open transaction.
+    pub changelog: Duration,
+    /// On writing committed state to the store.
+    pub checkpoints: Duration,
+}
+
 impl<L: Log> Worker<L> {
+    /// How long it has spent on parts of its commits.
+    pub fn spent(&self) -> Spent {
+        self.spent
+    }
+
     /// The ledger of each step, all tasks together, those that were let go too, in the order of the graph.
     pub fn ledger(&mut self) -> Vec<(String, Ledger)> {
         let gone = self.gone.iter().cloned();

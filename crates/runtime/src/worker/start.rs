@@ -91,6 +91,7 @@ impl<L: Log> Worker<L> {
             bytes_out: 0,
             dead_letters: 0,
             commits: 0,
+            spent: super::Spent::default(),
         })
     }
 }

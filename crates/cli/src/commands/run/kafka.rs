@@ -23,6 +23,7 @@ pub(super) fn run(loaded: Vec<Loaded>, effective: &Effective, until: Until) -> R
         None => tracing::info!("no settings file ({} are not there)", PLACES.join(", ")),
     }
     let telemetry = Telemetry::new();
+    telemetry.watch_folder(&settings.state_dir);
     let server = match settings.http.enabled {
         true => Some(http::serve(settings.http.listen, telemetry.clone()).map_err(|error| {
             Failure::run(error.to_string())
