@@ -6,6 +6,7 @@
 mod access;
 mod brokers;
 mod cases;
+mod commands;
 mod crashes;
 mod fencing;
 mod network;
@@ -32,6 +33,7 @@ fn main() -> ExitCode {
         topics::tests(),
         records::tests(),
         access::tests(),
+        commands::tests(),
         cases::tests(),
         torture::tests(),
     ];

@@ -18,8 +18,10 @@ pub(super) enum Meaning {
     Setting(Key),
     /// Something that is not ours.
     Foreign,
-    /// No setting; and the variable that was perhaps meant.
+    /// No setting, but meant as one; and the variable that was perhaps meant.
     Unknown(Option<String>),
+    /// No setting, and nothing like one: perhaps another program's.
+    Ignored,
 }
 
 /// What a variable means. `schema` is that of the settings file.
@@ -38,7 +40,12 @@ pub(super) fn meaning(variable: &str, schema: &Value) -> Meaning {
         parts if keys(schema).iter().any(|key| key == parts) => Meaning::Setting(key(parts)),
         _ => {
             let known: Vec<String> = keys(schema).iter().map(|key| variable_of(key)).collect();
-            Meaning::Unknown(suggest::nearest(variable, known.iter().map(String::as_str)).map(str::to_owned))
+            let names = known.iter().filter_map(|variable| variable.strip_prefix(PREFIX));
+            match suggest::nearest(name, names) {
+                Some(meant) => Meaning::Unknown(Some(format!("{PREFIX}{meant}"))),
+                None if name.contains("__") => Meaning::Unknown(None),
+                None => Meaning::Ignored,
+            }
         }
     }
 }
@@ -124,7 +131,9 @@ mod tests {
     fn a_slip_is_told_from_what_is_not_ours() {
         assert_eq!(means("MILLSTREAM_THREAD"), Meaning::Unknown(Some("MILLSTREAM_THREADS".to_owned())));
         assert_eq!(means("MILLSTREAM_HTTP__LISTN"), Meaning::Unknown(Some("MILLSTREAM_HTTP__LISTEN".to_owned())));
-        assert_eq!(means("MILLSTREAM_NOTHING_LIKE_IT"), Meaning::Unknown(None));
+        assert_eq!(means("MILLSTREAM_NOTHING__LIKE_IT"), Meaning::Unknown(None));
+        assert_eq!(means("MILLSTREAM_NOTHING_LIKE_IT"), Meaning::Ignored);
+        assert_eq!(means("MILLSTREAM_SEED"), Meaning::Ignored);
         for foreign in [
             "HOME",
             "MILLSTREAM_SERVICE_HOST",

@@ -53,6 +53,8 @@ pub struct Effective {
     pub settings: Settings,
     /// The file that was read.
     pub file: Option<PathBuf>,
+    /// Variables that look as if they were settings and are none, nor nearly one.
+    pub ignored: Vec<String>,
     pub(super) layers: Layers,
 }
 
@@ -117,8 +119,12 @@ pub fn load(sources: &Sources<'_>) -> Result<Effective, ConfigError> {
     if let Some((path, text)) = sources.file {
         map = read_file(path, text, sources.lookup, &mut layers, &mut error);
     }
+    let mut ignored = Vec::new();
     for (variable, value) in sources.environment {
-        read_variable(variable, value, &mut layers, &mut error);
+        match environment::meaning(variable, &SCHEMA) {
+            Meaning::Ignored => ignored.push(variable.clone()),
+            meaning => read_variable(meaning, variable, value, &mut layers, &mut error),
+        }
     }
     for flag in sources.flags {
         let origin = Origin::Flag { name: flag.name.clone() };
@@ -127,7 +133,7 @@ pub fn load(sources: &Sources<'_>) -> Result<Effective, ConfigError> {
     check_properties(&layers, map.as_ref(), &mut error);
     error.into_result()?;
     let settings = settings(&layers)?;
-    Ok(Effective { settings, file: sources.file.map(|(path, _)| path.to_owned()), layers })
+    Ok(Effective { settings, file: sources.file.map(|(path, _)| path.to_owned()), ignored, layers })
 }
 
 fn read_file(
@@ -169,9 +175,9 @@ fn read_file(
     Some(map)
 }
 
-fn read_variable(variable: &str, value: &str, layers: &mut Layers, error: &mut ConfigError) {
-    match environment::meaning(variable, &SCHEMA) {
-        Meaning::Foreign => {}
+fn read_variable(meaning: Meaning, variable: &str, value: &str, layers: &mut Layers, error: &mut ConfigError) {
+    match meaning {
+        Meaning::Foreign | Meaning::Ignored => {}
         // An empty variable is one that was not set, as compose files have it.
         Meaning::Setting(_) if value.is_empty() => {}
         Meaning::Setting(key) => {
@@ -334,7 +340,7 @@ impl Effective {
 
     /// Defaults only: nothing was given.
     pub fn defaults() -> Effective {
-        Effective { settings: Settings::default(), file: None, layers: Layers::default() }
+        Effective { settings: Settings::default(), file: None, ignored: Vec::new(), layers: Layers::default() }
     }
 
     /// The settings that were given, and where, without their values.

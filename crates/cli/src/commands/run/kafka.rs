@@ -22,6 +22,9 @@ pub(super) fn run(loaded: Vec<Loaded>, effective: &Effective, until: Until) -> R
         Some(file) => tracing::info!("settings from {}", file.display()),
         None => tracing::info!("no settings file ({} are not there)", PLACES.join(", ")),
     }
+    for variable in &effective.ignored {
+        tracing::warn!("the environment variable {variable} is no setting and is not heard");
+    }
     let telemetry = Telemetry::new();
     telemetry.watch_folder(&settings.state_dir);
     let server = match settings.http.enabled {

@@ -2,7 +2,7 @@
 //! hand. Nothing here joins a group or changes anything, save for [`KafkaLog::move_group`].
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use millstream_engine::ids::Offset;
 
@@ -15,6 +15,13 @@ pub use super::native::describe::Right;
 
 /// How long a question may take.
 const WAIT: Duration = Duration::from_secs(10);
+
+/// How long it is before a question is asked again.
+const PAUSE: Duration = Duration::from_millis(200);
+
+fn is_coordinator_moving(code: Code) -> bool {
+    [Code::COORDINATOR_LOAD_IN_PROGRESS, Code::COORDINATOR_NOT_AVAILABLE, Code::NOT_COORDINATOR].contains(&code)
+}
 
 /// A topic, and what may be done with it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -88,12 +95,21 @@ impl KafkaLog {
     /// # Errors
     /// If it does not answer, or may not.
     pub fn group_facts(&self, group: &str) -> Result<GroupFacts, LogError> {
-        match describe::group(self.client(), group, WAIT) {
-            Ok(found) => Ok(GroupFacts { state: found.state, members: found.members, rights: found.rights }),
-            Err(error) if error.code == Code::GROUP_ID_NOT_FOUND => {
-                Ok(GroupFacts { state: "Dead".to_owned(), ..GroupFacts::default() })
+        let until = Instant::now() + WAIT;
+        loop {
+            match describe::group(self.client(), group, WAIT) {
+                Ok(found) => {
+                    return Ok(GroupFacts { state: found.state, members: found.members, rights: found.rights });
+                }
+                Err(error) if error.code == Code::GROUP_ID_NOT_FOUND => {
+                    return Ok(GroupFacts { state: "Dead".to_owned(), ..GroupFacts::default() });
+                }
+                // A coordinator that has just been chosen is not ready at once.
+                Err(error) if is_coordinator_moving(error.code) && Instant::now() < until => {
+                    std::thread::sleep(PAUSE);
+                }
+                Err(error) => return Err(failed(&format!("describe group {group}"), &error)),
             }
-            Err(error) => Err(failed(&format!("describe group {group}"), &error)),
         }
     }
 
@@ -103,7 +119,9 @@ impl KafkaLog {
     /// If no broker answers.
     pub fn cluster_facts(&self) -> Result<ClusterFacts, LogError> {
         let found = describe::cluster(self.client(), WAIT).map_err(|error| failed("describe the cluster", &error))?;
-        Ok(ClusterFacts { brokers: found.brokers, rights: found.rights })
+        // Who may not describe the cluster is told of no right at all.
+        let rights = found.rights.filter(|rights| rights.contains(&Right::Describe));
+        Ok(ClusterFacts { brokers: found.brokers, rights })
     }
 
     /// The settings of a topic by name; `None` if they may not be asked for.

@@ -1,0 +1,263 @@
+//! What an operator does by hand: looks before a start (`plan`), moves a group (`reset`), works on topics (`topic`).
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use millstream_harness::admin::Acl;
+use millstream_harness::broker::{Access, BrokerOptions};
+use millstream_harness::daemon::DaemonCommand;
+use millstream_harness::{Broker, Client, Message, Result, Trouble, ensure, process, suite, tests, wait};
+
+pub(crate) fn tests() -> Vec<suite::Trial> {
+    tests![
+        a_plan_says_what_the_brokers_have_against_a_run,
+        a_plan_names_each_right_that_is_missing,
+        a_reset_begins_anew_whatever_machines_have_stored,
+        a_reset_is_refused_while_somebody_is_in_the_group,
+        topics_are_worked_on_from_the_command_line,
+    ]
+}
+
+const WITHIN: Duration = Duration::from_secs(60);
+
+const TOTALS: &str = "\
+version: 1
+pipeline: PREFIXtotals
+sources:
+  sales: {topic: PREFIXsales, format: json, schema: {shop: string, amount: bigint}}
+steps:
+  - aggregate: {id: by_shop, by: shop, aggregates: {total: sum(amount)}, emit: changes}
+sink: {topic: PREFIXout, key: shop, create: {partitions: 2}}
+";
+
+/// A pipeline of totals, with topics and a folder of its own.
+struct Shops {
+    prefix: &'static str,
+    client: Client,
+    bootstrap: String,
+    folder: tempfile::TempDir,
+}
+
+/// How a command ended, and what it said.
+struct Said {
+    well: bool,
+    text: String,
+}
+
+impl Shops {
+    fn on(prefix: &'static str, broker: &Broker) -> Result<Shops> {
+        let folder = process::temp_folder(prefix)?;
+        let shops = Shops { prefix, client: broker.client(), bootstrap: broker.bootstrap(), folder };
+        shops.set_pipeline(TOTALS)?;
+        Ok(shops)
+    }
+
+    fn set_pipeline(&self, text: &str) -> Result {
+        let path = self.folder.path().join("totals.yaml");
+        std::fs::write(&path, text.replace("PREFIX", self.prefix)).map_err(Trouble::io(path.display()))
+    }
+
+    fn topic(&self, name: &str) -> String {
+        format!("{}{name}", self.prefix)
+    }
+
+    fn command(&self, name: &str, arguments: &[&str]) -> DaemonCommand {
+        DaemonCommand::new(env!("CARGO_BIN_EXE_millstream"), name, self.folder.path())
+            .args(arguments.iter().copied())
+            .env("KAFKA_BROKER_ADDRESS", &self.bootstrap)
+            .env("MILLSTREAM_CHECKPOINT_INTERVAL", "100ms")
+            .env("MILLSTREAM_TRANSACTION_TIMEOUT", "8s")
+    }
+
+    fn say(&self, arguments: &[&str]) -> Result<Said> {
+        said(&self.command("command", arguments))
+    }
+
+    fn sell(&self, amounts: &[(&str, i64)]) -> Result {
+        let message =
+            |(shop, amount): &(&str, i64)| Message::value(format!(r#"{{"shop":"{shop}","amount":{amount}}}"#));
+        let messages: Vec<Message> = amounts.iter().map(message).collect();
+        self.client.produce(&self.topic("sales"), &messages).map(drop)
+    }
+
+    /// Runs to the end of what is there, as a machine with a folder of state of its own.
+    fn run(&self, machine: &str) -> Result {
+        let arguments = ["run", "totals.yaml", "--until-end", "--http", "off", "--state-dir", machine];
+        let ran = said(&self.command(machine, &arguments))?;
+        ensure!(ran.well, "{}", ran.text);
+        Ok(())
+    }
+
+    /// The last total of each shop that a reader of committed records is shown.
+    fn totals(&self) -> Result<BTreeMap<String, i64>> {
+        let mut totals = BTreeMap::new();
+        for read in self.client.read(&self.topic("out"))? {
+            let total = read.json()?;
+            let shop = total["shop"].as_str().unwrap_or_default().to_owned();
+            totals.insert(shop, total["total"].as_i64().unwrap_or_default());
+        }
+        Ok(totals)
+    }
+}
+
+fn said(command: &DaemonCommand) -> Result<Said> {
+    let (status, output) = command.run(WITHIN)?;
+    Ok(Said { well: status.success(), text: output.text() })
+}
+
+fn totals<const N: usize>(of: [(&str, i64); N]) -> BTreeMap<String, i64> {
+    of.into_iter().map(|(shop, total)| (shop.to_owned(), total)).collect()
+}
+
+fn a_plan_says_what_the_brokers_have_against_a_run() -> Result {
+    let shops = Shops::on("planned-", Broker::shared()?)?;
+    let plan = ["plan", "totals.yaml", "--brokers", &shops.bootstrap];
+    let missing = shops.say(&plan)?;
+    let sentence = "topic planned-sales, which source sales reads, does not exist";
+    ensure!(!missing.well && missing.text.contains(sentence), "{}", missing.text);
+
+    shops.client.create_topic(&shops.topic("sales"), 3)?;
+    let well = shops.say(&plan)?;
+    ensure!(well.well && well.text.contains("nothing speaks against a run"), "{}", well.text);
+    let made = shops.client.topics()?;
+    ensure!(!made.iter().any(|topic| topic.starts_with("planned-") && !topic.ends_with("sales")), "it made {made:?}");
+
+    // A changelog of another width, settings that delete, and a group of another program.
+    let internal = [("cleanup.policy", "delete"), ("retention.ms", "-1"), ("retention.bytes", "-1")];
+    shops.client.create_topic_with("planned-totals-1-changelog", 2, &internal)?;
+    shops.client.create_topic_with("planned-totals-0-changelog", 3, &internal[..1])?;
+    shops.client.set_topic_config("planned-totals-0-changelog", &[("retention.ms", "604800000")])?;
+    shops.client.set_group_offset("planned-totals", &shops.topic("sales"), 0, 0)?;
+    let wrong = shops.say(&plan)?;
+    for sentence in [
+        "planned-totals-1-changelog has 2 partitions, but the pipeline needs 3",
+        "planned-totals-0-changelog has retention.ms=604800000 instead of -1",
+        "the group planned-totals has offsets that another program has committed",
+    ] {
+        ensure!(!wrong.well && wrong.text.contains(sentence), "{sentence}: {}", wrong.text);
+    }
+    Ok(())
+}
+
+fn a_plan_names_each_right_that_is_missing() -> Result {
+    let users = vec![("alice".to_owned(), "secret-of-alice".to_owned())];
+    let broker = Broker::start_with(BrokerOptions { users, access: Access::Checked, ..BrokerOptions::default() })?;
+    let shops = Shops::on("rights-", &broker)?;
+    let client = broker.client();
+    client.create_topic(&shops.topic("sales"), 1)?;
+    client.create_topic(&shops.topic("out"), 1)?;
+    let allow = |resource, name: &str, operation| client.allow(Acl { user: "alice", resource, name, operation });
+    allow("topic", "*", "describe")?;
+    allow("group", "*", "describe")?;
+    allow("cluster", "kafka-cluster", "describe")?;
+    let bootstrap = broker.sasl_bootstrap();
+    let plan = shops
+        .command("alice", &["plan", "totals.yaml", "--brokers", &bootstrap])
+        .env("MILLSTREAM_KAFKA__SECURITY_PROTOCOL", "SASL_PLAINTEXT")
+        .env("MILLSTREAM_KAFKA__SASL_MECHANISM", "PLAIN")
+        .env("MILLSTREAM_KAFKA__SASL_USERNAME", "alice")
+        .env("MILLSTREAM_KAFKA__SASL_PASSWORD", "secret-of-alice");
+    let refused = said(&plan)?;
+    for sentence in [
+        "the user lacks the right READ on topic rights-sales",
+        "the user lacks the right WRITE on topic rights-out",
+        "the user lacks the right READ on group rights-totals",
+        "rights-totals-0-changelog is to be made, and the user lacks the right CREATE on the cluster",
+    ] {
+        ensure!(!refused.well && refused.text.contains(sentence), "{sentence}: {}", refused.text);
+    }
+    ensure!(!refused.text.contains("secret-of-alice"), "a secret was told: {}", refused.text);
+    let all = [("topic", "*", "all"), ("group", "*", "all"), ("cluster", "kafka-cluster", "create")];
+    for (resource, name, operation) in all {
+        allow(resource, name, operation)?;
+    }
+    // Brokers hear of rights a little later.
+    let plan_again = || said(&plan).map(|said| said.text);
+    wait::until("all rights", WITHIN, plan_again, |text| text.contains("nothing speaks against a run")).map(drop)
+}
+
+/// Two machines have run the pipeline, and both have stored what there was; neither may bring it back.
+fn a_reset_begins_anew_whatever_machines_have_stored() -> Result {
+    let shops = Shops::on("anew-", Broker::shared()?)?;
+    shops.client.create_topic(&shops.topic("sales"), 2)?;
+    shops.sell(&[("a", 1), ("b", 10), ("a", 2)])?;
+    shops.run("one")?;
+    shops.run("two")?;
+    ensure!(shops.totals()? == totals([("a", 3), ("b", 10)]), "{:?}", shops.totals()?);
+
+    let asked = shops.say(&["reset", "totals.yaml", "--to", "latest"])?;
+    ensure!(!asked.well && asked.text.contains("Say --yes"), "{}", asked.text);
+    let done = shops.say(&["reset", "totals.yaml", "--to", "latest", "--yes"])?;
+    ensure!(done.well && done.text.contains("anew-totals-1-changelog (2 partitions)"), "{}", done.text);
+    shops.sell(&[("a", 100)])?;
+    shops.run("one")?;
+    ensure!(shops.totals()?["a"] == 100, "machine one has kept state: {:?}", shops.totals()?);
+    shops.sell(&[("b", 1000)])?;
+    shops.run("two")?;
+    ensure!(shops.totals()?["b"] == 1000, "machine two has kept state: {:?}", shops.totals()?);
+
+    let from_start = shops.say(&["reset", "totals.yaml", "--to", "earliest", "--yes"])?;
+    ensure!(from_start.well, "{}", from_start.text);
+    shops.run("three")?;
+    ensure!(shops.totals()? == totals([("a", 103), ("b", 1010)]), "{:?}", shops.totals()?);
+    let kept = shops.say(&["reset", "totals.yaml", "--to", "earliest", "--keep-state", "--yes"])?;
+    ensure!(kept.well, "{}", kept.text);
+    shops.run("one")?;
+    ensure!(shops.totals()? == totals([("a", 206), ("b", 2020)]), "{:?}", shops.totals()?);
+    Ok(())
+}
+
+fn a_reset_is_refused_while_somebody_is_in_the_group() -> Result {
+    let shops = Shops::on("alive-", Broker::shared()?)?;
+    shops.client.create_topic(&shops.topic("sales"), 1)?;
+    shops.sell(&[("a", 1)])?;
+    let mut daemon = shops.command("daemon", &["run", "totals.yaml", "--http", "off"]).start()?;
+    daemon.wait_until_it_says("tasks run", WITHIN)?;
+    let refused = shops.say(&["reset", "totals.yaml", "--to", "earliest", "--yes"])?;
+    ensure!(
+        !refused.well && refused.text.contains("the group alive-totals is in use by millstream-alive-totals-0"),
+        "{}",
+        refused.text
+    );
+    let plan = shops.say(&["plan", "totals.yaml", "--brokers", &shops.bootstrap])?;
+    ensure!(plan.well && plan.text.contains("running: millstream-alive-totals-0"), "{}", plan.text);
+    let status = daemon.stop(Duration::from_secs(5))?;
+    ensure!(status.success(), "{status}");
+    let done = shops.say(&["reset", "totals.yaml", "--to", "sales:0=0", "--yes"])?;
+    ensure!(!done.well && done.text.contains("which reads alive-sales"), "{}", done.text);
+    let done = shops.say(&["reset", "totals.yaml", "--to", "alive-sales:0=0", "--yes", "--json"])?;
+    ensure!(done.well && done.text.contains("\"state\": \"cleared\""), "{}", done.text);
+    Ok(())
+}
+
+fn topics_are_worked_on_from_the_command_line() -> Result {
+    let shops = Shops::on("handmade-", Broker::shared()?)?;
+    let topic = shops.topic("lines");
+    let made = shops.say(&["topic", "create", &topic, "-p", "2", "--retention-hours", "1", "--replication", "1"])?;
+    ensure!(made.well && made.text.contains("created topic handmade-lines with 2 partitions"), "{}", made.text);
+    let config = shops.client.topic_config(&topic)?;
+    ensure!(config["retention.ms"] == "3600000" && config["cleanup.policy"] == "delete", "{config:?}");
+    let path = shops.folder.path().join("lines");
+    std::fs::write(&path, "k1:a\nk2:b\nk1:c\n").map_err(Trouble::io(path.display()))?;
+    let wrote = shops.say(&["topic", "produce", &topic, "lines", "--key-separator", ":"])?;
+    ensure!(wrote.well && wrote.text.contains("wrote 3 records"), "{}", wrote.text);
+    let read = shops.client.read(&topic)?;
+    ensure!(read.len() == 3, "{read:?}");
+    // What Java clients would have chosen, by the same key.
+    let foreign = shops.client.produce(&topic, &[Message::keyed("k1", "d"), Message::keyed("k2", "e")])?;
+    for (key, (partition, _)) in [("k1", foreign[0]), ("k2", foreign[1])] {
+        let ours = read.iter().filter(|read| read.key.as_deref() == Some(key.as_bytes()));
+        ensure!(ours.clone().count() > 0 && ours.clone().all(|read| read.partition == partition), "{key}: {read:?}");
+    }
+    let consumed = shops.say(&["topic", "consume", &topic])?;
+    let mut values: Vec<&str> = consumed.text.lines().collect();
+    values.sort_unstable();
+    ensure!(consumed.well && values == ["a", "b", "c", "d", "e"], "{}", consumed.text);
+    let listed = shops.say(&["topic", "list"])?;
+    ensure!(listed.well && listed.text.contains("handmade-lines"), "{}", listed.text);
+    let described = shops.say(&["topic", "describe", &topic, "--json"])?;
+    ensure!(described.well && described.text.contains("\"end\":"), "{}", described.text);
+    let twice = shops.say(&["topic", "create", &topic])?;
+    ensure!(!twice.well && twice.text.contains("handmade-lines exists already"), "{}", twice.text);
+    Ok(())
+}
