@@ -13,6 +13,10 @@ use crate::log::{FailureKind, LogError, NewRecord, TopicPartition};
 
 /// One step of waiting until the brokers have everything. A longer one would be the least that a commit takes.
 const DRAIN_STEP: Duration = Duration::from_millis(1);
+/// Behind each step the producer is left alone for so many looks
+const DRAIN_LOOKS: u32 = 8;
+/// of this length.
+const DRAIN_LOOK: Duration = Duration::from_micros(250);
 
 /// Knows how many partitions topics have and how large their records may be.
 pub(super) trait Topics {
@@ -138,7 +142,7 @@ impl Sender {
             match producer.send(&outgoing) {
                 Ok(()) => break,
                 Err(error) if error.code == Code::QUEUE_FULL => {
-                    producer.drain(DRAIN_STEP);
+                    producer.serve(DRAIN_STEP);
                     if let Some(error) = producer.client().fatal_error() {
                         return Err(failed_producer(&format!("write to topic {topic}"), &error));
                     }
@@ -180,11 +184,21 @@ impl Sender {
 
     /// Waits until the brokers have everything, or until one record has failed.
     pub(super) fn drain(&self, interrupt: &Interrupt) -> Result<(), LogError> {
-        while !self.producer.drain(DRAIN_STEP) {
+        while !self.drain_once() {
             self.check_delivery()?;
             check(interrupt, "wait until the brokers have all records")?;
         }
         self.check_delivery()
+    }
+
+    /// Sends what lingers, and then waits a little without sending: while the library is told to send at once what is there,
+    /// and may not yet as an earlier batch is on its way, its thread does nothing but look again, and takes a core for it.
+    fn drain_once(&self) -> bool {
+        self.producer.drain(DRAIN_STEP)
+            || (0..DRAIN_LOOKS).any(|_| {
+                std::thread::sleep(DRAIN_LOOK);
+                self.producer.is_drained()
+            })
     }
 
     fn check_delivery(&self) -> Result<(), LogError> {
@@ -215,7 +229,7 @@ impl Sender {
     /// Waits until the brokers have everything, for no longer than `wait`.
     pub(super) fn drain_for(&self, wait: Duration) -> bool {
         let until = Instant::now() + wait;
-        while !self.producer.drain(DRAIN_STEP) {
+        while !self.drain_once() {
             if Instant::now() >= until {
                 return false;
             }

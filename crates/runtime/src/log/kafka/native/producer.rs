@@ -143,6 +143,19 @@ impl Producer {
         Code(unsafe { ffi::rd_kafka_flush(self.as_ptr(), millis(wait)) }) == Code::NONE
     }
 
+    /// Serves what brokers have refused, waiting for the first of it no longer than `wait`.
+    pub(in crate::log::kafka) fn serve(&self, wait: Duration) {
+        // SAFETY: the client is valid.
+        unsafe { sys::rd_kafka_poll(self.as_ptr(), millis(wait)) };
+    }
+
+    /// Whether nothing is on its way any more.
+    pub(in crate::log::kafka) fn is_drained(&self) -> bool {
+        self.serve(Duration::ZERO);
+        // SAFETY: the client is valid.
+        unsafe { sys::rd_kafka_outq_len(self.as_ptr()) == 0 }
+    }
+
     /// The first record that no broker took, since the last time that somebody asked. Drain first.
     pub(in crate::log::kafka) fn take_failed(&self) -> Option<FailedDelivery> {
         self.client().shared().take_failed()
