@@ -42,6 +42,11 @@ broker *topics:
 test:
     cargo test --workspace
 
+# Kills, stops, sleeps, wiped state, brokers that die, by a seed: `just torture KILLS=10000 SEED=7`. The oracle looks after
+# every fifteen.
+torture *settings:
+    env KILLS=1000 {{settings}} cargo test -p millstream-cli --test kafka torture
+
 # The examples' own tests.
 test-pipelines:
     cargo run --release -- test pipelines/

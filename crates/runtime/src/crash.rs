@@ -43,13 +43,17 @@ pub const CRASH_POINTS: &[&str] = &[
 pub const KAFKA_CRASH_POINTS: &[&str] = &["kafka.begin", "kafka.drained", "kafka.offsets_sent", "kafka.committed"];
 
 /// Switches that take a guard away, for tests that must then fail: write the commit record before the data is synced;
-/// write offsets in a commit record of their own; go on with a producer whose last requests had no answer; store state
-/// before it is committed. And one that makes frequent what is rare: changelogs that are written anew all the time.
+/// commit offsets apart from what goes with them; go on with a producer whose last requests had no answer; commit offsets
+/// as nobody, whom no broker puts out; read what was aborted; store state before it is committed; take a changelog as it is
+/// found. And one that makes frequent what is rare: changelogs that are written anew all the time.
 pub const CONTROLS: &[&str] = &[
     "log.control.commit_before_data",
     "log.control.offsets_apart",
     "log.control.keep_producer",
+    "log.control.without_generation",
+    "log.control.read_uncommitted",
     "worker.control.state_before_commit",
+    "worker.control.trust_changelog",
     "worker.control.short_cycles",
 ];
 

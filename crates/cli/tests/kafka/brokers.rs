@@ -66,7 +66,9 @@ fn a_cluster_loses_its_leaders() -> Result {
         std::thread::sleep(Duration::from_secs(2));
         cluster.restart(leader)?;
         scenario.end_load(load)?;
-        scenario.settle().map_err(|trouble| format!("after the leader of {topic} was killed: {trouble}"))?;
+        scenario.settle().map_err(|trouble| {
+            format!("after the leader of {topic} was killed: {trouble}\n{}", daemon.output.tail(20))
+        })?;
         cluster.wait_for_replicas(&[topic])?;
     }
     ensure!(daemon.process.ended().is_none(), "the daemon ended: {}", daemon.output.tail(20));

@@ -15,9 +15,9 @@ pub(crate) fn tests() -> Vec<suite::Trial> {
 }
 
 /// The session time-out of scenarios is 6 s.
-const LONG_SLEEP: Duration = Duration::from_secs(9);
+pub(crate) const LONG_SLEEP: Duration = Duration::from_secs(9);
 
-fn members(scenario: &Scenario) -> Result<usize> {
+pub(crate) fn members(scenario: &Scenario) -> Result<usize> {
     scenario.client.group(&scenario.group()).map(|group| group.members.len())
 }
 

@@ -7,6 +7,7 @@ mod access;
 mod brokers;
 mod cases;
 mod commands;
+mod controls;
 mod crashes;
 mod fencing;
 mod network;
@@ -27,6 +28,7 @@ fn main() -> ExitCode {
         crashes::tests(),
         fencing::tests(),
         network::tests(),
+        controls::tests(),
         brokers::tests(),
         scaling::tests(),
         state::tests(),

@@ -26,7 +26,7 @@ pub(crate) fn tests() -> Vec<suite::Trial> {
 }
 
 /// Some state, settled, and the daemon gone.
-fn with_state(name: &str) -> Result<Scenario> {
+pub(crate) fn with_state(name: &str) -> Result<Scenario> {
     let mut scenario = Scenario::new(name)?;
     let mut daemon = scenario.start("a")?;
     scenario.write(4000)?;

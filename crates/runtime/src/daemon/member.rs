@@ -62,6 +62,9 @@ pub(super) enum MemberError {
     /// The pipeline does not fit the topics.
     #[error("{0}")]
     Pipeline(String),
+    /// The brokers have something against it.
+    #[error("{}", .0.join("; and "))]
+    Preflight(Vec<String>),
     /// The topology must be made anew.
     #[error("topic {topic} has {now} partitions now, and had {before}: the pipeline is built anew")]
     PartitionsChanged { topic: String, before: u32, now: u32 },
@@ -488,7 +491,12 @@ impl Running {
             self.worker.checkpoint(now())?;
         }
         self.tell();
-        Ok(self.worker.log().leave()?)
+        // Everything is committed: a member that cannot say goodbye is missed after the session time-out.
+        if let Err(error) = self.worker.log().leave() {
+            let (pipeline, thread) = (self.worker.topology().name.clone(), self.thread);
+            tracing::warn!(pipeline, thread, "{error}; its partitions are free when its session has timed out");
+        }
+        Ok(())
     }
 
     /// Publishes where the worker stands.

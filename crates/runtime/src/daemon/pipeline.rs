@@ -14,6 +14,7 @@ use super::{DaemonSettings, Instance, PipelineUnit, Report};
 use crate::follow::{Stop, Until};
 use crate::log::kafka::{Interrupt, KafkaLog, KafkaLogSettings};
 use crate::log::{FailureKind as LogFailure, Log};
+use crate::preflight::{self, Gravity};
 use crate::store::sled::SledStores;
 use crate::store::{StateStores, StoreError};
 use crate::telemetry::{Event, Failure, FailureKind, PipelineState, PipelineTelemetry};
@@ -181,6 +182,7 @@ impl Supervisor {
             counts.0.insert(source.topic.clone(), log.partitions(&source.topic)?.ok_or_else(missing)?);
         }
         let topology = (self.unit.lower)(&counts).map_err(MemberError::Pipeline)?;
+        self.examine(&log)?;
         let (stores, quarantined) =
             SledStores::open(&self.instance.pipeline_dir(&self.unit.name)).map_err(WorkerError::from)?;
         if let Some(quarantined) = quarantined {
@@ -193,6 +195,20 @@ impl Supervisor {
             self.telemetry.worker(0).count(Event::StoreQuarantined);
         }
         Ok((Arc::new(topology), Arc::new(stores)))
+    }
+
+    /// What can be known before the first record is said before the first record, all at once.
+    fn examine(&self, log: &KafkaLog) -> Result<(), MemberError> {
+        let examined = preflight::examine(log, &*self.unit.lower)?;
+        let (errors, warnings): (Vec<_>, Vec<_>) =
+            examined.findings.into_iter().partition(|finding| finding.gravity == Gravity::Error);
+        for warning in warnings {
+            tracing::warn!(pipeline = %self.unit.name, "{warning}");
+        }
+        if errors.is_empty() {
+            return Ok(());
+        }
+        Err(MemberError::Preflight(errors.into_iter().map(|finding| finding.message).collect()))
     }
 
     fn log_settings(&self, topology: &Topology, thread: usize) -> KafkaLogSettings {
@@ -234,7 +250,9 @@ impl Report {
 /// What kind of failure an error is, for alerts.
 pub(super) fn failure(error: &MemberError) -> Failure {
     let kind = match error {
-        MemberError::Pipeline(_) | MemberError::PartitionsChanged { .. } => FailureKind::Configuration,
+        MemberError::Pipeline(_) | MemberError::Preflight(_) | MemberError::PartitionsChanged { .. } => {
+            FailureKind::Configuration
+        }
         MemberError::Panicked => FailureKind::Internal,
         MemberError::Worker(error) => match error {
             WorkerError::Task { source: TaskError::RecordFailed(_), .. } | WorkerError::TooManyFailures { .. } => {
@@ -245,7 +263,9 @@ pub(super) fn failure(error: &MemberError) -> Failure {
                 FailureKind::Internal
             }
             WorkerError::Store(StoreError::Folder { message, .. }) if is_disk_full(message) => FailureKind::DiskFull,
-            WorkerError::Store(_) | WorkerError::ChangelogLost { .. } => FailureKind::State,
+            WorkerError::Store(_) | WorkerError::ChangelogLost { .. } | WorkerError::RepartitionLost { .. } => {
+                FailureKind::State
+            }
             WorkerError::Log(error) if error.kind() != LogFailure::Refused => FailureKind::Log,
             WorkerError::Log(_)
             | WorkerError::Format { .. }

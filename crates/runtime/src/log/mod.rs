@@ -17,7 +17,7 @@ use millstream_engine::time::Millis;
 use millstream_pipeline::topology::{self, CreateDef};
 
 pub use error::{FailureKind, LogError};
-pub use records::{Header, Headers, NewRecord, RecordView, Records};
+pub use records::{Header, Headers, NewRecord, RecordView, Records, UNTIMED};
 
 /// A partition of a topic by name.
 pub type TopicPartition = (String, PartitionId);

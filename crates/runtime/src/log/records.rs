@@ -25,6 +25,9 @@ pub struct NewRecord<'a> {
     pub headers: &'a [Header<'a>],
 }
 
+/// The timestamp of a record that has no time of its own: where a log keeps its own time, it is that.
+pub const UNTIMED: Millis = Millis(i64::MIN);
+
 /// A record as it stands in a log, borrowed from [`Records`].
 #[derive(Debug, Clone, Copy)]
 pub struct RecordView<'a> {

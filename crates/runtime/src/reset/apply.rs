@@ -3,11 +3,10 @@
 use std::collections::BTreeMap;
 
 use millstream_engine::ids::{Offset, PartitionId};
-use millstream_engine::time::Millis;
 use millstream_pipeline::topology::Topology;
 
 use super::{GroupLog, Plan, ResetError, State};
-use crate::log::{CommittedOffset, NewRecord, Records, TopicPartition, TopicSettings};
+use crate::log::{CommittedOffset, NewRecord, Records, TopicPartition, TopicSettings, UNTIMED};
 use crate::worker::position::{Beside, at_rest};
 
 /// Moves the group, and empties what holds state if that is to go. The folder in which this machine keeps state is not
@@ -64,7 +63,7 @@ fn empty(plan: &Plan, place: &mut GroupLog<'_>) -> Result<BTreeMap<TopicPartitio
     for (topic, partitions) in &plan.emptied {
         for partition in (0..*partitions).map(PartitionId) {
             let mut mark = Records::new();
-            let record = NewRecord { key: Some(b"reset:"), value: None, timestamp: Millis(0), headers: &[] };
+            let record = NewRecord { key: Some(b"reset:"), value: None, timestamp: UNTIMED, headers: &[] };
             mark.push(Offset(0), record);
             let end = place.log().produce(topic, partition, &mark)?;
             ends.insert((topic.clone(), partition), end);

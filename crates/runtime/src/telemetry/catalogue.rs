@@ -70,6 +70,8 @@ metrics! {
         "Records read from source topics, those of aborted epochs too.";
     INPUT_BYTES = Counter "millstream_input_bytes_total" ["pipeline"]
         "Bytes of key, value and headers of the records read from source topics.";
+    DELETED_RECORDS = Counter "millstream_source_deleted_records_total" ["pipeline"]
+        "Records that the log had deleted before they were read: retention is shorter than the pipeline's delay.";
     OUTPUT_RECORDS = Counter "millstream_output_records_total" ["pipeline"]
         "Records written to the topics of sinks and of late rows, those of aborted epochs too.";
     OUTPUT_BYTES = Counter "millstream_output_bytes_total" ["pipeline"]

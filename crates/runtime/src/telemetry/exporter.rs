@@ -85,6 +85,7 @@ fn sums(families: &mut Families, pipeline: &str, totals: &Totals) {
     for (def, count) in [
         (&INPUT_RECORDS, totals.traffic.records_in),
         (&INPUT_BYTES, totals.traffic.bytes_in),
+        (&DELETED_RECORDS, totals.traffic.records_deleted),
         (&OUTPUT_RECORDS, totals.traffic.records_out),
         (&OUTPUT_BYTES, totals.traffic.bytes_out),
         (&DEAD_LETTERS, totals.traffic.dead_letters),

@@ -27,6 +27,8 @@ pub struct Traffic {
     pub records_out: u64,
     /// Records written to the dead-letter topic.
     pub dead_letters: u64,
+    /// Records of source topics that the log had deleted before they were read.
+    pub records_deleted: u64,
     /// Bytes of key, value and headers of `records_in`.
     pub bytes_in: u64,
     /// Bytes of key, value and headers of `records_out`.

@@ -109,6 +109,7 @@ impl std::ops::AddAssign for Traffic {
         self.records_in += other.records_in;
         self.records_out += other.records_out;
         self.dead_letters += other.dead_letters;
+        self.records_deleted += other.records_deleted;
         self.bytes_in += other.bytes_in;
         self.bytes_out += other.bytes_out;
     }

@@ -129,7 +129,7 @@ pub(super) fn take_up<L: Log>(
             }
         }
     };
-    lane.skip_to(extent.earliest);
+    lane.skip_to(extent.earliest)?;
     let senders = committed.map(|committed| Beside::of(committed).senders).unwrap_or_default();
     let begin = Position { offset: lane.next, rows: 0 };
     for input in lane.inputs() {

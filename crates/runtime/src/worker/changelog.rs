@@ -9,12 +9,11 @@ use arrow::array::RecordBatch;
 use millstream_engine::ids::{NodeId, Offset, PartitionId};
 use millstream_engine::state::{Delta, PageId, PageImage, StateHandle};
 use millstream_engine::task::Task;
-use millstream_engine::time::Millis;
 use millstream_formats::frame;
 
 use super::WorkerError;
 use crate::crash;
-use crate::log::{Log, NewRecord, ReadLimit, Records};
+use crate::log::{Log, NewRecord, ReadLimit, Records, UNTIMED};
 use crate::store::shared::SharedStore;
 use crate::store::{Position, StateStore, StoreBatch, StoreKey};
 
@@ -138,7 +137,7 @@ impl Changelog {
 
     fn append_record<L: Log>(&mut self, kind: &str, step: &str, value: &[u8], log: &mut L) -> Result<(), WorkerError> {
         let key = format!("{kind}:{step}");
-        let record = NewRecord { key: Some(key.as_bytes()), value: Some(value), timestamp: Millis(0), headers: &[] };
+        let record = NewRecord { key: Some(key.as_bytes()), value: Some(value), timestamp: UNTIMED, headers: &[] };
         log.append(&self.topic, self.partition, record)?;
         self.open_records += 1;
         self.open_bytes += (key.len() + value.len()) as u64;
@@ -272,7 +271,7 @@ impl Changelog {
             Some(_) => store.clear()?,
             None => {}
         }
-        if !is_stored && earliest > since {
+        if !is_stored && earliest > since && !crash::control("worker.control.trust_changelog") {
             return Err(self.lost());
         }
         let records_total = (end.0 - from.0).max(0) as u64;

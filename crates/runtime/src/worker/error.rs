@@ -58,6 +58,22 @@ pub enum WorkerError {
         /// The partition.
         partition: u32,
     },
+    /// Records of a repartition are gone that were not processed.
+    #[error(
+        "topic {topic} partition {partition} begins at offset {earliest}, but the pipeline has processed it only up to offset \
+         {next}: what is between was deleted by somebody else, and with it rows of the pipeline; start over with `millstream \
+         reset --clear-state`, and leave the pipeline's own topics alone"
+    )]
+    RepartitionLost {
+        /// The repartition's topic.
+        topic: String,
+        /// The partition.
+        partition: u32,
+        /// Up to where it was processed.
+        next: i64,
+        /// What is left of it.
+        earliest: i64,
+    },
     /// A topic ends before the offset that was processed last.
     #[error(
         "topic {topic} partition {partition} ends at offset {end}, but records before offset {committed} have been \

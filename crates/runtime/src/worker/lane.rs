@@ -159,12 +159,27 @@ impl Lane {
         (silent_ms >= limit.0).then(|| now.minus(since))
     }
 
-    /// Goes on at the earliest record that is left; what was deleted before it was read is counted.
-    pub(super) fn skip_to(&mut self, earliest: Offset) {
-        if self.next < earliest {
-            self.skipped += (earliest.0 - self.next.0) as u64;
-            self.next = earliest;
+    /// Goes on at the earliest record that is left. What a source had deleted before it was read is told and counted; what
+    /// a repartition has lost was nobody's to delete.
+    pub(super) fn skip_to(&mut self, earliest: Offset) -> Result<(), WorkerError> {
+        let lost = earliest.0 - self.next.0;
+        if lost <= 0 {
+            return Ok(());
         }
+        let (topic, partition) = (&self.topic, self.partition.0);
+        if let Reader::Exchange(_) = &self.reader {
+            let (topic, next, earliest) = (topic.clone(), self.next.0, earliest.0);
+            return Err(WorkerError::RepartitionLost { topic, partition, next, earliest });
+        }
+        tracing::warn!(
+            topic,
+            partition,
+            "{lost} records before offset {earliest} were deleted before they were read: the topic's retention is shorter \
+             than the pipeline's delay"
+        );
+        self.skipped += lost as u64;
+        self.next = earliest;
+        Ok(())
     }
 
     /// Whether everything that was committed has been read.
@@ -182,7 +197,7 @@ impl Lane {
         self.records.clear();
         let extent = log.extent(&self.topic, self.partition)?;
         self.end = extent.end;
-        self.skip_to(extent.earliest);
+        self.skip_to(extent.earliest)?;
         if self.is_at_end() {
             return Ok(Vec::new());
         }

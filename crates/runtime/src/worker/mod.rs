@@ -138,6 +138,8 @@ pub struct Worker<L: Log> {
     records_out: u64,
     bytes_out: u64,
     dead_letters: u64,
+    /// Records that lanes of tasks that are gone found deleted.
+    deleted_before: u64,
     commits: u64,
     spent: Spent,
 }

@@ -11,7 +11,7 @@ use millstream_formats::{CsvDialect, EncodeFormat, Encoded, Encoder};
 use millstream_pipeline::topology::{CsvFormat, SinkDef, SinkFormat, SinkKey, SinkRole, WindowedBounds};
 
 use super::WorkerError;
-use crate::log::{Header, Log, NewRecord};
+use crate::log::{Header, Log, NewRecord, UNTIMED};
 
 /// Encodes the rows of one sink and appends them to the open transaction.
 pub(super) struct SinkWriter {
@@ -125,7 +125,7 @@ pub(super) fn send_frame<L: Log>(
         send_frame(topic, partition, ExchangeFrame { sender, idle: false, batch: first }, log)?;
         return send_frame(topic, partition, ExchangeFrame { sender, idle, batch: second }, log);
     }
-    let record = NewRecord { key: None, value: Some(&value), timestamp: Millis(0), headers: &[] };
+    let record = NewRecord { key: None, value: Some(&value), timestamp: UNTIMED, headers: &[] };
     Ok(log.append(topic, partition, record)?)
 }
 

@@ -126,6 +126,7 @@ impl<L: Log> Worker<L> {
             records_in: self.records_in,
             records_out: self.records_out,
             dead_letters: self.dead_letters,
+            records_deleted: self.deleted_before + self.tasks.iter().map(RunningTask::deleted).sum::<u64>(),
             bytes_in: self.bytes_in,
             bytes_out: self.bytes_out,
         };
@@ -139,6 +140,11 @@ impl<L: Log> Worker<L> {
 }
 
 impl RunningTask {
+    /// Records that the log had deleted before the task read them.
+    pub(super) fn deleted(&self) -> u64 {
+        self.lanes.iter().map(|lane| lane.skipped).sum()
+    }
+
     fn snapshot(&mut self, phase: TaskPhase) -> TaskSnapshot {
         let mut snapshot = TaskSnapshot::new(self.task.id(), phase);
         snapshot.lanes = self.lanes.iter().map(|lane| lane.snapshot(&self.task)).collect();

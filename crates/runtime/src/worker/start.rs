@@ -90,6 +90,7 @@ impl<L: Log> Worker<L> {
             records_out: 0,
             bytes_out: 0,
             dead_letters: 0,
+            deleted_before: 0,
             commits: 0,
             spent: super::Spent::default(),
         })

@@ -14,6 +14,7 @@ use super::build::{self, Building};
 use super::changelog::{Reach, Replay, RestoreProgress};
 use super::position::{Beside, check_shape};
 use super::{RunningTask, Worker, WorkerError};
+use crate::crash;
 use crate::log::{CommittedOffset, Log, TopicPartition};
 
 /// A task whose state is being rebuilt.
@@ -185,7 +186,8 @@ impl<L: Log> Worker<L> {
         let committed: Vec<Beside> = committed.collect();
         let since = Offset(committed.iter().map(|beside| beside.since).max().unwrap_or(0));
         let end = self.log.written_end(&kept.changelog.topic, kept.changelog.partition)?;
-        if committed.iter().filter_map(|beside| beside.changelog).any(|promised| promised > end.0) {
+        let is_trusted = crash::control("worker.control.trust_changelog");
+        if !is_trusted && committed.iter().filter_map(|beside| beside.changelog).any(|promised| promised > end.0) {
             return Err(kept.changelog.lost());
         }
         let (reach, budget) = (Reach { since, end }, self.step_budget);
@@ -195,6 +197,7 @@ impl<L: Log> Worker<L> {
 
     /// Keeps the ledgers of a task that is dropped, so that the sums never fall.
     fn retire(&mut self, mut running: RunningTask) {
+        self.deleted_before += running.deleted();
         let gone = std::mem::take(&mut self.gone);
         self.gone = task::add_up(gone.into_iter().chain(running.task.ledgers()));
     }

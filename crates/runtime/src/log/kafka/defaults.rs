@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::settings::{Guarantee, KafkaLogSettings};
+use crate::crash;
 
 pub(super) type Properties = BTreeMap<String, String>;
 
@@ -117,10 +118,18 @@ fn common(settings: &KafkaLogSettings, defaults: &[(&str, &str)], suffix: &str) 
     properties
 }
 
+/// A test's switch: what was aborted is read too.
+fn take_guard_away(properties: &mut Properties) {
+    if crash::control("log.control.read_uncommitted") {
+        put(properties, &[("isolation.level", "read_uncommitted")]);
+    }
+}
+
 /// For the consumer that is the member of the group.
 pub(super) fn member(settings: &KafkaLogSettings) -> Properties {
     let mut properties = common(settings, CONSUMER, "");
     put(&mut properties, CONSUMER_FORCED);
+    take_guard_away(&mut properties);
     properties.insert("group.id".to_owned(), settings.group.clone());
     properties
 }
@@ -129,6 +138,7 @@ pub(super) fn member(settings: &KafkaLogSettings) -> Properties {
 pub(super) fn restore(settings: &KafkaLogSettings) -> Properties {
     let mut properties = common(settings, RESTORE, "-restore");
     put(&mut properties, CONSUMER_FORCED);
+    take_guard_away(&mut properties);
     properties.insert("group.id".to_owned(), settings.group.clone());
     properties
 }

@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use millstream_engine::ids::{Offset, PartitionId};
+use millstream_engine::time::Millis;
 
 use super::defaults::{BatchLimits, HEADER_OVERHEAD, Properties, RECORD_OVERHEAD};
 use super::error::{failed, failed_as, failed_producer, failed_topic};
 use super::interrupt::Interrupt;
 use super::native::{AckedEnd, Code, FailedDelivery, NativeError, Outgoing, Producer, TopicHandle};
-use crate::log::{FailureKind, LogError, NewRecord, TopicPartition};
+use crate::log::{FailureKind, LogError, NewRecord, TopicPartition, UNTIMED};
 
 /// One step of waiting until the brokers have everything. A longer one would be the least that a commit takes.
 const DRAIN_STEP: Duration = Duration::from_millis(1);
@@ -135,7 +136,7 @@ impl Sender {
             end: end.end,
             key: record.key,
             value: record.value,
-            timestamp: record.timestamp.0,
+            timestamp: writable_time(record.timestamp),
             headers: record.headers,
         };
         loop {
@@ -253,4 +254,10 @@ pub(super) fn check(interrupt: &Interrupt, doing: &str) -> Result<(), LogError> 
         return Err(LogError::Kafka { kind: FailureKind::Aborted, message });
     }
     Ok(())
+}
+
+/// Kafka has no times before 1970, and to the library 0 means "now": as a result must not depend on when it is written, times up
+/// to the first millisecond of 1970 are written as the second.
+fn writable_time(timestamp: Millis) -> i64 {
+    if timestamp == UNTIMED { 0 } else { timestamp.0.max(1) }
 }

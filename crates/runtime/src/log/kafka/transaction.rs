@@ -175,6 +175,11 @@ impl Writer {
         self.state = State::Ready;
         self.retire_in_doubt(counters);
         crash_point!("kafka.committed");
+        if let Some(offsets) = offsets
+            && crash::control("log.control.offsets_apart")
+        {
+            consumer.commit(offsets).map_err(|error| failed_producer("commit offsets", &error))?;
+        }
         Ok(Committed { positions })
     }
 
@@ -273,7 +278,9 @@ fn end_transaction(
     sender.drain(interrupt)?;
     crash_point!("kafka.drained");
     let drained = Instant::now();
-    if let Some(offsets) = offsets {
+    if let Some(offsets) = offsets
+        && !crash::control("log.control.offsets_apart")
+    {
         send_offsets(sender, consumer, offsets, interrupt)?;
     }
     crash_point!("kafka.offsets_sent");

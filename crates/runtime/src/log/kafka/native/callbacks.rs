@@ -23,6 +23,8 @@ pub(super) struct Shared {
     /// Who this member was when the group last gave it partitions.
     membership: Mutex<Option<Membership>>,
     closing: AtomicBool,
+    /// It was closed, and the coordinator has not answered.
+    stranded: AtomicBool,
     failed: Mutex<Option<FailedDelivery>>,
     transaction: Requests,
 }
@@ -111,6 +113,18 @@ impl Shared {
 
     pub(super) fn begin_closing(&self) {
         self.closing.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_closing(&self) -> bool {
+        self.closing.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn strand(&self) {
+        self.stranded.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_stranded(&self) -> bool {
+        self.stranded.load(Ordering::Relaxed)
     }
 
     pub(super) fn take_failed(&self) -> Option<FailedDelivery> {

@@ -164,19 +164,35 @@ impl Client {
         let code = Code(code as i32);
         (code != Code::NONE).then(|| NativeError { code, text: why.read(), severity: Severity::Fatal })
     }
-
-    /// Destroys the client without leaving its group.
-    fn destroy(&mut self) {
-        self.shared.begin_closing();
-        // SAFETY: the client is valid and destroyed once; all that was made of it is destroyed before, as its owners hold
-        // the client as their last field or destroy what they made in their own drop.
-        unsafe { sys::rd_kafka_destroy_flags(self.as_ptr(), sys::RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE) };
-    }
 }
 
 impl Drop for Client {
     fn drop(&mut self) {
-        self.destroy();
+        self.shared.begin_closing();
+        let doomed = Doomed { client: self.client, shared: Arc::clone(&self.shared) };
+        if self.shared.is_stranded() {
+            // The library waits some seconds more for an answer that has not come; nobody else has to.
+            let _ = std::thread::Builder::new().spawn(move || drop(doomed));
+        }
+    }
+}
+
+/// A client whose owner is gone: dropping it destroys it, without leaving its group.
+struct Doomed {
+    client: NonNull<sys::rd_kafka_t>,
+    /// The callbacks have its address until the client is destroyed.
+    shared: Arc<Shared>,
+}
+
+// SAFETY: as for `Client`, of which it is what is left.
+unsafe impl Send for Doomed {}
+
+impl Drop for Doomed {
+    fn drop(&mut self) {
+        debug_assert!(self.shared.is_closing());
+        // SAFETY: the client is valid and destroyed once; all that was made of it is destroyed before, as its owners hold
+        // the client as their last field or destroy what they made in their own drop.
+        unsafe { sys::rd_kafka_destroy_flags(self.client.as_ptr(), sys::RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE) };
     }
 }
 

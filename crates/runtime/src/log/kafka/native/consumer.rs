@@ -12,6 +12,7 @@ use super::client::{Client, ClientKind, millis};
 use super::error::{Code, NativeError, text};
 use super::ffi;
 use super::list::List;
+use crate::crash;
 
 /// How many messages one call takes at most.
 const BATCH: usize = 8192;
@@ -196,6 +197,9 @@ impl Consumer {
                 closed = Ok(sys::rd_kafka_consumer_closed(client) != 0);
             }
             sys::rd_kafka_queue_destroy(queue);
+            if !matches!(closed, Ok(true)) {
+                self.client.shared().strand();
+            }
             closed
         }
     }
@@ -216,6 +220,13 @@ impl Consumer {
                 return None;
             }
             let result = match membership {
+                Some(_) if crash::control("log.control.without_generation") => {
+                    let name = sys::rd_kafka_consumer_group_metadata_group_id(now);
+                    let nobody = sys::rd_kafka_consumer_group_metadata_new(name);
+                    let result = (!nobody.is_null()).then(|| with(nobody));
+                    sys::rd_kafka_consumer_group_metadata_destroy(nobody);
+                    result
+                }
                 Some(Membership { generation, member }) => {
                     let group = sys::rd_kafka_consumer_group_metadata_new_with_genid(
                         sys::rd_kafka_consumer_group_metadata_group_id(now),
