@@ -52,6 +52,20 @@ fn a_broker_that_is_not_there_is_said() -> Result {
     scenario.settle().map(drop)
 }
 
+/// How the cluster stands, for who has to find out why nothing comes.
+fn state_of(scenario: &Scenario) -> String {
+    let client = &scenario.client;
+    let topics = client.topics().unwrap_or_default();
+    let lacking = topics.iter().filter_map(|topic| {
+        let partitions = client.describe_topic(topic).ok()?;
+        let lacks = partitions.iter().any(|info| info.leader.is_none() || info.in_sync < info.replicas);
+        lacks.then(|| format!("{topic}: {partitions:?}"))
+    });
+    let lacking: Vec<String> = lacking.collect();
+    let offsets = client.group_offsets(&scenario.group());
+    format!("lacking replicas: {lacking:#?}; transactions: {:?}; offsets: {offsets:?}", client.transactions())
+}
+
 fn a_cluster_loses_its_leaders() -> Result {
     let mut cluster = Cluster::start()?;
     let mut scenario = Scenario::on_cluster("leaders", &cluster)?;
@@ -67,7 +81,8 @@ fn a_cluster_loses_its_leaders() -> Result {
         cluster.restart(leader)?;
         scenario.end_load(load)?;
         scenario.settle().map_err(|trouble| {
-            format!("after the leader of {topic} was killed: {trouble}\n{}", daemon.output.tail(20))
+            let cluster = state_of(&scenario);
+            format!("after the leader of {topic} was killed: {trouble}\n{cluster}\n{}", daemon.output.tail(20))
         })?;
         cluster.wait_for_replicas(&[topic])?;
     }

@@ -1,6 +1,7 @@
 //! The properties with which clients are made: our defaults, the user's over them, and over both what the guarantee needs.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use super::settings::{Guarantee, KafkaLogSettings};
 use crate::crash;
@@ -158,6 +159,11 @@ pub(super) fn probe(settings: &KafkaLogSettings) -> Properties {
     put(&mut properties, &[("isolation.level", "read_uncommitted")]);
     properties.insert("group.id".to_owned(), settings.group.clone());
     properties
+}
+
+/// How long a record may take, by a producer's properties.
+pub(super) fn message_timeout(producer: &Properties) -> Duration {
+    Duration::from_millis(number(producer, "message.timeout.ms").unwrap_or(MESSAGE_TIMEOUT_MS))
 }
 
 /// For the producer of the guarantee.

@@ -98,6 +98,9 @@ pub struct KafkaLog {
     control: Client,
     restore: Option<Fetcher>,
     probe: Option<Client>,
+    /// For questions to the group's coordinator. After one without an answer it is made anew: the library goes on asking a
+    /// coordinator that has died, and was another's when it came back (librdkafka's issue 5511).
+    coordinator: RefCell<Option<Client>>,
     fetcher: Fetcher,
 }
 
@@ -160,6 +163,7 @@ impl KafkaLog {
             control,
             restore: None,
             probe: None,
+            coordinator: RefCell::default(),
             fetcher: Fetcher::new(consumer),
             settings,
         };
@@ -593,7 +597,17 @@ impl Log for KafkaLog {
     /// Offsets that are part of an open transaction are waited for, for a second; then the error is retriable. So that none is
     /// overlooked, every topic with offsets must have been asked about before (with [`partitions`](Log::partitions)).
     fn committed(&self, group: &str) -> Result<BTreeMap<TopicPartition, CommittedOffset>, LogError> {
-        cluster::committed(self.client(), group, &self.topics.borrow())
+        let mut coordinator = self.coordinator.borrow_mut();
+        let client = match coordinator.take() {
+            Some(client) => client,
+            None => Client::new(ClientKind::Consumer, &defaults::control(&self.settings))
+                .map_err(|error| failed("make a client", &error))?,
+        };
+        let committed = cluster::committed(&client, group, &self.topics.borrow());
+        if committed.is_ok() {
+            *coordinator = Some(client);
+        }
+        committed
     }
 
     fn append(&mut self, topic: &str, partition: PartitionId, record: NewRecord<'_>) -> Result<(), LogError> {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use millstream_engine::ids::{Offset, PartitionId};
 use millstream_engine::time::Millis;
 
-use super::defaults::{BatchLimits, HEADER_OVERHEAD, Properties, RECORD_OVERHEAD};
+use super::defaults::{self, BatchLimits, HEADER_OVERHEAD, Properties, RECORD_OVERHEAD};
 use super::error::{failed, failed_as, failed_producer, failed_topic};
 use super::interrupt::Interrupt;
 use super::native::{AckedEnd, Code, FailedDelivery, NativeError, Outgoing, Producer, TopicHandle};
@@ -18,6 +18,9 @@ const DRAIN_STEP: Duration = Duration::from_millis(1);
 const DRAIN_LOOKS: u32 = 8;
 /// of this length.
 const DRAIN_LOOK: Duration = Duration::from_micros(250);
+
+/// Behind the time-out of a record.
+const SLACK: Duration = Duration::from_secs(2);
 
 /// Knows how many partitions topics have and how large their records may be.
 pub(super) trait Topics {
@@ -38,6 +41,8 @@ pub(super) struct Sender {
     limits: BatchLimits,
     bytes: usize,
     records: u64,
+    /// By then the library has said of each record what has become of it; if not, it has lost sight of a broker.
+    patience: Duration,
 }
 
 struct Topic {
@@ -57,7 +62,9 @@ struct End {
 impl Sender {
     pub(super) fn new(properties: &Properties, limits: BatchLimits) -> Result<Sender, LogError> {
         let producer = Producer::new(properties).map_err(|error| failed("make a producer", &error))?;
-        Ok(Sender { producer, topics: Vec::new(), by_name: BTreeMap::new(), last: 0, limits, bytes: 0, records: 0 })
+        let patience = defaults::message_timeout(properties) + SLACK;
+        let (topics, by_name) = (Vec::new(), BTreeMap::new());
+        Ok(Sender { producer, topics, by_name, last: 0, limits, bytes: 0, records: 0, patience })
     }
 
     pub(super) fn producer(&self) -> &Producer {
@@ -183,11 +190,17 @@ impl Sender {
         Ok(self.topics.len() - 1)
     }
 
-    /// Waits until the brokers have everything, or until one record has failed.
+    /// Waits until the brokers have everything, or until one record has failed. Not for ever, though records have time-outs:
+    /// those of a partition whose leader died, and was left out of the brokers' list meanwhile, have been seen to stay.
     pub(super) fn drain(&self, interrupt: &Interrupt) -> Result<(), LogError> {
+        let until = Instant::now() + self.patience;
         while !self.drain_once() {
             self.check_delivery()?;
             check(interrupt, "wait until the brokers have all records")?;
+            if Instant::now() >= until {
+                let message = "cannot write: some records were neither taken nor refused in time".to_owned();
+                return Err(LogError::Kafka { kind: FailureKind::Aborted, message });
+            }
         }
         self.check_delivery()
     }

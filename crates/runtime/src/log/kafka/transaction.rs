@@ -21,6 +21,12 @@ use crate::log::{Committed, FailureKind, LogError, NewRecord};
 const SLICE: Duration = Duration::from_millis(200);
 /// One attempt to hand offsets over.
 const OFFSETS_WAIT: Duration = Duration::from_secs(5);
+/// All attempts: then another producer looks for the group's coordinator anew (librdkafka's issue 5511).
+const OFFSETS_PATIENCE: Duration = Duration::from_secs(10);
+/// All waits for the end of a transaction: then another producer settles it, and the committed offsets tell what became of it.
+const COMMIT_PATIENCE: Duration = Duration::from_secs(30);
+/// All attempts to initialise one producer: then another looks for the coordinator anew.
+const INIT_PATIENCE: Duration = Duration::from_secs(10);
 /// How long an abort may take before the producer is dropped instead.
 const ABORT_WAIT: Duration = Duration::from_secs(5);
 
@@ -30,6 +36,8 @@ pub(super) struct Writer {
     transactional_id: String,
     sender: Option<Sender>,
     state: State,
+    /// Since when the producer is being initialised.
+    initialising: Option<Instant>,
     interrupt: Interrupt,
 }
 
@@ -52,6 +60,7 @@ impl Writer {
             transactional_id: settings.transactional_id.clone(),
             sender: None,
             state: State::New,
+            initialising: None,
             interrupt,
         }
     }
@@ -94,11 +103,16 @@ impl Writer {
         {
             let doing = format!("initialise the producer {}", self.transactional_id);
             if error.severity == Severity::Retriable {
-                self.sender = Some(sender);
+                if self.initialising.get_or_insert_with(Instant::now).elapsed() < INIT_PATIENCE {
+                    self.sender = Some(sender);
+                } else {
+                    self.initialising = None;
+                }
                 return Err(failed_as(FailureKind::Retriable, &doing, &error));
             }
             return Err(self.give_up(failed_producer(&doing, &error), counters));
         }
+        self.initialising = None;
         self.sender = Some(sender);
         self.state = State::Ready;
         Ok(())
@@ -289,10 +303,10 @@ fn end_transaction(
         match sender.producer().commit_transaction(SLICE) {
             Ok(()) => break,
             Err(error) if error.severity == Severity::Retriable => {
-                if interrupt.is_set() {
+                if interrupt.is_set() || sent.elapsed() >= COMMIT_PATIENCE {
                     let message = format!(
-                        "the outcome of a commit is unknown, as it was stopped while waiting for a broker ({error}): \
-                         the committed offsets will tell"
+                        "the outcome of a commit is unknown, as no broker has answered in time ({error}): the committed \
+                         offsets will tell"
                     );
                     return Err(LogError::Kafka { kind: FailureKind::Aborted, message });
                 }
@@ -307,10 +321,13 @@ fn end_transaction(
 }
 
 fn send_offsets(sender: &Sender, consumer: &Consumer, offsets: &List, interrupt: &Interrupt) -> Result<(), LogError> {
+    let until = Instant::now() + OFFSETS_PATIENCE;
     loop {
         match sender.producer().send_offsets(offsets, consumer, OFFSETS_WAIT) {
             Ok(()) => return Ok(()),
-            Err(error) if error.severity == Severity::Retriable => check(interrupt, "commit offsets")?,
+            Err(error) if error.severity == Severity::Retriable && Instant::now() < until => {
+                check(interrupt, "commit offsets")?;
+            }
             Err(error) => return Err(failed_producer("commit offsets in a transaction", &error)),
         }
     }
