@@ -66,6 +66,9 @@ const PRODUCER: &[(&str, &str)] = &[
     ("queue.buffering.max.kbytes", "65536"),
     // Behind "concurrent transactions" and the like, which a broker says while the markers of the last are being written.
     ("retry.backoff.ms", "20"),
+    // A call that waits for a group's coordinator which has died goes on only when the state of some connection changes
+    // (librdkafka's issue 5511): so connections that nobody uses do not stay as they are.
+    ("connections.max.idle.ms", "9000"),
 ];
 
 /// What no user may change, for producers.
