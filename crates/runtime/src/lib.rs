@@ -10,6 +10,7 @@
 //! - [`config`]: the settings of a daemon, and where each came from.
 //! - [`bench`], [`nexmark`]: whole pipelines under a seeded load.
 //! - [`sample`]: seeded sample data.
+//! - [`registry`]: a client of a schema registry.
 //! - [`telemetry`]: what the process tells about itself: metrics, readiness, status.
 //! - [`http`]: the port on which that is to be had.
 //! - [`store`]: committed pages of state, a disposable cache of the changelog; in memory and in sled.
@@ -29,6 +30,7 @@ pub mod http;
 pub mod log;
 pub mod nexmark;
 pub mod preflight;
+pub mod registry;
 pub mod reset;
 pub mod sample;
 pub mod store;

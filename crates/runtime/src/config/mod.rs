@@ -7,6 +7,7 @@ mod layers;
 mod load;
 mod origin;
 mod properties;
+mod schema_registry;
 mod secret;
 mod show;
 
@@ -23,6 +24,7 @@ use serde_json::Value;
 use crate::daemon::DaemonSettings;
 use crate::follow::Until;
 use crate::log::kafka::Guarantee;
+use crate::registry::RegistrySettings;
 use crate::worker::WorkerSettings;
 
 pub use file::{LogFormat, LogLevel};
@@ -68,6 +70,8 @@ pub struct Settings {
     pub http: HttpSettings,
     /// Log lines.
     pub log: LogSettings,
+    /// Where schemas are registered.
+    pub schema_registry: RegistrySettings,
 }
 
 /// How a pipeline that failed is started again: the wait doubles from one failure to the next.
@@ -115,6 +119,7 @@ impl Default for Settings {
             restart: RestartSettings { backoff: Duration::from_secs(1), max_backoff: Duration::from_secs(60) },
             http: HttpSettings { enabled: true, listen: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9464) },
             log: LogSettings { format: LogFormat::default(), level: LogLevel::default(), targets: Default::default() },
+            schema_registry: RegistrySettings::default(),
         }
     }
 }
