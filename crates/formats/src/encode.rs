@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use arrow::array::RecordBatch;
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{FieldRef, SchemaRef};
 use millstream_engine::error::RowFault;
 use millstream_engine::text::Cells;
 use millstream_engine::types::sql_name;
@@ -95,17 +95,22 @@ impl Encoder {
         let fields = columns.fields().iter().cloned().enumerate();
         let hidden = |name: &str| columns.fields().len() > 1 && SystemColumn::named(name).is_some();
         let fields = fields.filter(|(_, field)| !hidden(field.name())).collect::<Vec<_>>();
-        for (_, field) in &fields {
+        Encoder::of_fields(format, &fields)
+    }
+
+    /// An encoder for these columns, each with its index and the name under which it is written.
+    pub(crate) fn of_fields(format: EncodeFormat, fields: &[(usize, FieldRef)]) -> Result<Encoder, FormatError> {
+        for (_, field) in fields {
             if !Cells::supports(field.data_type()) {
                 let message = format!("{} cannot be written", sql_name(field.data_type()));
                 return Err(FormatError::Column { column: field.name().clone(), message });
             }
         }
         let payloads = match format {
-            EncodeFormat::Json => Payloads::Json(JsonEncoder::new(&fields)),
-            EncodeFormat::Csv(dialect) => Payloads::Csv(CsvEncoder::new(&fields, dialect)?),
-            EncodeFormat::Raw => Payloads::Raw(RawEncoder::new(&fields)?),
-            EncodeFormat::Avro(format) => Payloads::Avro(AvroEncoder::new(&fields, &format)?),
+            EncodeFormat::Json => Payloads::Json(JsonEncoder::new(fields)),
+            EncodeFormat::Csv(dialect) => Payloads::Csv(CsvEncoder::new(fields, dialect)?),
+            EncodeFormat::Raw => Payloads::Raw(RawEncoder::new(fields)?),
+            EncodeFormat::Avro(format) => Payloads::Avro(AvroEncoder::new(fields, &format)?),
         };
         Ok(Encoder { payloads })
     }

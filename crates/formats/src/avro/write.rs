@@ -6,10 +6,10 @@ use arrow::datatypes::{DataType, Field, FieldRef, TimeUnit};
 use millstream_engine::text::per_second;
 use millstream_engine::types::sql_name;
 
-use super::cells::{Cells, Values, normal};
 use super::columns::{branch_names, values_of};
 use super::default;
 use super::schema::{AvroSchema, Kind, Logical, NodeId, Record};
+use crate::cells::{Cells, Values, normal};
 use crate::error::FormatError;
 use crate::fault::{Fallible, Fault};
 use crate::wire::put_zigzag;
