@@ -1,6 +1,7 @@
 //! A client of a schema registry: schemas by id and by subject, compatibility, registration, over the HTTP interface that
 //! Confluent's registry has and others offer. It blocks, within time limits: never call it on a thread that feeds tasks.
 
+mod cache;
 mod error;
 mod messages;
 mod references;
@@ -16,11 +17,11 @@ use millstream_formats::SchemaId;
 use millstream_formats::avro::Level;
 use serde_json::Value;
 
-pub use error::RegistryError;
+pub use cache::{CacheCounts, Lookup, SchemaCache};
+pub use error::{Missing, RegistryError};
 pub use schema::{NewSchema, Reference, RegisteredSchema, ResolvedReference, SchemaKind};
 pub use settings::{RegistrySettings, WrongUrl, parse_urls};
 
-use error::Missing;
 use messages::{Id, Judgement, Known, LevelOf, Registered, of};
 use transport::{Answer, Request, Retries, Transport};
 

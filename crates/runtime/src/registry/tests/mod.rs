@@ -1,6 +1,7 @@
 //! The client against a server that plays what it is told to.
 
 mod answers;
+mod cached;
 mod server;
 mod troubles;
 
