@@ -12,6 +12,8 @@ use crate::avro::{AvroEncoder, AvroWrite};
 use crate::csv::{CsvDialect, CsvEncoder};
 use crate::error::FormatError;
 use crate::json::JsonEncoder;
+use crate::json_schema::{JsonSchemaEncoder, JsonSchemaWrite};
+use crate::protobuf::{ProtobufEncoder, ProtobufWrite};
 use crate::raw::RawEncoder;
 use crate::system::SystemColumn;
 
@@ -26,6 +28,10 @@ pub enum EncodeFormat {
     Raw,
     /// One Avro record a row.
     Avro(AvroWrite),
+    /// One Protobuf message a row.
+    Protobuf(ProtobufWrite),
+    /// One JSON object a row, behind the id of its schema or held to one.
+    JsonSchema(JsonSchemaWrite),
 }
 
 /// Payloads in one buffer.
@@ -84,6 +90,8 @@ enum Payloads {
     Csv(CsvEncoder),
     Raw(RawEncoder),
     Avro(AvroEncoder),
+    Protobuf(ProtobufEncoder),
+    JsonSchema(JsonSchemaEncoder),
 }
 
 impl Encoder {
@@ -111,6 +119,8 @@ impl Encoder {
             EncodeFormat::Csv(dialect) => Payloads::Csv(CsvEncoder::new(fields, dialect)?),
             EncodeFormat::Raw => Payloads::Raw(RawEncoder::new(fields)?),
             EncodeFormat::Avro(format) => Payloads::Avro(AvroEncoder::new(fields, &format)?),
+            EncodeFormat::Protobuf(format) => Payloads::Protobuf(ProtobufEncoder::new(fields, &format)?),
+            EncodeFormat::JsonSchema(format) => Payloads::JsonSchema(JsonSchemaEncoder::new(fields, &format)?),
         };
         Ok(Encoder { payloads })
     }
@@ -125,6 +135,8 @@ impl Encoder {
             Payloads::Csv(csv) => csv.encode(rows, out),
             Payloads::Raw(raw) => raw.encode(rows, out),
             Payloads::Avro(avro) => avro.encode(rows, out),
+            Payloads::Protobuf(protobuf) => protobuf.encode(rows, out),
+            Payloads::JsonSchema(json) => json.encode(rows, out),
         }
     }
 }

@@ -23,6 +23,8 @@ struct Content {
     file: FileDescriptor,
     /// The text, or the bytes of the descriptor set: what makes it this schema and no other.
     source: Vec<u8>,
+    /// The text, if it was compiled from one.
+    text: Option<String>,
 }
 
 /// One message type of a schema.
@@ -56,7 +58,7 @@ impl ProtobufSchema {
         for (name, text) in references {
             source.extend([&b"\0"[..], name.as_bytes(), &b"\0"[..], text.as_bytes()].concat());
         }
-        Ok(ProtobufSchema(Arc::new(Content { file, source })))
+        Ok(ProtobufSchema(Arc::new(Content { file, source, text: Some(text.to_owned()) })))
     }
 
     /// The file `file` of a serialized `FileDescriptorSet`, as `protoc --descriptor_set_out --include_imports` writes it;
@@ -71,7 +73,12 @@ impl ProtobufSchema {
             None => pool.files().last(),
         };
         let missing = || FormatError::Schema(format!("the descriptor set has no file {}", file.unwrap_or_default()));
-        Ok(ProtobufSchema(Arc::new(Content { file: found.ok_or_else(missing)?, source: bytes.to_vec() })))
+        Ok(ProtobufSchema(Arc::new(Content { file: found.ok_or_else(missing)?, source: bytes.to_vec(), text: None })))
+    }
+
+    /// The text that was compiled, without its references; `None` of a descriptor set.
+    pub fn text(&self) -> Option<&str> {
+        self.0.text.as_deref()
     }
 
     /// The full names of the file's messages in their order, each before those within it.
@@ -118,6 +125,24 @@ impl ProtobufSchema {
 }
 
 impl ProtobufMessage {
+    /// Where it stands in its file, as [`ProtobufSchema::at`] finds it; `None` if it is of an imported one.
+    pub(super) fn path(&self) -> Option<Vec<u32>> {
+        if self.descriptor.parent_file() != self.schema.0.file {
+            return None;
+        }
+        let mut path = Vec::new();
+        let mut message = self.descriptor.clone();
+        while let Some(parent) = message.parent_message() {
+            let place =
+                parent.child_messages().filter(|child| !child.is_map_entry()).position(|child| child == message);
+            path.push(place? as u32);
+            message = parent;
+        }
+        path.push(self.schema.0.file.messages().position(|other| other == message)? as u32);
+        path.reverse();
+        Some(path)
+    }
+
     /// The full name.
     pub fn name(&self) -> &str {
         self.descriptor.full_name()
