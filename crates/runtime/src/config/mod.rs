@@ -24,7 +24,7 @@ use serde_json::Value;
 use crate::daemon::DaemonSettings;
 use crate::follow::Until;
 use crate::log::kafka::Guarantee;
-use crate::registry::RegistrySettings;
+use crate::registry::{RegistrySettings, SchemaCache};
 use crate::worker::WorkerSettings;
 
 pub use file::{LogFormat, LogLevel};
@@ -125,13 +125,13 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// The settings of a daemon that runs `until` then.
-    pub fn daemon(&self, until: Until) -> DaemonSettings {
+    /// The settings of a daemon that runs `until` then, and whose records name `schemas`.
+    pub fn daemon(&self, until: Until, schemas: SchemaCache) -> DaemonSettings {
         DaemonSettings {
             kafka: self.client_properties(),
             state_dir: self.state_dir.clone(),
             threads: self.threads,
-            worker: self.worker(),
+            worker: self.worker(schemas),
             backoff_min: self.restart.backoff,
             backoff_max: self.restart.max_backoff,
             until,
@@ -145,12 +145,13 @@ impl Settings {
         properties
     }
 
-    /// The settings of a worker over Kafka.
-    pub fn worker(&self) -> WorkerSettings {
+    /// The settings of a worker whose records name `schemas`.
+    pub fn worker(&self, schemas: SchemaCache) -> WorkerSettings {
         WorkerSettings {
             commit_interval: millis(self.commit_interval),
             checkpoint_interval: millis(self.checkpoint_interval),
             state_memory: self.state_memory,
+            schemas,
             ..WorkerSettings::default()
         }
     }

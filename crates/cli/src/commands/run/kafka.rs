@@ -6,6 +6,7 @@ use millstream_runtime::config::{Effective, PLACES, Settings};
 use millstream_runtime::daemon::{self, PipelineUnit};
 use millstream_runtime::follow::Until;
 use millstream_runtime::http;
+use millstream_runtime::registry::SchemaCache;
 use millstream_runtime::telemetry::Telemetry;
 
 use super::{Report, stop_on_signals};
@@ -37,6 +38,8 @@ pub(super) fn run(loaded: Vec<Loaded>, effective: &Effective, until: Until) -> R
     if let Some(server) = &server {
         tracing::info!("metrics, health and status on http://{}", server.address());
     }
+    let schemas = SchemaCache::new(&settings.schema_registry).map_err(|error| Failure::run(error.to_string()))?;
+    telemetry.watch_schemas(schemas.clone());
     let stopping = telemetry.clone();
     let stop = stop_on_signals(move || {
         tracing::info!("asked to stop: commits and leaves; once more, and it leaves at once");
@@ -45,7 +48,7 @@ pub(super) fn run(loaded: Vec<Loaded>, effective: &Effective, until: Until) -> R
     let units: Vec<PipelineUnit> = loaded.into_iter().map(|loaded| unit(loaded, settings)).collect();
     let names: Vec<&str> = units.iter().map(|unit| unit.name.as_str()).collect();
     tracing::info!("running {} over {}", names.join(", "), settings.kafka.brokers());
-    let reports = daemon::run(&settings.daemon(until), units, &stop, &telemetry)
+    let reports = daemon::run(&settings.daemon(until, schemas), units, &stop, &telemetry)
         .map_err(|error| Failure::run(error.to_string()).help("Name another folder with --state-dir or state_dir."))?;
     let reports = reports.into_iter().map(|report| Report {
         pipeline: report.pipeline,
