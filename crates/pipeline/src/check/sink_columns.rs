@@ -18,6 +18,8 @@ pub(crate) enum Written {
     Csv(crate::topology::CsvFormat),
     /// This column's bytes.
     Raw(String),
+    /// All columns, as Avro.
+    Avro(millstream_formats::avro::AvroWrite),
 }
 
 /// Checks that the format can write the columns.
@@ -36,6 +38,12 @@ pub(crate) fn check(format: Option<&Format>, at: Span, columns: &Columns, findin
             Some(Written::Csv(csv_dialect::check(&options, findings)))
         }
         FormatOptions::Raw(_) => raw(format.span(), columns, findings),
+        options => {
+            findings
+                .error(codes::NOT_YET, format.span(), format!("{} is not written yet", options.name()))
+                .help("Write `avro` or `json`.");
+            None
+        }
     }
 }
 

@@ -6,6 +6,7 @@ use serde::Deserialize;
 use super::create::Create;
 use super::format::Format;
 use super::names::{Name, Names};
+use super::schema::{Framing, SchemaSpec, SubjectNaming};
 use crate::yaml::spanned::Spanned;
 
 /// A stream written to a topic. The linear form has one, under `sink:`; a graph has a list of them, under `sinks:`, and
@@ -20,6 +21,13 @@ use crate::yaml::spanned::Spanned;
 ///   - {from: alerts, topic: alerts, format: json}
 /// ```
 ///
+/// A sink of `avro` makes its schema of its columns, or has one given by `schema`. The schema must be in the registry
+/// already, unless the pipeline may register it when it starts:
+///
+/// ```yaml
+/// sink: {topic: ohlc-1m, format: avro, name: Candle, namespace: shop.candles, register: true}
+/// ```
+///
 /// All columns of the stream are written, system columns excepted. The record's timestamp is the row's event time (of a
 /// window: the greatest event time that went into it).
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
@@ -31,6 +39,22 @@ pub struct Sink {
     pub topic: Name,
     /// How messages are written. `json` by default.
     pub format: Option<Format>,
+    /// The schema of the messages, for `avro`: a file, or a version in the registry. By default it is made of the columns:
+    /// each a field that may be null, with null as default, so that a column may be added later.
+    pub schema: Option<Spanned<SchemaSpec>>,
+    /// The name of the record in a schema that is made of the columns. By default that of the topic, with `_` for what
+    /// cannot stand in a name.
+    pub name: Option<Name>,
+    /// The namespace of the record in a schema that is made of the columns. None by default.
+    pub namespace: Option<Name>,
+    /// Whether the schema is registered when the pipeline starts, if it is not in the registry yet. By default it must be
+    /// there: schemas are often registered by a build, and a pipeline then has no right to. Never done for a record.
+    pub register: Option<Spanned<bool>>,
+    /// How the subject of the schema is named: `topic_name` (the default), `record_name` or `topic_record_name`.
+    pub subject: Option<Spanned<SubjectNaming>>,
+    /// What precedes each message: `confluent` (the default), a zero and the id of its schema in the registry; or `none`,
+    /// and then no registry is needed.
+    pub framing: Option<Spanned<Framing>>,
     /// The key of each record. By default the key of the last step that has one (`window`, `aggregate`, `key_by`), else
     /// the bytes of the key that the row was read with.
     pub key: Option<Key>,

@@ -11,11 +11,11 @@ use millstream_engine::ids::{InputId, Offset, Origin, PartitionId};
 use millstream_engine::operator::Signal;
 use millstream_engine::task::{Chunk, Position};
 use millstream_engine::time::Millis;
-use millstream_formats::{CsvFormat, DecodeFormat, Decoded, Decoder, Headers, Message, UnknownSchemas, frame};
-use millstream_pipeline::topology::{ExchangeDef, SourceDef, SourceFormat};
+use millstream_formats::{Decoded, Decoder, Headers, Message, UnknownSchemas, frame};
+use millstream_pipeline::topology::{ExchangeDef, SourceDef};
 
 use super::WorkerError;
-use super::output::dialect;
+use super::decoders;
 use super::schemas::{Held, Learner};
 use crate::log::{Log, ReadLimit, Records};
 use crate::registry::SchemaCache;
@@ -93,20 +93,6 @@ pub(super) enum Fetched {
     Waits,
 }
 
-/// The decoder of a source's messages.
-fn decoder(source: &SourceDef) -> Result<Decoder, WorkerError> {
-    let format = match &source.format {
-        SourceFormat::Json => DecodeFormat::Json,
-        SourceFormat::Raw => DecodeFormat::Raw,
-        SourceFormat::Csv(csv) => DecodeFormat::Csv(CsvFormat {
-            fields: source.declared.fields().iter().map(|field| field.name().clone()).collect(),
-            dialect: dialect(csv),
-        }),
-    };
-    Decoder::new(format, source.columns.clone())
-        .map_err(|error| WorkerError::Format { name: source.topic.clone(), message: error.to_string() })
-}
-
 impl Lane {
     pub(super) fn of_source(
         source: &SourceDef,
@@ -120,7 +106,7 @@ impl Lane {
             input,
             step: step.to_owned(),
             origin: Origin::new(source.topic_rank, partition),
-            decoder: decoder(source)?,
+            decoder: decoders::of(source)?,
             learner: Learner::new(schemas.clone()),
             def: source.clone(),
             out_of_order: source.out_of_order,
@@ -325,7 +311,7 @@ impl SourceReader {
     /// Begins with a new decoder when it has been told of too many schemas that there are not: it never forgets one.
     fn forget_refused(&mut self) -> Result<(), WorkerError> {
         if self.learner.has_refused_too_many() {
-            self.decoder = decoder(&self.def)?;
+            self.decoder = decoders::of(&self.def)?;
             self.learner.begin_anew();
         }
         Ok(())

@@ -5,6 +5,7 @@
 
 mod build;
 mod changelog;
+mod decoders;
 mod error;
 mod lane;
 mod output;
