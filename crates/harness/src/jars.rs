@@ -16,6 +16,11 @@ pub const VERSION: &str = "4.1.0";
 /// The releases of Avro and Protobuf that `tests/codecs/pom.xml` pins.
 const CODECS: &str = "avro-1.12.1-protobuf-4.29.3";
 
+/// The release of the schema registry that `tests/registry/pom.xml` pins.
+pub(crate) const REGISTRY: &str = "3.0.9";
+
+const COPY: &str = "dependency:copy-dependencies";
+
 /// The oldest Java that runs it.
 const OLDEST_JAVA: u32 = 17;
 
@@ -32,6 +37,8 @@ struct Wanted {
     name: String,
     /// Where the `pom.xml` is that names them.
     pom: PathBuf,
+    /// What of Maven's dependency plugin fetches them.
+    goal: &'static str,
     /// How the name of the jar begins without which the others are worth nothing.
     first: &'static str,
 }
@@ -60,9 +67,24 @@ impl Jars {
             check_java()?;
             let name = format!("codecs-{CODECS}");
             let (what, pom) = ("the libraries of Avro and Protobuf".to_owned(), codecs_folder());
-            find_cached(&Wanted { what, name, pom, first: "avro-" }).map(|folder| Jars { folder })
+            find_cached(&Wanted { what, name, pom, goal: COPY, first: "avro-" }).map(|folder| Jars { folder })
         });
         found.as_ref().map_err(Trouble::skip)
+    }
+
+    /// The folder in which the schema registry is unpacked.
+    ///
+    /// # Errors
+    /// [`Trouble::Skip`] if Java or the registry cannot be had.
+    pub(crate) fn registry() -> Result<&'static Path> {
+        static FOUND: OnceLock<std::result::Result<PathBuf, String>> = OnceLock::new();
+        let found = FOUND.get_or_init(|| {
+            check_java()?;
+            let (what, name) = (format!("Apicurio Registry {REGISTRY}"), format!("apicurio-{REGISTRY}"));
+            let pom = kafka_folder().join("../registry");
+            find_cached(&Wanted { what, name, pom, goal: "dependency:unpack", first: "apicurio-registry-app-" })
+        });
+        found.as_deref().map_err(Trouble::skip)
     }
 
     /// A `java` of a small heap and a quick start, with the jars in its class path.
@@ -99,7 +121,7 @@ fn find_folder() -> std::result::Result<PathBuf, String> {
         };
     }
     let (what, name) = (format!("Kafka {VERSION}"), format!("kafka-{VERSION}"));
-    find_cached(&Wanted { what, name, pom: kafka_folder(), first: BROKER })
+    find_cached(&Wanted { what, name, pom: kafka_folder(), goal: COPY, first: BROKER })
 }
 
 fn find_cached(wanted: &Wanted) -> std::result::Result<PathBuf, String> {
@@ -134,7 +156,7 @@ pub fn cache_folder() -> PathBuf {
 fn fetch(wanted: &Wanted, into: &Path) -> std::result::Result<(), String> {
     let pom = wanted.pom.join("pom.xml");
     let mut maven = Command::new("mvn");
-    maven.args(["-q", "-B", "-f"]).arg(&pom).arg("dependency:copy-dependencies");
+    maven.args(["-q", "-B", "-f"]).arg(&pom).arg(wanted.goal);
     maven.arg(format!("-DoutputDirectory={}", into.display()));
     let what = &wanted.what;
     let output = maven.output().map_err(|error| format!("{what} is not in the cache, and mvn: {error}"))?;

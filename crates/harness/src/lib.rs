@@ -20,6 +20,7 @@ pub mod process;
 pub mod proxy;
 pub mod random;
 mod reaper;
+pub mod registry;
 pub mod suite;
 pub mod tls;
 pub mod wait;
@@ -32,6 +33,7 @@ pub use error::{Result, Trouble};
 pub use foreign::{Client, Foreign, Message, Read};
 pub use oracle::Oracle;
 pub use proxy::Proxy;
+pub use registry::SchemaRegistry;
 
 use std::path::{Path, PathBuf};
 
