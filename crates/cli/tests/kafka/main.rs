@@ -12,6 +12,7 @@ mod fencing;
 mod network;
 mod place;
 mod records;
+mod registry;
 mod scaling;
 mod scenario;
 mod state;
@@ -32,6 +33,7 @@ fn main() -> ExitCode {
         state::tests(),
         topics::tests(),
         records::tests(),
+        registry::tests(),
         access::tests(),
         commands::tests(),
         cases::tests(),

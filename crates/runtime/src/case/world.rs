@@ -15,6 +15,7 @@ use super::place::Place;
 use super::schemas::Writers;
 use super::{Way, output_topics};
 use crate::log::{Header, NewRecord, ReadLimit, Records};
+use crate::registry::SchemaCache;
 use crate::store::memory::MemoryStores;
 use crate::worker::{Progress, Worker, WorkerSettings};
 
@@ -247,6 +248,8 @@ impl<'a, P: Place> World<'a, P> {
             let settings = WorkerSettings {
                 read: ReadLimit { records, ..ReadLimit::default() },
                 checkpoint_interval: checkpoint,
+                // The schemas of a test's rows come with its sources: an id beyond those is one that there is not.
+                schemas: SchemaCache::given([]),
                 ..WorkerSettings::default()
             };
             let stores = Box::new(self.stores.clone());
