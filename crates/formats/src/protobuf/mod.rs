@@ -7,6 +7,7 @@ mod derive;
 mod encode;
 mod fields;
 mod json;
+mod known;
 mod map;
 mod program;
 mod put;

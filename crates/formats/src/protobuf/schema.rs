@@ -8,6 +8,7 @@ use arrow::datatypes::{DataType, Field, TimeUnit};
 use prost_reflect::{Cardinality, DescriptorPool, FieldDescriptor, FileDescriptor, Kind, MessageDescriptor};
 use protox::file::{ChainFileResolver, File, FileResolver, GoogleFileResolver};
 
+use super::known;
 use crate::columns::{COLUMNS, SchemaColumns, map_type};
 use crate::error::FormatError;
 
@@ -36,7 +37,8 @@ pub struct ProtobufMessage {
 
 impl ProtobufSchema {
     /// Compiles the text of a `.proto` file. `references` are the files that it imports, each by the name in the import;
-    /// Google's well-known types need not be among them.
+    /// Google's well-known types need not be among them, nor `confluent/meta.proto`,
+    /// `confluent/type/decimal.proto`, `google/type/date.proto` and `google/type/timeofday.proto`.
     ///
     /// # Errors
     /// If it does not compile; says where.
@@ -272,7 +274,7 @@ struct Sources(BTreeMap<String, String>);
 
 impl FileResolver for Sources {
     fn open_file(&self, name: &str) -> Result<File, protox::Error> {
-        match self.0.get(name) {
+        match self.0.get(name).map(String::as_str).or_else(|| known::text(name)) {
             Some(text) => File::from_source(name, text),
             None => Err(protox::Error::file_not_found(name)),
         }
