@@ -109,6 +109,7 @@ pub fn wanted(pipeline: &Pipeline) -> Vec<Wanted> {
     }
     for sink in pipeline.sink.iter().chain(pipeline.sinks.iter()) {
         all.extend(sink.schema.as_ref().and_then(|schema| named(schema)));
+        all.extend(sink.previous());
     }
     all.sort();
     all.dedup();

@@ -14,8 +14,8 @@ use millstream_engine::ids::{ExchangeId, NodeId, SinkId};
 use millstream_engine::plan::{HIDDEN, SubtopologyPlan};
 use millstream_engine::time::Millis;
 use millstream_formats::avro::{AvroRead, AvroWrite};
-use millstream_formats::json_schema::JsonSchemaRead;
-use millstream_formats::protobuf::ProtobufRead;
+use millstream_formats::json_schema::{JsonSchemaRead, JsonSchemaWrite};
+use millstream_formats::protobuf::{ProtobufRead, ProtobufWrite};
 use millstream_formats::{SchemaId, WriterSchema};
 
 /// A pipeline after every check: its graph cut into subtopologies, and what they read, write and keep.
@@ -260,6 +260,22 @@ pub enum SinkFormat {
     },
     /// One Avro record a message. It has the id of its schema once that is settled (see [`SinkSchema::registered`]).
     Avro(AvroWrite),
+    /// One Protobuf message a message.
+    Protobuf(ProtobufWrite),
+    /// One JSON object a message, behind the id of its schema.
+    JsonSchema(JsonSchemaWrite),
+}
+
+impl SinkFormat {
+    /// Says which id messages begin with, if they begin with any.
+    pub fn set_id(&mut self, to: SchemaId) {
+        match self {
+            SinkFormat::Avro(AvroWrite { id, .. })
+            | SinkFormat::Protobuf(ProtobufWrite { id, .. })
+            | SinkFormat::JsonSchema(JsonSchemaWrite { id, .. }) => *id = Some(to),
+            SinkFormat::Json | SinkFormat::Csv(_) | SinkFormat::Raw { .. } => {}
+        }
+    }
 }
 
 /// The schema of a sink's messages.

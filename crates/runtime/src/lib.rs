@@ -7,6 +7,7 @@
 //! - [`reset`]: moving a pipeline's group by hand, with its state.
 //! - [`log`]: topics with partitions and transactions; two siblings behind one trait, in memory and in a folder.
 //! - [`crash`]: where tests may stop both.
+//! - [`contracts`]: schemas of files and registries, found, held against each other and registered.
 //! - [`config`]: the settings of a daemon, and where each came from.
 //! - [`bench`], [`nexmark`]: whole pipelines under a seeded load.
 //! - [`sample`]: seeded sample data.
@@ -23,6 +24,7 @@
 pub mod bench;
 pub mod case;
 pub mod config;
+pub mod contracts;
 pub mod crash;
 pub mod daemon;
 pub mod follow;

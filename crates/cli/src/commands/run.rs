@@ -14,6 +14,7 @@ use serde_json::json;
 
 use crate::exit::{Exit, Failure};
 use crate::load::{self, Loaded};
+use crate::schemas::Schemas;
 use crate::settings::SettingsArguments;
 
 /// Runs pipelines over Kafka, exactly once: stop it, kill it, start it again, start more of it on other machines.
@@ -58,8 +59,10 @@ struct Report {
 impl Run {
     pub(crate) fn run(self) -> crate::Outcome {
         let effective = self.settings.load()?;
-        let loaded = load::load(&self.paths)?;
+        let schemas = Schemas::of(&effective.settings)?;
+        let mut loaded = load::load(&self.paths, &schemas)?;
         refuse_twins(&loaded)?;
+        let sinks = schemas.deploy(&mut loaded)?;
         let until = match (self.until_end, self.close) {
             (false, _) => Until::Stopped,
             (true, false) => Until::End,
@@ -67,7 +70,7 @@ impl Run {
         };
         let reports = match &self.local {
             Some(dir) => local::run(loaded, dir, &effective.settings, until, self.json)?,
-            None => kafka::run(loaded, &effective, until)?,
+            None => kafka::run(loaded, &sinks, &effective, until)?,
         };
         self.print(&reports);
         Ok(if reports.iter().all(|report| report.error.is_none()) { Exit::Well } else { Exit::RunFailed })

@@ -4,10 +4,13 @@ use std::sync::Arc;
 
 use arrow::datatypes::Schema;
 use millstream_formats::avro::{AvroSchema, AvroWrite};
-use millstream_formats::{EncodeFormat, Encoder};
+use millstream_formats::json_schema::{JsonSchema, JsonSchemaWrite, RowValidation};
+use millstream_formats::protobuf::{ProtobufMessage, ProtobufSchema, ProtobufWrite};
+use millstream_formats::{EncodeFormat, Encoder, SchemaId};
 
-use super::source_contract::{avro_schema, document};
-use super::{Findings, words};
+use super::Findings;
+use super::sink_columns::Written;
+use super::source_contract::{avro_schema, document, json_schema, protobuf_schema};
 use crate::codes;
 use crate::found::{Document, Found, named};
 use crate::lower::columns::Columns;
@@ -18,41 +21,84 @@ use crate::topology::{SchemaOrigin, SinkSchema};
 use crate::yaml::span::Span;
 use crate::yaml::spanned::Spanned;
 
-/// How a sink of `avro` writes `columns`; `None` where a mistake was found, or hides the type of a column.
+/// A schema that is to be written.
+enum Made {
+    Avro(AvroSchema),
+    Protobuf(ProtobufMessage),
+    Json(JsonSchema),
+}
+
+impl Made {
+    fn name(&self) -> &str {
+        match self {
+            Made::Avro(schema) => schema.name().unwrap_or_default(),
+            Made::Protobuf(message) => message.name(),
+            Made::Json(schema) => schema.title().unwrap_or_default(),
+        }
+    }
+
+    fn text(&self) -> &str {
+        match self {
+            Made::Avro(schema) => schema.text(),
+            Made::Protobuf(message) => message.schema().text().unwrap_or_default(),
+            Made::Json(schema) => schema.text(),
+        }
+    }
+
+    fn written(&self, id: Option<SchemaId>, validation: RowValidation) -> Written {
+        match self {
+            Made::Avro(schema) => Written::Avro(AvroWrite { schema: schema.clone(), id }),
+            Made::Protobuf(message) => Written::Protobuf(ProtobufWrite { message: message.clone(), id }),
+            Made::Json(schema) => Written::JsonSchema(JsonSchemaWrite { schema: schema.clone(), id, validation }),
+        }
+    }
+}
+
+/// How a sink with a schema writes `columns`; `None` where a mistake was found, or hides the type of a column.
 pub(crate) fn check(
     sink: &Spanned<Sink>,
+    options: &FormatOptions,
     at: Span,
     columns: &Columns,
     found: &Found,
     findings: &mut Findings,
-) -> Option<(AvroWrite, SinkSchema)> {
+) -> Option<(Written, SinkSchema)> {
     let at = sink.schema.as_ref().map_or(at, |schema| schema.span);
     if columns.visible.iter().any(|column| column.data_type.is_none()) {
         return None;
     }
-    let visible = columns.names().collect::<Vec<_>>();
-    let columns = columns.project(visible);
+    let columns = columns.project(columns.names());
     let (schema, origin) = match &sink.schema {
-        None => (derived(sink, at, &columns, findings)?, SchemaOrigin::Columns),
-        Some(schema) => given(sink, schema, found, findings)?,
+        None => (derived(sink, options, at, &columns, found, findings)?, SchemaOrigin::Columns),
+        Some(schema) => given(sink, options, schema, found, findings)?,
     };
     let framing = sink.framing.as_ref().map(|framing| framing.value).unwrap_or_default();
     if framing == Framing::None {
         without_registry(sink, findings)?;
     }
-    let naming = sink.subject.as_ref().map(|naming| naming.value).unwrap_or_default();
     let subject = match &origin {
         SchemaOrigin::Registry(registered) => registered.subject.clone(),
-        _ => naming.subject(&sink.topic, schema.name().unwrap_or_default()),
+        _ => sink.naming().subject(&sink.topic, schema.name()),
     };
     let registered = match &origin {
         SchemaOrigin::Registry(registered) => Some(registered.clone()),
         _ => found.settled(&subject, schema.text()).cloned(),
     };
-    let is_framed = framing == Framing::Confluent;
-    let id = registered.as_ref().filter(|_| is_framed).map(|registered| registered.id);
-    let write = AvroWrite { schema: schema.clone(), id };
-    if let Err(error) = Encoder::new(EncodeFormat::Avro(write.clone()), &columns) {
+    let registered = registered.filter(|_| framing == Framing::Confluent);
+    let validation = match options {
+        FormatOptions::JsonSchema(options) if options.validate.as_ref().is_some_and(|validate| validate.value) => {
+            RowValidation::EachRow
+        }
+        _ => RowValidation::Off,
+    };
+    let write = schema.written(registered.as_ref().map(|registered| registered.id), validation);
+    let encode = match &write {
+        Written::Avro(write) => EncodeFormat::Avro(write.clone()),
+        Written::Protobuf(write) => EncodeFormat::Protobuf(write.clone()),
+        Written::JsonSchema(write) => EncodeFormat::JsonSchema(write.clone()),
+        Written::Json | Written::Csv(_) | Written::Raw(_) => return None,
+    };
+    if let Err(error) = Encoder::new(encode, &columns) {
         findings
             .error(codes::SCHEMA_MISMATCH, at, format!("the schema cannot take the columns: {error}"))
             .help("Let a step before give what the schema asks for: `map`, `cast`, `rename` or `drop`.");
@@ -64,7 +110,7 @@ pub(crate) fn check(
         text: schema.text().to_owned(),
         origin,
         register: sink.register.as_ref().is_some_and(|register| register.value),
-        registered: registered.filter(|_| is_framed),
+        registered,
     };
     Some((write, of_sink))
 }
@@ -85,34 +131,63 @@ pub(crate) fn only_with_schema(sink: &Sink, format: &FormatOptions, findings: &m
                 .error(
                     codes::SCHEMA_OPTIONS,
                     span,
-                    format!("`{key}` is for sinks of `avro`, and this one writes {}", format.name()),
+                    format!(
+                        "`{key}` is for `avro`, `protobuf` and `json_schema`, and this sink writes {}",
+                        format.name()
+                    ),
                 )
-                .help("Leave it out, or write `format: avro`.");
+                .help("Leave it out, or choose another format.");
         }
     }
 }
 
-fn derived(sink: &Spanned<Sink>, at: Span, columns: &Arc<Schema>, findings: &mut Findings) -> Option<AvroSchema> {
-    let name = sink.name.as_ref().map_or_else(|| words::as_name(&sink.topic), |name| name.value.clone());
-    let full = match &sink.namespace {
-        Some(namespace) => format!("{}.{name}", namespace.value),
-        None => name,
+fn derived(
+    sink: &Spanned<Sink>,
+    options: &FormatOptions,
+    at: Span,
+    columns: &Arc<Schema>,
+    found: &Found,
+    findings: &mut Findings,
+) -> Option<Made> {
+    let name = sink.record_name();
+    let made = match options {
+        FormatOptions::Protobuf(_) => {
+            let previous = previous(sink, found, findings)?;
+            ProtobufSchema::of_columns(&name, columns.fields(), previous.as_ref())
+                .and_then(|schema| schema.message(Some(&name)))
+                .map(Made::Protobuf)
+        }
+        FormatOptions::JsonSchema(_) => JsonSchema::of_columns(&name, columns.fields()).map(Made::Json),
+        _ => AvroSchema::of_columns(&name, columns.fields()).map(Made::Avro),
     };
-    match AvroSchema::of_columns(&full, columns.fields()) {
-        Ok(schema) => Some(schema),
+    match made {
+        Ok(made) => Some(made),
         Err(error) => {
-            findings.error(codes::SCHEMA_MISMATCH, at, format!("the columns make no Avro schema: {error}"));
+            findings.error(
+                codes::SCHEMA_MISMATCH,
+                at,
+                format!("the columns make no {} schema: {error}", options.name()),
+            );
             None
         }
     }
 }
 
+/// The message of the version before, whose fields keep their numbers; the outer `None` after a mistake.
+fn previous(sink: &Spanned<Sink>, found: &Found, findings: &mut Findings) -> Option<Option<ProtobufMessage>> {
+    let Some(Ok(document)) = sink.previous().and_then(|wanted| found.get(&wanted)) else { return Some(None) };
+    let schema = protobuf_schema(document, sink.topic.span, findings)?;
+    let name = sink.record_name();
+    Some(schema.message(Some(&name)).or_else(|_| schema.message(None)).ok())
+}
+
 fn given(
     sink: &Sink,
+    options: &FormatOptions,
     schema: &Spanned<SchemaSpec>,
     found: &Found,
     findings: &mut Findings,
-) -> Option<(AvroSchema, SchemaOrigin)> {
+) -> Option<(Made, SchemaOrigin)> {
     let own = [&sink.name, &sink.namespace].into_iter().flatten().next();
     if let Some(key) = own {
         findings
@@ -133,7 +208,23 @@ fn given(
             return None;
         }
     };
-    Some((avro_schema(&document, schema.span, findings)?, origin))
+    let made = match options {
+        FormatOptions::Protobuf(options) => {
+            let compiled = protobuf_schema(&document, schema.span, findings)?;
+            let name = options.message.as_ref().map(|message| message.value.as_str());
+            match compiled.message(name) {
+                Ok(message) => Made::Protobuf(message),
+                Err(error) => {
+                    let at = options.message.as_ref().map_or(schema.span, |message| message.span);
+                    findings.error(codes::UNKNOWN_TYPE, at, error.to_string());
+                    return None;
+                }
+            }
+        }
+        FormatOptions::JsonSchema(_) => Made::Json(json_schema(&document, schema.span, findings)?),
+        _ => Made::Avro(avro_schema(&document, schema.span, findings)?),
+    };
+    Some((made, origin))
 }
 
 /// Without ids there is nothing to register.

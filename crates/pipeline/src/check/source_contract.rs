@@ -38,7 +38,7 @@ pub(crate) fn check(reading: &Reading<'_>, found: &Found, findings: &mut Finding
         }
         FormatOptions::JsonSchema(options) => {
             let validate = options.validate.as_ref().is_some_and(|validate| validate.value);
-            json_schema(reading, validate, &documents, at, findings)?
+            json(reading, validate, &documents, at, findings)?
         }
         FormatOptions::Json(_) | FormatOptions::Csv(_) | FormatOptions::Raw(_) => return None,
     };
@@ -202,6 +202,28 @@ pub(crate) fn avro_schema(document: &Document, at: Span, findings: &mut Findings
     }
 }
 
+/// Compiles the Protobuf schema of a document.
+pub(crate) fn protobuf_schema(document: &Document, at: Span, findings: &mut Findings) -> Option<ProtobufSchema> {
+    let compiled = ProtobufSchema::compile(&document.text, &references(document));
+    let wrong = |error| {
+        findings.error(codes::SCHEMA_INVALID, at, format!("this is no Protobuf schema: {error}"));
+    };
+    compiled.map_err(wrong).ok()
+}
+
+/// Parses the JSON Schema of a document.
+pub(crate) fn json_schema(document: &Document, at: Span, findings: &mut Findings) -> Option<JsonSchema> {
+    let parsed = JsonSchema::parse(&document.text, &references(document));
+    let wrong = |error| {
+        findings.error(codes::SCHEMA_INVALID, at, format!("this is no JSON Schema: {error}"));
+    };
+    parsed.map_err(wrong).ok()
+}
+
+fn references(document: &Document) -> Vec<(&str, &str)> {
+    document.references.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect()
+}
+
 /// The types that are wanted, if they are among `names`; names are not known where columns are declared.
 fn types(reading: &Reading<'_>, names: &[String], findings: &mut Findings) -> Option<Option<Vec<String>>> {
     let Some(types) = reading.types else { return Some(None) };
@@ -225,15 +247,7 @@ fn protobuf(
 ) -> Option<Read> {
     let mut schemas = Vec::new();
     for document in documents {
-        let references =
-            document.references.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect::<Vec<_>>();
-        match ProtobufSchema::compile(&document.text, &references) {
-            Ok(schema) => schemas.push(schema),
-            Err(error) => {
-                findings.error(codes::SCHEMA_INVALID, at, format!("this is no Protobuf schema: {error}"));
-                return None;
-            }
-        }
+        schemas.push(protobuf_schema(document, at, findings)?);
     }
     let names = schemas.iter().flat_map(ProtobufSchema::message_names).collect::<Vec<_>>();
     let types = types(reading, &names, findings)?;
@@ -270,7 +284,7 @@ fn protobuf(
     Some((SourceFormat::Protobuf(ProtobufRead { framing, readers, types }), columns, writers))
 }
 
-fn json_schema(
+fn json(
     reading: &Reading<'_>,
     validate: bool,
     documents: &[Document],
@@ -280,18 +294,9 @@ fn json_schema(
     let mut schemas = Vec::new();
     let mut columns = SchemaColumns::default();
     for document in documents {
-        let references =
-            document.references.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect::<Vec<_>>();
-        match JsonSchema::parse(&document.text, &references) {
-            Ok(schema) => {
-                merge(&mut columns, schema.columns());
-                schemas.push(schema);
-            }
-            Err(error) => {
-                findings.error(codes::SCHEMA_INVALID, at, format!("this is no JSON Schema: {error}"));
-                return None;
-            }
-        }
+        let schema = json_schema(document, at, findings)?;
+        merge(&mut columns, schema.columns());
+        schemas.push(schema);
     }
     let framing = match reading.framing {
         Framing::Confluent => JsonFraming::Registry,

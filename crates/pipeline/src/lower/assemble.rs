@@ -235,6 +235,10 @@ fn sink_def(draft: &SinkDraft, placed: &Placed, arriving: &Placed, columns: &sup
         Written::Json => (SinkFormat::Json, draft.visible.iter().map(index).collect()),
         Written::Csv(csv) => (SinkFormat::Csv(csv.clone()), draft.visible.iter().map(index).collect()),
         Written::Avro(write) => (SinkFormat::Avro(write.clone()), draft.visible.iter().map(index).collect()),
+        Written::Protobuf(write) => (SinkFormat::Protobuf(write.clone()), draft.visible.iter().map(index).collect()),
+        Written::JsonSchema(write) => {
+            (SinkFormat::JsonSchema(write.clone()), draft.visible.iter().map(index).collect())
+        }
         Written::Raw(column) => (SinkFormat::Raw { column: index(column) }, vec![index(column)]),
     };
     debug_assert!(draft.visible.iter().all(|name| !is_hidden(name)), "hidden columns are not written");

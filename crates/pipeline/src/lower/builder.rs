@@ -70,7 +70,7 @@ impl SinkDraft {
     pub(crate) fn reads(&self) -> Vec<String> {
         let mut reads = match &self.format {
             Written::Raw(column) => vec![column.clone()],
-            Written::Json | Written::Csv(_) | Written::Avro(_) => self.visible.clone(),
+            _ => self.visible.clone(),
         };
         reads.extend(self.key.reads());
         reads.extend(self.partition_by.iter().flat_map(KeyDraft::reads));

@@ -90,9 +90,10 @@ impl<'a> Builder<'a> {
 
     fn written(&mut self, sink: &Spanned<Sink>, at: Span, columns: &Columns) -> Option<(Written, Option<SinkSchema>)> {
         match sink.format.as_ref().map(Format::options) {
-            Some(FormatOptions::Avro(_)) => {
-                let (write, schema) = sink_contract::check(sink, at, columns, self.found, &mut self.findings)?;
-                Some((Written::Avro(write), Some(schema)))
+            Some(options) if options.has_schema() => {
+                let (write, schema) =
+                    sink_contract::check(sink, &options, at, columns, self.found, &mut self.findings)?;
+                Some((write, Some(schema)))
             }
             options => {
                 let options = options.unwrap_or(FormatOptions::Json(JsonOptions::default()));

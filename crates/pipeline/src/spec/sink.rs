@@ -4,9 +4,11 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::create::Create;
-use super::format::Format;
+use super::format::{Format, FormatOptions};
 use super::names::{Name, Names};
-use super::schema::{Framing, SchemaSpec, SubjectNaming};
+use super::schema::{Framing, SchemaSpec, SubjectNaming, Version};
+use crate::check::words;
+use crate::found::Wanted;
 use crate::yaml::spanned::Spanned;
 
 /// A stream written to a topic. The linear form has one, under `sink:`; a graph has a list of them, under `sinks:`, and
@@ -21,7 +23,7 @@ use crate::yaml::spanned::Spanned;
 ///   - {from: alerts, topic: alerts, format: json}
 /// ```
 ///
-/// A sink of `avro` makes its schema of its columns, or has one given by `schema`. The schema must be in the registry
+/// A sink of `avro`, `protobuf` or `json_schema` makes its schema of its columns, or has one given by `schema`. The schema must be in the registry
 /// already, unless the pipeline may register it when it starts:
 ///
 /// ```yaml
@@ -39,7 +41,7 @@ pub struct Sink {
     pub topic: Name,
     /// How messages are written. `json` by default.
     pub format: Option<Format>,
-    /// The schema of the messages, for `avro`: a file, or a version in the registry. By default it is made of the columns:
+    /// The schema of the messages, for formats with one: a file, or a version in the registry. By default it is made of the columns:
     /// each a field that may be null, with null as default, so that a column may be added later.
     pub schema: Option<Spanned<SchemaSpec>>,
     /// The name of the record in a schema that is made of the columns. By default that of the topic, with `_` for what
@@ -62,6 +64,33 @@ pub struct Sink {
     pub partition_by: Option<Names>,
     /// How the topic is made when it is missing. Without it, over Kafka, a topic that is missing is an error.
     pub create: Option<Spanned<Create>>,
+}
+
+impl Sink {
+    /// How its subject is named.
+    pub fn naming(&self) -> SubjectNaming {
+        self.subject.as_ref().map(|naming| naming.value).unwrap_or_default()
+    }
+
+    /// The full name of the record in a schema that is made of the columns.
+    pub fn record_name(&self) -> String {
+        let name = self.name.as_ref().map_or_else(|| words::as_name(&self.topic), |name| name.value.clone());
+        match &self.namespace {
+            Some(namespace) => format!("{}.{name}", namespace.value),
+            None => name,
+        }
+    }
+
+    /// The version before a schema that is made of the columns, where it decides what the next one is: Protobuf's fields keep
+    /// their numbers.
+    pub(crate) fn previous(&self) -> Option<Wanted> {
+        let is_protobuf = matches!(self.format.as_ref().map(Format::options), Some(FormatOptions::Protobuf(_)));
+        let is_framed = self.framing.as_ref().is_none_or(|framing| framing.value == Framing::Confluent);
+        (is_protobuf && is_framed && self.schema.is_none()).then(|| {
+            let subject = self.naming().subject(&self.topic, &self.record_name());
+            Wanted::Subject { subject, version: Version::Latest }
+        })
+    }
 }
 
 /// The key of each record of a sink.

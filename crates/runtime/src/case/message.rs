@@ -50,7 +50,7 @@ pub(super) fn decode(value: &[u8], sink: Option<&SinkDef>) -> Option<Map<String,
     let Some(sink) = sink else { return serde_json::from_slice(value).ok() };
     match &sink.format {
         SinkFormat::Json => serde_json::from_slice(value).ok(),
-        SinkFormat::Avro(_) => schemas::columns(value, sink),
+        SinkFormat::Avro(_) | SinkFormat::Protobuf(_) | SinkFormat::JsonSchema(_) => schemas::columns(value, sink),
         SinkFormat::Csv(csv) => {
             let names = sink.written.iter().map(|&column| sink.columns.field(column).name().clone());
             let fields = split(value, csv)?;

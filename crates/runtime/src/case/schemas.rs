@@ -8,9 +8,9 @@ use arrow::datatypes::Schema;
 use arrow::record_batch::RecordBatch;
 use millstream_formats::avro::{AvroRead, AvroSchema, AvroWrite, Framing as AvroFraming};
 use millstream_formats::json_schema::{JsonFraming, JsonSchema, Validation};
-use millstream_formats::protobuf::{ProtobufFraming, ProtobufSchema};
+use millstream_formats::protobuf::{ProtobufFraming, ProtobufRead, ProtobufSchema, ProtobufWrite};
 use millstream_formats::{
-    DecodeFormat, Decoder, EncodeFormat, Encoded, Encoder, Headers, Message, SchemaId, WriterSchema,
+    DecodeFormat, Decoder, EncodeFormat, Encoded, Encoder, Headers, Message, SchemaColumns, SchemaId, WriterSchema,
 };
 use millstream_pipeline::case::TestSpec;
 use millstream_pipeline::topology::{SchemaDef, SchemaOrigin, SinkDef, SinkFormat, SourceFormat, Topology};
@@ -182,29 +182,35 @@ impl Writers {
             });
         };
         match &writer.schema {
-            WriterSchema::Avro(schema) => avro(schema, writer.id, row),
+            WriterSchema::Avro(schema) => {
+                let format = EncodeFormat::Avro(AvroWrite { schema: schema.clone(), id: writer.id });
+                written(schema.columns(), format, row)
+            }
             WriterSchema::Json(_) => {
                 let mut payload = writer.id.map_or_else(Vec::new, |id| id.header().to_vec());
                 payload.extend(serde_json::to_vec(row).map_err(|error| error.to_string())?);
                 Ok(payload)
             }
-            WriterSchema::Protobuf(_) => Err("rows of protobuf cannot be written yet".to_owned()),
+            WriterSchema::Protobuf(schema) => {
+                let is_type = schema.message_names().contains(&writer.name);
+                let message =
+                    schema.message(is_type.then_some(writer.name.as_str())).map_err(|error| error.to_string())?;
+                let columns = message.columns();
+                written(columns, EncodeFormat::Protobuf(ProtobufWrite { message, id: writer.id }), row)
+            }
         }
     }
 }
 
-/// A row as an Avro message: read as JSON into the columns of the schema, and written from these.
-fn avro(schema: &AvroSchema, id: Option<SchemaId>, row: &Map<String, Value>) -> Result<Vec<u8>, String> {
-    let columns = Arc::new(Schema::new(schema.columns().fields));
+/// A row as a message: read as JSON into the columns of its schema, and written from these.
+fn written(columns: SchemaColumns, format: EncodeFormat, row: &Map<String, Value>) -> Result<Vec<u8>, String> {
+    let columns = nullable(columns);
     if let Some(name) = row.keys().find(|name| columns.index_of(name).is_err()) {
         return Err(format!("the schema that a row is written by has no field {name}"));
     }
     let text = serde_json::to_vec(row).map_err(|error| error.to_string())?;
-    let nullable = columns.fields().iter().map(|field| field.as_ref().clone().with_nullable(true));
-    let nullable = Arc::new(Schema::new(nullable.collect::<Vec<_>>()));
-    let rows = read(DecodeFormat::Json, &nullable, &[], &text)?;
-    let format = EncodeFormat::Avro(AvroWrite { schema: schema.clone(), id });
-    let mut encoder = Encoder::new(format, &nullable).map_err(|error| error.to_string())?;
+    let rows = read(DecodeFormat::Json, &columns, &[], &text)?;
+    let mut encoder = Encoder::new(format, &columns).map_err(|error| error.to_string())?;
     let mut encoded = Encoded::default();
     match encoder.encode(&rows, &mut encoded).first() {
         None => Ok(encoded.bytes),
@@ -212,18 +218,34 @@ fn avro(schema: &AvroSchema, id: Option<SchemaId>, row: &Map<String, Value>) -> 
     }
 }
 
+fn nullable(columns: SchemaColumns) -> Arc<Schema> {
+    Arc::new(Schema::new(columns.fields.into_iter().map(|field| field.with_nullable(true)).collect::<Vec<_>>()))
+}
+
 /// The columns of a message in the topic of a sink with a schema.
 pub(super) fn columns(value: &[u8], sink: &SinkDef) -> Option<Map<String, Value>> {
-    let SinkFormat::Avro(write) = &sink.format else { return None };
-    let mut fields = write.schema.columns().fields;
-    fields.iter_mut().for_each(|field| field.set_nullable(true));
-    let columns = Arc::new(Schema::new(fields));
-    let framing = match write.id {
-        Some(_) => AvroFraming::Registry,
-        None => AvroFraming::Bare(write.schema.clone()),
+    let (columns, format, known) = match &sink.format {
+        SinkFormat::Avro(write) => {
+            let schema = write.schema.clone();
+            let framing = if write.id.is_some() { AvroFraming::Registry } else { AvroFraming::Bare(schema.clone()) };
+            let format = DecodeFormat::Avro(AvroRead { framing, readers: Vec::new(), types: None });
+            (schema.columns(), format, write.id.map(|id| (id, WriterSchema::Avro(schema))))
+        }
+        SinkFormat::Protobuf(write) => {
+            let message = write.message.clone();
+            let framing =
+                if write.id.is_some() { ProtobufFraming::Registry } else { ProtobufFraming::Bare(message.clone()) };
+            let format = DecodeFormat::Protobuf(ProtobufRead { framing, readers: Vec::new(), types: None });
+            let known = write.id.map(|id| (id, WriterSchema::Protobuf(message.schema().clone())));
+            (message.columns(), format, known)
+        }
+        SinkFormat::JsonSchema(write) => {
+            let payload = if write.id.is_some() { value.get(5..)? } else { value };
+            return serde_json::from_slice(payload).ok();
+        }
+        SinkFormat::Json | SinkFormat::Csv(_) | SinkFormat::Raw { .. } => return None,
     };
-    let known = write.id.map(|id| (id, WriterSchema::Avro(write.schema.clone())));
-    let format = DecodeFormat::Avro(AvroRead { framing, readers: Vec::new(), types: None });
+    let columns = nullable(columns);
     let rows = read(format, &columns, known.as_slice(), value).ok()?;
     let mut encoder = Encoder::new(EncodeFormat::Json, &columns).ok()?;
     let mut encoded = Encoded::default();
@@ -253,11 +275,9 @@ fn read(
 /// Gives the schema of each sink an id, as a registry would.
 pub(super) fn settle(topology: &mut Topology) {
     for (index, sink) in topology.sinks.iter_mut().enumerate() {
-        if let (Some(schema), SinkFormat::Avro(write)) = (&mut sink.schema, &mut sink.format)
-            && schema.is_open()
-        {
+        if let Some(schema) = sink.schema.as_mut().filter(|schema| schema.is_open()) {
             let id = SchemaId(index as u32 + 1);
-            write.id = Some(id);
+            sink.format.set_id(id);
             let subject = schema.subject.clone();
             schema.registered = Some(millstream_pipeline::found::Registered { subject, version: 1, id });
         }

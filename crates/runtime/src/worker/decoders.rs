@@ -9,7 +9,7 @@ use super::WorkerError;
 use super::output::dialect;
 
 /// A decoder of a source's messages, and of their keys where the pipeline reads anything of them.
-pub(super) fn of(source: &SourceDef) -> Result<Decoder, WorkerError> {
+pub(crate) fn of(source: &SourceDef) -> Result<Decoder, WorkerError> {
     let mut decoder =
         made(source).map_err(|error| WorkerError::Format { name: source.topic.clone(), message: error.to_string() })?;
     let of_key = source.key.iter().flat_map(|key| &key.schema);

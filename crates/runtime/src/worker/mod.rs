@@ -16,6 +16,8 @@ mod standing;
 mod start;
 mod tasks;
 
+pub(crate) use decoders::of as decoder;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -28,6 +28,8 @@ impl SinkWriter {
             SinkFormat::Csv(csv) => EncodeFormat::Csv(dialect(csv)),
             SinkFormat::Raw { .. } => EncodeFormat::Raw,
             SinkFormat::Avro(write) => EncodeFormat::Avro(write.clone()),
+            SinkFormat::Protobuf(write) => EncodeFormat::Protobuf(write.clone()),
+            SinkFormat::JsonSchema(write) => EncodeFormat::JsonSchema(write.clone()),
         };
         if let Some(schema) = def.schema.as_ref().filter(|schema| schema.is_open()) {
             let message = format!("its schema has no id yet: no registry was asked for {}", schema.subject);

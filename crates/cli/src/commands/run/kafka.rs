@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use millstream_runtime::config::{Effective, PLACES, Settings};
+use millstream_runtime::contracts::SinkReport;
 use millstream_runtime::daemon::{self, PipelineUnit};
 use millstream_runtime::follow::Until;
 use millstream_runtime::http;
@@ -15,7 +16,12 @@ use crate::load::Loaded;
 use crate::logs;
 
 /// Runs until it is told to stop or has come to the end.
-pub(super) fn run(loaded: Vec<Loaded>, effective: &Effective, until: Until) -> Result<Vec<Report>, Failure> {
+pub(super) fn run(
+    loaded: Vec<Loaded>,
+    sinks: &[SinkReport],
+    effective: &Effective,
+    until: Until,
+) -> Result<Vec<Report>, Failure> {
     let settings = &effective.settings;
     let _logs = logs::begin(&settings.log);
     log_panics();
@@ -25,6 +31,14 @@ pub(super) fn run(loaded: Vec<Loaded>, effective: &Effective, until: Until) -> R
     }
     for variable in &effective.ignored {
         tracing::warn!("the environment variable {variable} is no setting and is not heard");
+    }
+    for report in sinks {
+        tracing::info!("{}", report.line());
+    }
+    for source in loaded.iter().flat_map(|loaded| &loaded.topology.sources) {
+        for origin in source.schema.iter().flat_map(|schema| &schema.origins) {
+            tracing::info!("source {} reads as {origin}", source.name);
+        }
     }
     let telemetry = Telemetry::new();
     telemetry.watch_folder(&settings.state_dir);
