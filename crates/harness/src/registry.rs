@@ -12,6 +12,7 @@ use tempfile::TempDir;
 
 use crate::jars::{Jars, REGISTRY};
 use crate::process::{self, Output, Process, Signal};
+use crate::tls::{PASSWORD, Tls};
 use crate::{Result, Trouble, ports, wait};
 
 /// How long it may take from its start to its first answer.
@@ -27,6 +28,8 @@ pub struct SchemaRegistry {
     folder: TempDir,
     process: Option<Process>,
     output: Output,
+    /// The port of HTTPS and the keys that are shown there.
+    tls: Option<(u16, Tls)>,
 }
 
 /// An answer of it.
@@ -44,9 +47,21 @@ impl SchemaRegistry {
     /// # Errors
     /// A skip if there is no Java, or the registry cannot be fetched; trouble if it does not come up.
     pub fn start() -> Result<SchemaRegistry> {
+        SchemaRegistry::start_with(None)
+    }
+
+    /// Starts one that listens to HTTPS too, with these keys.
+    ///
+    /// # Errors
+    /// As [`SchemaRegistry::start`].
+    pub fn start_with_tls(tls: Tls) -> Result<SchemaRegistry> {
+        SchemaRegistry::start_with(Some((ports::free(), tls)))
+    }
+
+    fn start_with(tls: Option<(u16, Tls)>) -> Result<SchemaRegistry> {
         let folder = process::temp_folder("registry")?;
         let output = Output::in_folder(folder.path(), "registry");
-        let mut registry = SchemaRegistry { port: ports::free(), folder, process: None, output };
+        let mut registry = SchemaRegistry { port: ports::free(), folder, process: None, output, tls };
         registry.begin()?;
         registry.wait_until_it_answers()?;
         Ok(registry)
@@ -73,6 +88,12 @@ impl SchemaRegistry {
     /// The address for a client.
     pub fn url(&self) -> String {
         format!("http://127.0.0.1:{}{PATH}", self.port)
+    }
+
+    /// The address for a client of HTTPS, if asked for.
+    pub fn tls_url(&self) -> String {
+        let port = self.tls.as_ref().map_or(0, |(port, _)| *port);
+        format!("https://127.0.0.1:{port}{PATH}")
     }
 
     /// Registers a schema (kind AVRO, PROTOBUF or JSON), as a producer does, and says its id.
@@ -168,6 +189,12 @@ impl SchemaRegistry {
             "APICURIO_DATASOURCE_URL",
             format!("jdbc:h2:file:{};DB_CLOSE_ON_EXIT=FALSE;WRITE_DELAY=0", data.display()),
         );
+        if let Some((port, tls)) = &self.tls {
+            java.env("QUARKUS_HTTP_SSL_PORT", port.to_string()).env("QUARKUS_HTTP_INSECURE_REQUESTS", "enabled");
+            java.env("QUARKUS_HTTP_SSL_CERTIFICATE_KEY_STORE_FILE", &tls.keystore);
+            java.env("QUARKUS_HTTP_SSL_CERTIFICATE_KEY_STORE_FILE_TYPE", "PKCS12");
+            java.env("QUARKUS_HTTP_SSL_CERTIFICATE_KEY_STORE_PASSWORD", PASSWORD);
+        }
         java.current_dir(self.folder.path());
         self.process = Some(Process::start("schema registry", java, &self.output)?);
         Ok(())

@@ -1,7 +1,7 @@
 //! Schemas that come late: a registry that answers when it likes, with failures between, to workers that die while they wait.
 //! What is written must be what is written where every schema is known from the start.
 
-#![allow(clippy::unwrap_used, clippy::disallowed_methods)]
+#![allow(clippy::unwrap_used, clippy::disallowed_methods, clippy::disallowed_types)]
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};

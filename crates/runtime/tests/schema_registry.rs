@@ -2,12 +2,14 @@
 
 #![allow(clippy::disallowed_methods)]
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use millstream_formats::avro::Level;
 use millstream_formats::{SchemaId, WriterSchema};
-use millstream_harness::{Result, SchemaRegistry, Trouble, ensure, suite, tests, wait};
+use millstream_harness::tls::Tls;
+use millstream_harness::{Result, SchemaRegistry, Trouble, ensure, process, suite, tests, wait};
 use millstream_runtime::registry::{
     Against, Compatibility, Lookup, NewSchema, Reference, Registry, RegistryError, RegistrySettings, SchemaCache,
     SchemaKind, Version,
@@ -20,6 +22,7 @@ fn main() -> ExitCode {
         schemas_of_every_kind_come_with_what_they_refer_to,
         what_is_not_there_is_said_so,
         a_cache_outlives_a_registry_that_is_killed_and_one_that_hangs,
+        over_tls_only_who_is_trusted_is_believed,
     ];
     suite::main(2, tests)
 }
@@ -138,6 +141,29 @@ fn what_is_not_there_is_said_so() -> Result {
     let settings = RegistrySettings::at(&url).map_err(|error| Trouble::Wrong(error.to_string()))?;
     let answer = Registry::new(&settings).map_err(wrong)?.by_id(SchemaId(1));
     ensure!(matches!(answer, Err(RegistryError::Garbage { .. })), "{answer:?}");
+    Ok(())
+}
+
+fn over_tls_only_who_is_trusted_is_believed() -> Result {
+    let folder = process::temp_folder("registry-tls")?;
+    let tls = Tls::make(folder.path())?;
+    let real = SchemaRegistry::start_with_tls(tls.clone())?;
+    let id = SchemaId(real.register("tls-value", "AVRO", "\"long\"")?);
+    let ask = |ca_file: Option<PathBuf>| {
+        let settings = RegistrySettings::at(&real.tls_url()).map_err(|error| Trouble::Wrong(error.to_string()))?;
+        Ok::<_, Trouble>(Registry::new(&RegistrySettings { ca_file, ..settings }).map_err(wrong)?.by_id(id))
+    };
+    let found = ask(Some(tls.ca))?.map_err(wrong)?;
+    ensure!(found.text == "\"long\"", "{found:?}");
+    // Somebody else's certificate, and the system's, among which the registry's is not.
+    for ca_file in [Some(tls.wrong_ca), None] {
+        let refused = ask(ca_file)?;
+        let said = match &refused {
+            Err(error @ RegistryError::Unavailable { .. }) => error.to_string(),
+            other => return Err(Trouble::Wrong(format!("it was believed: {other:?}"))),
+        };
+        ensure!(said.contains("TLS: ") && said.contains("certificate"), "{said}");
+    }
     Ok(())
 }
 

@@ -10,7 +10,7 @@ mod settings;
 mod transport;
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
+#[allow(clippy::unwrap_used, clippy::disallowed_types)]
 mod tests;
 
 use millstream_formats::SchemaId;

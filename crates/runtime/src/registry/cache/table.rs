@@ -96,7 +96,7 @@ impl Table {
 
     /// Takes down what came of asking for `id`. Says what is worth a log line: the error of a registry that fails.
     pub(super) fn answered(&mut self, id: SchemaId, verdict: Verdict, now: Instant) -> Option<Arc<str>> {
-        let Some(waiting) = self.waiting.remove(&id) else { return None };
+        let waiting = self.waiting.remove(&id)?;
         self.due.remove(&(waiting.due, id));
         match verdict {
             Verdict::Known(schema) => {
