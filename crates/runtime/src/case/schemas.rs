@@ -26,11 +26,15 @@ const FIRST_OWN: u32 = 1_000_001;
 pub(super) struct Writers {
     /// In order, by name: the test's, then the source's own.
     all: Vec<Writer>,
+    /// The Protobuf message that the source reads first.
+    message: Option<String>,
 }
 
 #[derive(Debug, Clone)]
 struct Writer {
     name: String,
+    /// Whether rows that do not say what they are written by are written by it, if it is the first.
+    is_default: bool,
     /// What precedes its messages, if anything.
     id: Option<SchemaId>,
     schema: WriterSchema,
@@ -63,7 +67,8 @@ fn writers(
     let mut all = Vec::new();
     for (index, (name, text)) in test.into_iter().flat_map(|test| test.writers.iter()).enumerate() {
         let schema = parse(format, text).map_err(|error| format!("the writer {name}: {error}"))?;
-        all.push(Writer { name: name.value.clone(), id: Some(SchemaId(FIRST_WRITER + index as u32)), schema });
+        let id = Some(SchemaId(FIRST_WRITER + index as u32));
+        all.push(Writer { name: name.value.clone(), is_default: true, id, schema });
     }
     let registered = def.origins.iter().find_map(|origin| match origin {
         SchemaOrigin::Registry(registered) if def.origins.len() == 1 => Some(registered.id),
@@ -74,7 +79,7 @@ fn writers(
             *next += 1;
             SchemaId(*next - 1)
         });
-        all.push(Writer { name, id: Some(id), schema });
+        all.push(Writer { is_default: name.is_empty(), name, id: Some(id), schema });
     }
     let is_bare = match format {
         SourceFormat::Avro(read) => read.framing != AvroFraming::Registry,
@@ -88,7 +93,11 @@ fn writers(
             false => def.writers.extend(writer.id.map(|id| (id, writer.schema.clone()))),
         }
     }
-    Ok(Writers { all })
+    let message = match format {
+        SourceFormat::Protobuf(read) => read.readers.first().map(|message| message.name().to_owned()),
+        _ => None,
+    };
+    Ok(Writers { all, message })
 }
 
 fn parse(format: &SourceFormat, text: &str) -> Result<WriterSchema, String> {
@@ -167,10 +176,8 @@ impl Writers {
     /// The payload of `row`, as the writer `name` writes it.
     pub(super) fn payload(&self, name: Option<&str>, row: &Map<String, Value>) -> Result<Vec<u8>, String> {
         let writer = match name {
-            None => self
-                .all
-                .first()
-                .filter(|first| self.all.len() == 1 || first.id < Some(SchemaId(FIRST_OWN)) || first.name.is_empty()),
+            // Of several types of the source's own none is meant more than another.
+            None => self.all.first().filter(|first| self.all.len() == 1 || first.is_default),
             Some(name) => self.all.iter().find(|writer| writer.name == name),
         };
         let Some(writer) = writer else {
@@ -192,10 +199,14 @@ impl Writers {
                 Ok(payload)
             }
             WriterSchema::Protobuf(schema) => {
-                let is_type = schema.message_names().contains(&writer.name);
-                let message =
-                    schema.message(is_type.then_some(writer.name.as_str())).map_err(|error| error.to_string())?;
-                let columns = message.columns();
+                // The type of that name, else the one that the source reads, else the first.
+                let names = schema.message_names();
+                let known = [Some(&writer.name), self.message.as_ref()].into_iter().flatten();
+                let named = known.filter(|name| names.contains(name)).map(String::as_str).next();
+                let message = schema.message(named).map_err(|error| error.to_string())?;
+                // What a row does not name is not in the message.
+                let mut columns = message.columns();
+                columns.fields.retain(|field| row.contains_key(field.name()));
                 written(columns, EncodeFormat::Protobuf(ProtobufWrite { message, id: writer.id }), row)
             }
         }
