@@ -1,8 +1,8 @@
-//! The official Avro and Protobuf libraries of Java in a process of its own (`tests/codecs/Codecs.java`): they write what we
-//! read and read what we wrote, and share no code with us.
+//! Other libraries of Avro and Protobuf in processes of their own, Java's official ones (`tests/codecs/Codecs.java`) and Python's
+//! fastavro (`tests/codecs/codecs.py`): they write what we read and read what we wrote, and share no code with us.
 
 use std::io::{BufRead, BufReader, Write};
-use std::process::{ChildStdin, ChildStdout};
+use std::process::{ChildStdin, ChildStdout, Command};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use serde_json::Value;
@@ -15,12 +15,12 @@ use crate::{Result, Trouble, codecs_folder};
 #[derive(Debug)]
 pub struct Codecs {
     talk: Mutex<(ChildStdin, BufReader<ChildStdout>)>,
-    /// Ended by the reaper, as this lives in a static.
+    /// Ended by the reaper where this lives in a static.
     _process: Mutex<Process>,
 }
 
 impl Codecs {
-    /// The one of this process, started when it is first asked for.
+    /// Java's, one for this process, started when it is first asked for.
     ///
     /// # Errors
     /// [`Trouble::Skip`] if Java or the libraries cannot be had.
@@ -31,11 +31,31 @@ impl Codecs {
         shared.as_ref().map_err(|message| Trouble::Wrong(message.clone()))
     }
 
+    /// Python's fastavro.
+    ///
+    /// # Errors
+    /// [`Trouble::Skip`] if Python does not have it.
+    pub fn fastavro() -> Result<Codecs> {
+        let found = Command::new("python3").args(["-c", "import fastavro"]).output();
+        match found {
+            Ok(output) if output.status.success() => {}
+            _ => return Err(Trouble::skip("python3 does not have fastavro (pip install fastavro)")),
+        }
+        let mut python = Command::new("python3");
+        python.arg(codecs_folder().join("codecs.py"));
+        Codecs::talk_to(python)
+    }
+
     fn start(jars: &Jars) -> Result<Codecs> {
         let mut java = jars.java(512);
         java.arg(codecs_folder().join("Codecs.java"));
+        Codecs::talk_to(java)
+    }
+
+    fn talk_to(command: Command) -> Result<Codecs> {
         let folder = process::temp_folder("codecs")?.keep();
-        let (process, stdin, stdout) = Process::start_talking("codecs", java, &Output::in_folder(&folder, "codecs"))?;
+        let (process, stdin, stdout) =
+            Process::start_talking("codecs", command, &Output::in_folder(&folder, "codecs"))?;
         Ok(Codecs { talk: Mutex::new((stdin, BufReader::new(stdout))), _process: Mutex::new(process) })
     }
 

@@ -3,7 +3,7 @@
 use arrow::datatypes::Fields;
 use millstream_formats::avro::{AvroRead, AvroSchema, AvroWrite, Framing, compatibility};
 use millstream_formats::{DecodeFormat, EncodeFormat};
-use millstream_harness::suite::Trial;
+use millstream_harness::suite::{self, Trial};
 use millstream_harness::{Codecs, Result, ensure};
 use serde_json::{Value, json};
 
@@ -15,7 +15,43 @@ const PAIRS: u64 = 800;
 const ROWS: usize = 6;
 
 pub(crate) fn tests() -> Vec<Trial> {
-    millstream_harness::tests![schemas_resolve_as_java_resolves_them_and_java_reads_what_we_write]
+    let mut tests = millstream_harness::tests![schemas_resolve_as_java_resolves_them_and_java_reads_what_we_write];
+    let name = "avro::python_reads_what_we_write_and_writes_what_we_read";
+    tests.push(suite::extra(name, python_reads_what_we_write_and_writes_what_we_read));
+    tests
+}
+
+fn python_reads_what_we_write_and_writes_what_we_read() -> Result {
+    let codecs = Codecs::fastavro()?;
+    for seed in 0..300 {
+        let json = Schemas::new(10_000 + seed).record(3);
+        there_and_back(&codecs, seed, &json).map_err(|trouble| format!("seed {seed}: {trouble}\n  {json}"))?;
+    }
+    Ok(())
+}
+
+fn there_and_back(codecs: &Codecs, seed: u64, json: &Value) -> Result {
+    let rows = codecs.ask(&json!({"op": "avro-write", "writer": json, "seed": seed, "count": ROWS}))??;
+    let schema = AvroSchema::parse(&json.to_string(), &[]).map_err(|error| error.to_string())?;
+    let columns = Fields::from(schema.columns().fields);
+    let framing = Framing::Bare(schema.clone());
+    let format = DecodeFormat::Avro(AvroRead { framing, readers: Vec::new(), types: None });
+    let payloads = rows.iter().map(|row| bytes(&row["bytes"])).collect::<Vec<_>>();
+    let decoded = decode(format, columns, &payloads).map_err(|error| error.to_string())?;
+    ensure!(decoded.faults.is_empty(), "{:?}", decoded.faults);
+    for (index, row) in rows.iter().enumerate() {
+        for (field, column) in decoded.rows.schema().fields().iter().zip(decoded.rows.columns()) {
+            let value = &row["read"][field.name()];
+            ensure!(same(column, index, value), "row {index}, {}: {value}, ours {column:?}", field.name());
+        }
+    }
+    let written = encode(EncodeFormat::Avro(AvroWrite { schema, id: None }), &decoded.rows, "written")?;
+    let back = codecs.ask(&json!({"op": "avro-read", "schema": json, "rows": written}))??;
+    for (row, (back, theirs)) in back.iter().zip(&rows).enumerate() {
+        let (back, theirs) = (back.get("read"), theirs.get("read"));
+        ensure!(back == theirs && back.is_some(), "row {row}: we wrote {theirs:?} so that Python reads {back:?}");
+    }
+    Ok(())
 }
 
 fn schemas_resolve_as_java_resolves_them_and_java_reads_what_we_write() -> Result {

@@ -1,4 +1,4 @@
-//! Against the official libraries: Java's Avro and Protobuf make random values of random schemas; we read what they write,
+//! Against other libraries, Java's official ones and fastavro: they make random values of random schemas; we read what they write,
 //! by another version of the schema too, and they read what we write. Each schema has a seed, which a failure names.
 
 #![allow(clippy::unwrap_used)]
