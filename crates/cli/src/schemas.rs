@@ -29,6 +29,18 @@ impl Schemas {
         Ok(Schemas { registry: registry.map_err(wrong)? })
     }
 
+    /// The same, but each question is asked once.
+    pub(crate) fn of_one_try(settings: &Settings) -> Result<Schemas, Failure> {
+        let registry = Registry::without_retries(&settings.schema_registry).map_err(wrong)?;
+        Ok(Schemas { registry: Some(registry) })
+    }
+
+    /// Whether a registry is named that does not answer now.
+    pub(crate) fn is_away(settings: &Settings) -> bool {
+        let asked = Registry::without_retries(&settings.schema_registry).and_then(|registry| registry.answers());
+        matches!(asked, Err(RegistryError::Unavailable { .. }))
+    }
+
     /// The registry.
     pub(crate) fn registry(&self) -> Option<&Registry> {
         self.registry.as_ref()

@@ -14,6 +14,7 @@ pub(crate) fn tests() -> Vec<suite::Trial> {
         a_producer_moves_to_its_next_version_in_mid_stream,
         what_cannot_be_read_is_a_dead_letter_and_nothing_else_stops,
         a_registry_that_is_down_at_the_start_is_waited_for,
+        columns_of_a_registry_that_is_down_are_waited_for_and_others_run,
         a_registry_that_goes_down_holds_only_those_who_need_it,
         without_a_registry_the_daemon_says_so,
     ]
@@ -61,8 +62,12 @@ impl Orders {
     }
 
     fn start(&self, registry: &SchemaRegistry) -> Result<Daemon> {
+        self.begin("a", registry)
+    }
+
+    fn begin(&self, instance: &str, registry: &SchemaRegistry) -> Result<Daemon> {
         self.scenario
-            .daemon("a")
+            .daemon(instance)
             .env("SCHEMA_REGISTRY_URL", registry.url())
             .env("MILLSTREAM_SCHEMA_REGISTRY__REQUEST_TIMEOUT", "1s")
             .start()
@@ -256,6 +261,59 @@ fn a_registry_that_is_down_at_the_start_is_waited_for() -> Result {
     Ok(())
 }
 
+const LATEST: &str = r#"
+version: 1
+pipeline: PREFIXtorture
+sources:
+  events: {topic: PREFIXevents, format: avro}
+sink: {topic: PREFIXcopied, format: avro, register: true}
+"#;
+
+const PLAIN: &str = r#"
+version: 1
+pipeline: PREFIXplain
+sources:
+  lines: {topic: PREFIXlines, format: raw}
+sink: {topic: PREFIXkept, format: raw}
+"#;
+
+fn columns_of_a_registry_that_is_down_are_waited_for_and_others_run() -> Result {
+    let mut registry = SchemaRegistry::start()?;
+    let mut orders = Orders::new("columns")?;
+    orders.scenario.set_pipeline(LATEST)?;
+    let plain = orders.scenario.folder().join("plain.yaml");
+    let prefix = orders.scenario.topic("");
+    std::fs::write(&plain, PLAIN.replace("PREFIX", &prefix)).map_err(Trouble::io(plain.display()))?;
+    let (lines, kept) = (orders.scenario.topic("lines"), orders.scenario.topic("kept"));
+    let client = orders.scenario.client.clone();
+    client.create_topic(&lines, 1)?;
+    client.create_topic(&kept, 1)?;
+    client.produce(&lines, &[Message::value("a line")])?;
+    let two = registry.register(&orders.subject, "AVRO", TWO)?;
+    registry.kill();
+    orders.write(two, Some("note"), 100, &[0, 1])?;
+
+    let mut daemon =
+        orders.scenario.daemon("a").args(["plain.yaml"]).env("SCHEMA_REGISTRY_URL", registry.url()).start()?;
+    let not_ready = || Ok(daemon.get("/ready")?.body);
+    wait::until("the reason", READY, not_ready, |said| said.contains("torture") && said.contains(DOWN))?;
+    wait::until("the other pipeline", SETTLED, || Ok(client.read(&kept)?.len()), |lines| *lines == 1)?;
+    ensure!(client.read(&orders.scenario.topic("copied"))?.is_empty(), "something came out");
+
+    registry.restart()?;
+    daemon.wait_until_ready(READY)?;
+    let copied = || client.read(&orders.scenario.topic("copied"));
+    let copied = wait::until("the rows", SETTLED, copied, |rows| rows.len() >= 100)?;
+    let subject = format!("/subjects/{}-value/versions/latest", orders.scenario.topic("copied"));
+    let id = registry.ask("GET", &subject, &Value::Null)?.body["id"].as_u64().ok_or("no schema was registered")?;
+    let is_of = |row: &millstream_harness::Read| {
+        row.value.as_deref().is_some_and(|value| value.starts_with(&header(id as u32)))
+    };
+    ensure!(copied.len() == 100 && copied.iter().all(is_of), "{} rows, or of another schema", copied.len());
+    ensure!(daemon.process.ended().is_none(), "the daemon ended: {}", daemon.output.tail(20));
+    Ok(())
+}
+
 fn a_registry_that_goes_down_holds_only_those_who_need_it() -> Result {
     let mut registry = SchemaRegistry::start()?;
     let mut orders = Orders::new("away")?;
@@ -280,6 +338,10 @@ fn a_registry_that_goes_down_holds_only_those_who_need_it() -> Result {
     let mut daemon = orders.start(&registry)?;
     wait_until_it_waits(&daemon, &[one, two], DOWN)?;
     orders.wait_for_rows(800)?;
+    // Tasks move to another instance and back while their records wait.
+    let mut other = orders.begin("b", &registry)?;
+    wait_until_it_waits(&other, &[one, two], DOWN).or_else(|_| wait_until_it_waits(&daemon, &[one, two], DOWN))?;
+    other.kill();
     registry.restart()?;
     orders.settle()?;
 

@@ -107,6 +107,17 @@ impl Registry {
         self.transport.address()
     }
 
+    /// Whether it answers at all.
+    ///
+    /// # Errors
+    /// What speaks against it.
+    pub fn answers(&self) -> Result<(), RegistryError> {
+        match self.found(Request::get(&["config"]), Missing::Level) {
+            Ok(_) | Err(RegistryError::NotFound { .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
     /// The schema of an id, with all that it refers to.
     ///
     /// # Errors

@@ -10,6 +10,7 @@ use millstream_runtime::http;
 use millstream_runtime::registry::SchemaCache;
 use millstream_runtime::telemetry::Telemetry;
 
+use super::deferred::Deferred;
 use super::{Report, stop_on_signals};
 use crate::exit::Failure;
 use crate::load::Loaded;
@@ -18,6 +19,7 @@ use crate::logs;
 /// Runs until it is told to stop or has come to the end.
 pub(super) fn run(
     loaded: Vec<Loaded>,
+    deferred: Vec<Deferred>,
     sinks: &[SinkReport],
     effective: &Effective,
     until: Until,
@@ -59,7 +61,11 @@ pub(super) fn run(
         tracing::info!("asked to stop: commits and leaves; once more, and it leaves at once");
         stopping.stopping();
     })?;
-    let units: Vec<PipelineUnit> = loaded.into_iter().map(|loaded| unit(loaded, settings)).collect();
+    let mut units: Vec<PipelineUnit> = loaded.into_iter().map(|loaded| unit(loaded, settings)).collect();
+    for deferred in deferred {
+        tracing::warn!(pipeline = deferred.name(), "it waits for the schema registry, which does not answer");
+        units.push(deferred.unit(settings)?);
+    }
     let names: Vec<&str> = units.iter().map(|unit| unit.name.as_str()).collect();
     tracing::info!("running {} over {}", names.join(", "), settings.kafka.brokers());
     let reports = daemon::run(&settings.daemon(until, schemas), units, &stop, &telemetry)
