@@ -55,6 +55,11 @@ impl Failure {
         Failure { exit: Exit::Usage, message: String::new(), help: None }
     }
 
+    /// What happened.
+    pub(crate) fn message(&self) -> &str {
+        &self.message
+    }
+
     /// Adds what to do about it, as a full sentence.
     pub(crate) fn help(mut self, help: impl Into<String>) -> Failure {
         self.help = Some(help.into());

@@ -11,7 +11,11 @@ use millstream_pipeline::topology::{PartitionCounts, Topology};
 use millstream_pipeline::yaml::source_map::SourceMap;
 use millstream_pipeline::yaml::spanned::Spanned;
 
+use millstream_pipeline::found::{Found, wanted};
+use millstream_runtime::contracts::{self, SinkReport};
+
 use crate::exit::Failure;
+use crate::schemas::Schemas;
 
 /// A pipeline file that was read and is right.
 pub(crate) struct Loaded {
@@ -19,6 +23,8 @@ pub(crate) struct Loaded {
     pub(crate) pipeline: Pipeline,
     /// The topology for topics of whatever number of partitions.
     pub(crate) topology: Topology,
+    /// What was found of the schemas that it wants.
+    pub(crate) found: Found,
     map: SourceMap,
 }
 
@@ -28,8 +34,21 @@ impl Loaded {
     /// # Errors
     /// The first mistake: none, for a pipeline that was checked.
     pub(crate) fn lower(&self, counts: &PartitionCounts) -> Result<Topology, String> {
-        lower::lower(&self.pipeline, &self.map, counts)
+        lower::lower_with(&self.pipeline, &self.map, counts, &self.found)
             .map_err(|wrong| wrong.iter().next().map_or_else(String::new, |diagnostic| diagnostic.message.clone()))
+    }
+}
+
+impl Loaded {
+    /// Makes the topology anew with what was found since.
+    pub(crate) fn refresh(&mut self) -> Result<(), Failure> {
+        self.topology = self.lower(&PartitionCounts::unknown()).map_err(Failure::run)?;
+        Ok(())
+    }
+
+    /// What reports of its sinks come to.
+    pub(crate) fn diagnose(&self, reports: &[SinkReport]) -> Diagnostics {
+        contracts::diagnostics(reports, &self.topology, &self.pipeline, &self.map)
     }
 }
 
@@ -83,13 +102,16 @@ pub(crate) struct Case {
 
 /// Reads files of either kind, pipelines (whose own tests are meant) and case files, and checks them; prints what is wrong
 /// with them, and goes on only if nothing is.
-pub(crate) fn load_cases(paths: &[PathBuf]) -> Result<Vec<Case>, Failure> {
+pub(crate) fn load_cases(paths: &[PathBuf], schemas: &Schemas) -> Result<Vec<Case>, Failure> {
     let mut cases = Vec::new();
     let mut wrong = false;
     for path in files(paths)? {
         let text = read(&path)?;
-        let (diagnostics, case) =
-            if is_case_file(&text) { check_case(&path, &text)? } else { as_case(check_text(&path, &text)) };
+        let (diagnostics, case) = if is_case_file(&text) {
+            check_case(&path, &text, schemas)?
+        } else {
+            as_case(check_text(&path, &text, schemas))
+        };
         print(&diagnostics);
         match case {
             Some(case) => cases.push(case),
@@ -110,17 +132,17 @@ fn as_case((diagnostics, loaded): (Diagnostics, Option<Loaded>)) -> (Diagnostics
     (diagnostics, case)
 }
 
-fn check_case(path: &Path, text: &str) -> Result<(Diagnostics, Option<Case>), Failure> {
+fn check_case(path: &Path, text: &str, schemas: &Schemas) -> Result<(Diagnostics, Option<Case>), Failure> {
     let lookup = |asked: Asked, name: &str| look_up(path, asked, name);
     let (case, map) = match millstream_pipeline::parse_case(&path.display().to_string(), text, &lookup) {
         Ok(parsed) => parsed,
         Err(diagnostics) => return Ok((diagnostics, None)),
     };
     let (diagnostics, pipeline) = match (case.pipeline, &case.pipeline_file) {
-        (Some(pipeline), _) => check_parsed(path, pipeline.value, map),
+        (Some(pipeline), _) => check_parsed(path, pipeline.value, map, schemas),
         (None, Some(file)) => {
             let file = path.parent().unwrap_or(Path::new("")).join(&file.value);
-            check_text(&file, &read(&file)?)
+            check_text(&file, &read(&file)?, schemas)
         }
         (None, None) => {
             let message = format!("{} has neither `pipeline:` nor `pipeline_file:`", path.display());
@@ -147,24 +169,25 @@ fn read(path: &Path) -> Result<String, Failure> {
 }
 
 /// Reads and checks one file.
-pub(crate) fn check(path: &Path) -> Result<Checked, Failure> {
+pub(crate) fn check(path: &Path, schemas: &Schemas) -> Result<Checked, Failure> {
     let text = read(path)?;
-    let (diagnostics, right) = check_text(path, &text);
+    let (diagnostics, right) = check_text(path, &text, schemas);
     Ok(Checked { path: path.to_owned(), diagnostics, right })
 }
 
 /// Parses and checks the text of a pipeline. `path` names it, and `${file:..}` is read from its folder.
-pub(crate) fn check_text(path: &Path, text: &str) -> (Diagnostics, Option<Loaded>) {
+pub(crate) fn check_text(path: &Path, text: &str, schemas: &Schemas) -> (Diagnostics, Option<Loaded>) {
     let lookup = |asked: Asked, name: &str| look_up(path, asked, name);
     let (pipeline, map) = match millstream_pipeline::parse(&path.display().to_string(), text, &lookup) {
         Ok(parsed) => parsed,
         Err(diagnostics) => return (diagnostics, None),
     };
-    check_parsed(path, pipeline, map)
+    check_parsed(path, pipeline, map, schemas)
 }
 
-fn check_parsed(path: &Path, pipeline: Pipeline, map: SourceMap) -> (Diagnostics, Option<Loaded>) {
-    match lower::check(&pipeline, &map) {
+fn check_parsed(path: &Path, pipeline: Pipeline, map: SourceMap, schemas: &Schemas) -> (Diagnostics, Option<Loaded>) {
+    let found = schemas.find(path, &wanted(&pipeline));
+    match lower::lower_with(&pipeline, &map, &PartitionCounts::unknown(), &found) {
         Err(diagnostics) => (diagnostics, None),
         Ok(topology) => {
             let warnings = topology.warnings.clone();
@@ -172,7 +195,7 @@ fn check_parsed(path: &Path, pipeline: Pipeline, map: SourceMap) -> (Diagnostics
             if refused.has_errors() {
                 return (refused, None);
             }
-            (warnings, Some(Loaded { path: path.to_owned(), pipeline, topology, map }))
+            (warnings, Some(Loaded { path: path.to_owned(), pipeline, topology, found, map }))
         }
     }
 }
@@ -189,11 +212,11 @@ fn refused_properties(pipeline: &Pipeline, map: &SourceMap) -> Diagnostics {
 }
 
 /// Reads and checks all files; prints what is wrong with them, and goes on only if nothing is.
-pub(crate) fn load(paths: &[PathBuf]) -> Result<Vec<Loaded>, Failure> {
+pub(crate) fn load(paths: &[PathBuf], schemas: &Schemas) -> Result<Vec<Loaded>, Failure> {
     let mut loaded = Vec::new();
     let mut wrong = false;
     for path in files(paths)? {
-        let checked = check(&path)?;
+        let checked = check(&path, schemas)?;
         print(&checked.diagnostics);
         match checked.right {
             Some(right) => loaded.push(right),
@@ -204,8 +227,8 @@ pub(crate) fn load(paths: &[PathBuf]) -> Result<Vec<Loaded>, Failure> {
 }
 
 /// Reads and checks one file; prints what is wrong with it, and goes on only if nothing is.
-pub(crate) fn load_one(path: &Path) -> Result<Loaded, Failure> {
-    let checked = check(path)?;
+pub(crate) fn load_one(path: &Path, schemas: &Schemas) -> Result<Loaded, Failure> {
+    let checked = check(path, schemas)?;
     print(&checked.diagnostics);
     checked.right.ok_or_else(Failure::pipeline_wrong)
 }

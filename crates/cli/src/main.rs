@@ -10,6 +10,7 @@ mod load;
 mod logs;
 mod place;
 mod render;
+mod schemas;
 mod settings;
 
 use clap::{Parser, Subcommand};
@@ -31,6 +32,7 @@ enum Command {
     Check(commands::check::Check),
     Test(commands::test::Test),
     Plan(commands::plan::PlanCommand),
+    Contract(commands::contract::Contract),
     Graph(commands::graph::Graph),
     Schema(commands::schema::Schema),
     Topic(commands::topic::Topic),
@@ -49,6 +51,7 @@ fn main() -> std::process::ExitCode {
         Command::Check(command) => command.run(),
         Command::Test(command) => command.run(),
         Command::Plan(command) => command.run(),
+        Command::Contract(command) => command.run(),
         Command::Graph(command) => command.run(),
         Command::Schema(command) => command.run(),
         Command::Topic(command) => command.run(),

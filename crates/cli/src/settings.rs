@@ -8,6 +8,7 @@ use millstream_runtime::config::{self, ConfigError, Effective, Flag, PLACES, Sec
 
 use crate::exit::Failure;
 use crate::load;
+use crate::schemas::Schemas;
 
 /// Where the brokers are and how to sign in.
 #[derive(Debug, Clone, Default, Args)]
@@ -22,6 +23,32 @@ pub(crate) struct Connection {
     /// A property of librdkafka; may be repeated. A secret is better given by the environment or by a file.
     #[arg(long, value_name = "KEY=VALUE", value_parser = secret)]
     kafka: Vec<Secret>,
+    /// The schema registry; also SCHEMA_REGISTRY_URL.
+    #[arg(long, value_name = "URL,..")]
+    pub(crate) registry: Option<String>,
+}
+
+/// Where schemas are that pipelines name and do not hold.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct RegistryArguments {
+    /// The schema registry, for pipelines whose schemas stand there; also SCHEMA_REGISTRY_URL.
+    #[arg(long, value_name = "URL,..")]
+    registry: Option<String>,
+    /// The settings file, for how to sign in at the registry.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+impl RegistryArguments {
+    /// The registry, if the command line or the environment names one: commands that need no broker ask nobody else.
+    pub(crate) fn schemas(&self) -> Result<Schemas, Failure> {
+        if self.registry.is_none() && std::env::var_os("SCHEMA_REGISTRY_URL").is_none() {
+            return Ok(Schemas::none());
+        }
+        let connection =
+            Connection { config: self.config.clone(), registry: self.registry.clone(), ..Connection::default() };
+        Schemas::of(&connection.load()?.settings)
+    }
 }
 
 /// Everything that a run can be told on the command line instead of in the settings file.
@@ -98,6 +125,8 @@ impl Connection {
             };
             flags.push(flag("--kafka", &["kafka", name], value));
         }
+        let registry = self.registry.iter().map(|urls| flag("--registry", &["schema_registry", "urls"], urls));
+        flags.extend(registry);
         flags.extend(self.brokers.iter().map(|brokers| flag("--brokers", &["kafka", "bootstrap.servers"], brokers)));
         Ok(flags)
     }

@@ -30,7 +30,7 @@ struct Ran {
 fn millstream(folder: &TempDir, arguments: &[&str], environment: &[(&str, &str)]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_millstream"));
     for (name, _) in std::env::vars() {
-        if name.starts_with("MILLSTREAM_") || name == "KAFKA_BROKER_ADDRESS" {
+        if name.starts_with("MILLSTREAM_") || ["KAFKA_BROKER_ADDRESS", "SCHEMA_REGISTRY_URL"].contains(&name.as_str()) {
             command.env_remove(name);
         }
     }
@@ -68,24 +68,30 @@ fn config_shows_each_value_with_where_it_came_from() {
     assert_eq!(shown.code, 0, "{}", shown.err);
     insta::assert_snapshot!(shown.out, @r"
     file: config/millstream.yaml
-    kafka.bootstrap.servers  broker:9092     environment: KAFKA_BROKER_ADDRESS
-    kafka.linger.ms          7               config/millstream.yaml:3
-    kafka.sasl.password      ***             config/millstream.yaml:4
-    kafka.sasl.username      me              environment: MILLSTREAM_KAFKA__SASL_USERNAME
-    state_dir                ./state         default
-    state_memory             1GiB            default
-    threads                  2               config/millstream.yaml:1
-    guarantee                at_least_once   flag: --guarantee
-    commit_interval          100ms           default
-    checkpoint_interval      5s              default
-    transaction_timeout      15s             default
-    restart.backoff          1s              default
-    restart.max_backoff      1m              default
-    http.enabled             false           flag: --http
-    http.listen              127.0.0.1:9464  default
-    log.format               auto            default
-    log.level                info            default
-    log.targets.librdkafka   debug           config/millstream.yaml:6
+    kafka.bootstrap.servers          broker:9092     environment: KAFKA_BROKER_ADDRESS
+    kafka.linger.ms                  7               config/millstream.yaml:3
+    kafka.sasl.password              ***             config/millstream.yaml:4
+    kafka.sasl.username              me              environment: MILLSTREAM_KAFKA__SASL_USERNAME
+    state_dir                        ./state         default
+    state_memory                     1GiB            default
+    threads                          2               config/millstream.yaml:1
+    guarantee                        at_least_once   flag: --guarantee
+    commit_interval                  100ms           default
+    checkpoint_interval              5s              default
+    transaction_timeout              15s             default
+    restart.backoff                  1s              default
+    restart.max_backoff              1m              default
+    http.enabled                     false           flag: --http
+    http.listen                      127.0.0.1:9464  default
+    log.format                       auto            default
+    log.level                        info            default
+    log.targets.librdkafka           debug           config/millstream.yaml:6
+    schema_registry.urls             none            default
+    schema_registry.username         none            default
+    schema_registry.password         none            default
+    schema_registry.ca_file          none            default
+    schema_registry.connect_timeout  3s              default
+    schema_registry.request_timeout  10s             default
     ");
 }
 

@@ -24,7 +24,7 @@ const WINDOWS: &[&str] = &["tumbling", "hopping", "sliding", "over", "session", 
 const ARROWS: &[(&str, &[&str])] = &[
     ("engine", &[]),
     ("formats", &["engine"]),
-    ("pipeline", &["engine"]),
+    ("pipeline", &["engine", "formats"]),
     ("runtime", &["engine", "formats", "pipeline"]),
     ("sim", &["engine", "formats", "pipeline"]),
     ("harness", &[]),

@@ -8,7 +8,7 @@ use crate::ids::{ExchangeId, NodeId, SinkId};
 use crate::time::Millis;
 
 /// Columns whose names begin so are hidden: system columns that ride along and are not written to sinks.
-pub const HIDDEN: &[&str] = &["_key", "_timestamp", "_topic", "_partition", "_offset", "_headers"];
+pub const HIDDEN: &[&str] = &["_key", "_timestamp", "_topic", "_partition", "_offset", "_headers", "_schema"];
 
 /// What runs without a repartition, once for each partition.
 #[derive(Debug, Clone)]

@@ -3,22 +3,20 @@
 use std::collections::BTreeSet;
 
 use arrow::array::{RecordBatch, RecordBatchOptions, new_null_array};
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{FieldRef, SchemaRef};
 use millstream_engine::error::RecordError;
 
-use crate::avro::{AvroDecoder, AvroRead, AvroSchema};
-use crate::column::Column;
-use crate::csv::{CsvDecoder, CsvDialect};
+use crate::avro::{AvroRead, AvroSchema};
+use crate::csv::CsvDialect;
 use crate::error::FormatError;
-use crate::fault::{Fallible, Fault};
+use crate::fault::{Fallible, Fault, KeyIs};
 use crate::framing::{SchemaId, UnknownSchemas};
-use crate::json::{Betting, JsonDecoder};
-use crate::json_schema::{JsonSchema, JsonSchemaDecoder, JsonSchemaRead};
-use crate::members::Members;
+use crate::json::Betting;
+use crate::json_schema::{JsonSchema, JsonSchemaRead};
+use crate::key::KeyRead;
 use crate::message::Message;
-use crate::names::Names;
-use crate::protobuf::{ProtobufDecoder, ProtobufRead, ProtobufSchema};
-use crate::raw::RawDecoder;
+use crate::payloads::Payloads;
+use crate::protobuf::{ProtobufRead, ProtobufSchema};
 use crate::system::{Source, SystemColumn};
 
 /// The format of a source's messages.
@@ -69,7 +67,8 @@ pub struct Decoded {
     pub faults: Vec<(usize, RecordError)>,
     /// The messages without a payload, by index in ascending order. They have no row.
     pub null_values: Vec<usize>,
-    /// The messages of a record type that is not read, by index in ascending order. They have no row.
+    /// The messages whose value, or key, is of a record type that is not read, by index in ascending order. They have no
+    /// row.
     pub unwanted: Vec<usize>,
 }
 
@@ -92,24 +91,27 @@ pub struct Decoder {
     columns: SchemaRef,
     /// For each column what fills it.
     places: Vec<Place>,
-    payloads: Payloads,
+    values: Payloads,
+    keys: Option<Keys>,
 }
 
+/// The keys of messages, where they are read.
 #[derive(Debug)]
-enum Payloads {
-    Json(JsonDecoder),
-    Csv(CsvDecoder),
-    Raw(RawDecoder),
-    Avro(AvroDecoder),
-    Protobuf(ProtobufDecoder),
-    JsonSchema(JsonSchemaDecoder),
+struct Keys {
+    payloads: Payloads,
+    /// The schemas that keys have named before anybody had told what they are.
+    asked: BTreeSet<SchemaId>,
+    /// Those that values have named.
+    asked_by_values: BTreeSet<SchemaId>,
 }
 
 /// What fills a column.
 #[derive(Debug)]
 enum Place {
-    /// The payload, as its decoder's column of this index.
-    Payload(usize),
+    /// The value, as its decoder's column of this index.
+    Value(usize),
+    /// The key, likewise.
+    Key(usize),
     System(SystemColumn),
 }
 
@@ -118,12 +120,38 @@ const BYTES_OF_ONE_CALL: usize = i32::MAX as usize;
 
 impl Decoder {
     /// A decoder for `columns`: the columns that are read, in any order, and any of the system columns (`_key`,
-    /// `_timestamp`, `_topic`, `_partition`, `_offset`, `_headers`), which it fills from the message.
+    /// `_timestamp`, `_topic`, `_partition`, `_offset`, `_headers`, `_schema`), which it fills from the message.
     ///
     /// # Errors
     /// If the format cannot fill one of the columns.
     pub fn new(format: DecodeFormat, columns: SchemaRef) -> Result<Decoder, FormatError> {
-        Decoder::with_betting(format, columns, Betting::On)
+        Decoder::of(&format, None, columns, Betting::On)
+    }
+
+    /// A decoder for `columns`, of which those that `key` names are read from the messages' keys: one batch has the
+    /// columns of both. A message whose key is not what `key` says is a fault, as one whose value is not; a message
+    /// without a key has null in the key's columns, and is a fault where one of them may not be null.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use arrow::datatypes::{DataType, Field, Schema};
+    /// # use millstream_formats::avro::{AvroRead, AvroSchema, Framing};
+    /// # use millstream_formats::{DecodeFormat, Decoder, KeyColumn, KeyRead};
+    /// let key = KeyRead {
+    ///     // A key that is no record fills one column, whatever that is called.
+    ///     format: DecodeFormat::Avro(AvroRead { framing: Framing::Registry, readers: Vec::new(), types: None }),
+    ///     columns: vec![KeyColumn { column: "customer".to_owned(), field: "id".to_owned() }],
+    /// };
+    /// let customer = Field::new("customer", DataType::Int64, true);
+    /// let columns = Schema::new(vec![customer, Field::new("amount", DataType::Float64, false)]);
+    /// let decoder = Decoder::with_key(DecodeFormat::Json, key, Arc::new(columns));
+    /// # assert!(decoder.is_ok());
+    /// ```
+    ///
+    /// # Errors
+    /// If a format cannot fill one of its columns, or `key` names a column that is not among `columns`.
+    pub fn with_key(format: DecodeFormat, key: KeyRead, columns: SchemaRef) -> Result<Decoder, FormatError> {
+        Decoder::of(&format, Some(key), columns, Betting::On)
     }
 
     /// A decoder that bets on the shape of JSON messages or does not, for benchmarks and for tests of the bet.
@@ -131,75 +159,82 @@ impl Decoder {
     /// # Errors
     /// As [`new`](Self::new).
     pub fn with_betting(format: DecodeFormat, columns: SchemaRef, betting: Betting) -> Result<Decoder, FormatError> {
+        Decoder::of(&format, None, columns, betting)
+    }
+
+    fn of(
+        format: &DecodeFormat,
+        key: Option<KeyRead>,
+        columns: SchemaRef,
+        betting: Betting,
+    ) -> Result<Decoder, FormatError> {
         let mut places = Vec::with_capacity(columns.fields().len());
-        let mut fields = Vec::with_capacity(columns.fields().len());
+        let (mut fields, mut key_fields) = (Vec::new(), Vec::new());
+        if let Some(key) = &key {
+            key.check(&columns)?;
+        }
         for field in columns.fields() {
             if let Some(system) = SystemColumn::named(field.name()) {
                 system.check(field)?;
                 places.push(Place::System(system));
+            } else if let Some(name) = key.as_ref().and_then(|key| key.field_of(field.name())) {
+                places.push(Place::Key(key_fields.len()));
+                key_fields.push(FieldRef::new(field.as_ref().clone().with_name(name)));
             } else {
-                places.push(Place::Payload(fields.len()));
+                places.push(Place::Value(fields.len()));
                 fields.push(field.clone());
             }
         }
-        let mut payloads = match &format {
-            DecodeFormat::Json => Payloads::Json(JsonDecoder::new(&fields, betting)?),
-            DecodeFormat::Csv(format) => Payloads::Csv(CsvDecoder::new(format, &fields)?),
-            DecodeFormat::Raw => Payloads::Raw(RawDecoder::new(&fields)?),
-            DecodeFormat::Avro(read) => Payloads::Avro(AvroDecoder::new(read, &fields)?),
-            DecodeFormat::Protobuf(read) => Payloads::Protobuf(ProtobufDecoder::new(read, &fields)?),
-            DecodeFormat::JsonSchema(read) => Payloads::JsonSchema(JsonSchemaDecoder::new(read, &fields)?),
-        };
-        if let Some(names) = payloads.names() {
+        let mut values = Payloads::new(format, &fields, betting)?;
+        if let Some(names) = values.names() {
             names.wanted = columns.fields().iter().any(|field| field.name() == SystemColumn::Schema.name());
         }
-        Ok(Decoder { columns, places, payloads })
+        let keys =
+            key.map(|key| Payloads::new(&key.format, &key_fields, betting)).transpose().map_err(KeyRead::error)?;
+        let keys = keys.map(|payloads| Keys { payloads, asked: BTreeSet::new(), asked_by_values: BTreeSet::new() });
+        Ok(Decoder { columns, places, values, keys })
     }
 
-    /// Makes messages with `id` in a registry readable. A schema stays known for good.
+    /// Makes messages with `id` in a registry readable. A schema stays known for good. Where keys are read too, it is
+    /// known to both: an id means one schema, whoever names it.
     ///
     /// # Errors
-    /// If messages of this schema cannot be read as the columns: each of them will then be a fault that says so.
+    /// If messages of this schema cannot be read as the columns: each of them will then be a fault that says so. Where
+    /// keys are read too, an error of the part (key or value) that has named the schema; if none has, of both.
     pub fn add_writer(&mut self, id: SchemaId, schema: &WriterSchema) -> Result<(), FormatError> {
-        match (&mut self.payloads, schema) {
-            (Payloads::Avro(avro), WriterSchema::Avro(schema)) => avro.add_writer(id, schema),
-            (Payloads::Protobuf(protobuf), WriterSchema::Protobuf(schema)) => {
-                protobuf.add_writer(id, schema);
-                Ok(())
-            }
-            (Payloads::JsonSchema(json), WriterSchema::Json(schema)) => json.add_writer(id, schema),
-            _ => {
-                let reason = format!("schema {id} is of another format than the source");
-                self.refuse_writer(id, reason.clone());
-                Err(FormatError::Schema(reason))
-            }
+        let of_values = self.values.add_writer(id, schema);
+        let Some(keys) = &mut self.keys else { return of_values };
+        let of_keys = keys.payloads.add_writer(id, schema).map_err(KeyRead::error);
+        match (keys.asked.contains(&id), keys.asked_by_values.contains(&id)) {
+            (true, true) => of_values.and(of_keys),
+            (true, false) => of_keys,
+            (false, true) => of_values,
+            (false, false) => of_values.or(of_keys),
         }
     }
 
     /// Makes each message with `id` in a registry a fault for `reason`: the registry has no such schema, or none that
     /// can be read.
     pub fn refuse_writer(&mut self, id: SchemaId, reason: String) {
-        match &mut self.payloads {
-            Payloads::Avro(avro) => avro.refuse_writer(id, reason),
-            Payloads::Protobuf(protobuf) => protobuf.refuse_writer(id, reason),
-            Payloads::JsonSchema(json) => json.refuse_writer(id, reason),
-            Payloads::Json(_) | Payloads::Csv(_) | Payloads::Raw(_) => {}
+        if let Some(keys) = &mut self.keys {
+            keys.payloads.refuse_writer(id, reason.clone());
         }
+        self.values.refuse_writer(id, reason);
     }
 
     /// Decodes messages of partition `partition` of `topic`, given in the order of their offsets. The messages of one
     /// call must stay below 2 GiB together; a message beyond that is a fault.
     ///
     /// # Errors
-    /// If messages name schemas that the decoder does not know: then none was decoded. Whoever calls gives it each of
-    /// them by [`add_writer`](Self::add_writer) or [`refuse_writer`](Self::refuse_writer), and calls again with the same
-    /// messages.
+    /// If messages (their values or, where these are read, their keys) name schemas that the decoder does not know: then
+    /// none was decoded. Whoever calls gives it each of them by [`add_writer`](Self::add_writer) or
+    /// [`refuse_writer`](Self::refuse_writer), and calls again with the same messages.
     pub fn decode(&mut self, topic: &str, partition: u32, messages: &[Message<'_>]) -> Result<Decoded, UnknownSchemas> {
         let mut kept = Vec::with_capacity(messages.len());
         let (mut faults, mut null_values, mut unwanted) = (Vec::new(), Vec::new(), Vec::new());
         let mut unknown = BTreeSet::new();
         let mut bytes = 0_usize;
-        self.payloads.members().reserve(messages.len());
+        self.values.reserve(messages.len());
         for (index, message) in messages.iter().enumerate() {
             let Some(payload) = message.value else {
                 null_values.push(index);
@@ -208,7 +243,11 @@ impl Decoder {
             bytes = bytes.saturating_add(size(message) + topic.len());
             let pushed = match BYTES_OF_ONE_CALL.checked_sub(bytes) {
                 None => Err(Fault::syntax("more than 2 GiB of messages in one batch")),
-                Some(room) => self.payloads.push(payload, room, &mut bytes),
+                Some(room) => self.values.push(payload, room, &mut bytes),
+            };
+            let pushed = match &mut self.keys {
+                Some(keys) => keys.push(message.key, pushed, &mut self.values, &mut bytes, &mut unknown),
+                None => pushed,
             };
             match pushed {
                 Ok(Pushed::Row) => kept.push(index as u32),
@@ -218,8 +257,8 @@ impl Decoder {
             }
         }
         if !unknown.is_empty() {
-            self.payloads.members().truncate(0);
-            self.payloads.names().into_iter().for_each(|names| names.truncate(0));
+            self.values.truncate(0);
+            self.keys.iter_mut().for_each(|keys| keys.payloads.truncate(0));
             return Err(UnknownSchemas(unknown.into_iter().collect()));
         }
         let rows = self.finish(&Source { topic, partition, messages }, &kept);
@@ -228,16 +267,16 @@ impl Decoder {
     }
 
     fn finish(&mut self, source: &Source<'_>, kept: &[u32]) -> RecordBatch {
-        let members = self.payloads.members();
-        members.rows = 0;
-        let payload = members.columns.iter_mut().map(Column::finish).collect::<Vec<_>>();
-        let names = match self.payloads.names() {
+        let values = self.values.finish();
+        let keys = self.keys.as_mut().map_or_else(Vec::new, |keys| keys.payloads.finish());
+        let names = match self.values.names() {
             Some(names) if names.wanted => Some(names.finish(kept.len())),
             _ => None,
         };
         let fields = self.columns.fields().iter();
         let columns = self.places.iter().zip(fields).map(|(place, field)| match place {
-            Place::Payload(index) => payload[*index].clone(),
+            Place::Value(index) => values[*index].clone(),
+            Place::Key(index) => keys[*index].clone(),
             Place::System(SystemColumn::Schema) => {
                 names.clone().unwrap_or_else(|| new_null_array(field.data_type(), kept.len()))
             }
@@ -249,40 +288,47 @@ impl Decoder {
     }
 }
 
-impl Payloads {
-    /// Appends one row, or nothing and says why. A payload of a binary format may take up to `room` bytes in columns
-    /// beyond its own length; what it does take is added to `grown`.
-    #[inline]
-    fn push(&mut self, payload: &[u8], room: usize, grown: &mut usize) -> Fallible<Pushed> {
-        match self {
-            Payloads::Json(json) => json.push(payload)?,
-            Payloads::Csv(csv) => csv.push(payload)?,
-            Payloads::Raw(raw) => raw.push(payload)?,
-            Payloads::Avro(avro) => return avro.push(payload, room, grown),
-            Payloads::Protobuf(protobuf) => return protobuf.push(payload, room, grown),
-            Payloads::JsonSchema(json) => return json.push(payload),
+impl Keys {
+    /// Appends the key of the message whose value has become `pushed`, so that either both have a row or none.
+    fn push(
+        &mut self,
+        key: Option<&[u8]>,
+        pushed: Fallible<Pushed>,
+        values: &mut Payloads,
+        bytes: &mut usize,
+        unknown: &mut BTreeSet<SchemaId>,
+    ) -> Fallible<Pushed> {
+        match &pushed {
+            Ok(Pushed::Row) => {}
+            Ok(Pushed::Unknown(id)) => {
+                self.asked_by_values.insert(*id);
+                unknown.insert(*id);
+            }
+            Ok(Pushed::Unwanted) | Err(_) => return pushed,
         }
-        Ok(Pushed::Row)
-    }
-
-    fn members(&mut self) -> &mut Members {
-        match self {
-            Payloads::Json(json) => json.members(),
-            Payloads::Csv(csv) => csv.members(),
-            Payloads::Raw(raw) => raw.members(),
-            Payloads::Avro(avro) => avro.members(),
-            Payloads::Protobuf(protobuf) => protobuf.members(),
-            Payloads::JsonSchema(json) => json.members(),
+        let room = BYTES_OF_ONE_CALL.saturating_sub(*bytes);
+        let of_key = match key {
+            Some(key) => self.payloads.push(key, room, bytes),
+            None => self.payloads.push_none(),
+        };
+        if let Ok(Pushed::Unknown(id)) = &of_key {
+            self.asked.insert(*id);
         }
-    }
-
-    /// The names of the rows' schemas, if the format has any.
-    fn names(&mut self) -> Option<&mut Names> {
-        match self {
-            Payloads::Avro(avro) => Some(avro.names()),
-            Payloads::Protobuf(protobuf) => Some(protobuf.names()),
-            Payloads::Json(_) | Payloads::Csv(_) | Payloads::Raw(_) | Payloads::JsonSchema(_) => None,
+        match (&pushed, &of_key) {
+            (Ok(Pushed::Row), Ok(Pushed::Row)) => {}
+            (Ok(Pushed::Row), _) => values.take_back(),
+            (_, Ok(Pushed::Row)) => {
+                self.payloads.take_back();
+                return pushed;
+            }
+            // Both schemas are asked for at once.
+            (_, Ok(Pushed::Unknown(id))) => {
+                unknown.insert(*id);
+                return pushed;
+            }
+            _ => {}
         }
+        of_key.map_err(|fault| fault.in_key(key.map_or(KeyIs::Missing, |_| KeyIs::There)))
     }
 }
 

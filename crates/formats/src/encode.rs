@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use arrow::array::RecordBatch;
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{FieldRef, SchemaRef};
 use millstream_engine::error::RowFault;
 use millstream_engine::text::Cells;
 use millstream_engine::types::sql_name;
@@ -12,6 +12,8 @@ use crate::avro::{AvroEncoder, AvroWrite};
 use crate::csv::{CsvDialect, CsvEncoder};
 use crate::error::FormatError;
 use crate::json::JsonEncoder;
+use crate::json_schema::{JsonSchemaEncoder, JsonSchemaWrite};
+use crate::protobuf::{ProtobufEncoder, ProtobufWrite};
 use crate::raw::RawEncoder;
 use crate::system::SystemColumn;
 
@@ -26,6 +28,10 @@ pub enum EncodeFormat {
     Raw,
     /// One Avro record a row.
     Avro(AvroWrite),
+    /// One Protobuf message a row.
+    Protobuf(ProtobufWrite),
+    /// One JSON object a row, behind the id of its schema or held to one.
+    JsonSchema(JsonSchemaWrite),
 }
 
 /// Payloads in one buffer.
@@ -84,6 +90,8 @@ enum Payloads {
     Csv(CsvEncoder),
     Raw(RawEncoder),
     Avro(AvroEncoder),
+    Protobuf(ProtobufEncoder),
+    JsonSchema(JsonSchemaEncoder),
 }
 
 impl Encoder {
@@ -95,17 +103,24 @@ impl Encoder {
         let fields = columns.fields().iter().cloned().enumerate();
         let hidden = |name: &str| columns.fields().len() > 1 && SystemColumn::named(name).is_some();
         let fields = fields.filter(|(_, field)| !hidden(field.name())).collect::<Vec<_>>();
-        for (_, field) in &fields {
+        Encoder::of_fields(format, &fields)
+    }
+
+    /// An encoder for these columns, each with its index and the name under which it is written.
+    pub(crate) fn of_fields(format: EncodeFormat, fields: &[(usize, FieldRef)]) -> Result<Encoder, FormatError> {
+        for (_, field) in fields {
             if !Cells::supports(field.data_type()) {
                 let message = format!("{} cannot be written", sql_name(field.data_type()));
                 return Err(FormatError::Column { column: field.name().clone(), message });
             }
         }
         let payloads = match format {
-            EncodeFormat::Json => Payloads::Json(JsonEncoder::new(&fields)),
-            EncodeFormat::Csv(dialect) => Payloads::Csv(CsvEncoder::new(&fields, dialect)?),
-            EncodeFormat::Raw => Payloads::Raw(RawEncoder::new(&fields)?),
-            EncodeFormat::Avro(format) => Payloads::Avro(AvroEncoder::new(&fields, &format)?),
+            EncodeFormat::Json => Payloads::Json(JsonEncoder::new(fields)),
+            EncodeFormat::Csv(dialect) => Payloads::Csv(CsvEncoder::new(fields, dialect)?),
+            EncodeFormat::Raw => Payloads::Raw(RawEncoder::new(fields)?),
+            EncodeFormat::Avro(format) => Payloads::Avro(AvroEncoder::new(fields, &format)?),
+            EncodeFormat::Protobuf(format) => Payloads::Protobuf(ProtobufEncoder::new(fields, &format)?),
+            EncodeFormat::JsonSchema(format) => Payloads::JsonSchema(JsonSchemaEncoder::new(fields, &format)?),
         };
         Ok(Encoder { payloads })
     }
@@ -120,6 +135,8 @@ impl Encoder {
             Payloads::Csv(csv) => csv.encode(rows, out),
             Payloads::Raw(raw) => raw.encode(rows, out),
             Payloads::Avro(avro) => avro.encode(rows, out),
+            Payloads::Protobuf(protobuf) => protobuf.encode(rows, out),
+            Payloads::JsonSchema(json) => json.encode(rows, out),
         }
     }
 }

@@ -19,6 +19,13 @@ pub(crate) enum Fault {
     },
 }
 
+/// Whether a message has a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum KeyIs {
+    There,
+    Missing,
+}
+
 impl Fault {
     pub(crate) fn syntax(message: impl Into<String>) -> Box<Fault> {
         Box::new(Fault::Syntax(message.into()))
@@ -45,6 +52,15 @@ impl Fault {
             *path = format!("[{index}]{separator}{path}");
         }
         self
+    }
+
+    /// The fault, said of a message's key, which the message has or has not.
+    pub(crate) fn in_key(self, key: KeyIs) -> Box<Self> {
+        let message = self.into_error().message;
+        Fault::syntax(match key {
+            KeyIs::There => format!("the key: {message}"),
+            KeyIs::Missing => format!("a message without a key: {message}"),
+        })
     }
 
     /// The fault as the engine counts and reports it.

@@ -45,8 +45,11 @@ pub enum FrameError {
     /// The bytes do not begin as a frame does.
     #[error("not a frame")]
     Foreign,
-    /// The frame was written by another version.
-    #[error("a frame of version {0}, where {VERSION} is expected")]
+    /// The frame was written by another version of this layout. Frames of others are refused, never guessed at.
+    #[error(
+        "a frame of version {0}, where this release of millstream knows {VERSION}: run the release that wrote it, or begin \
+         anew with `millstream reset`"
+    )]
     Version(u8),
     /// Bytes were lost or changed on the way.
     #[error("a damaged frame: {0}")]

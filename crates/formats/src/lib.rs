@@ -1,6 +1,7 @@
 //! Bytes to columns and back: JSON, CSV, Avro, Protobuf and raw values, and the frames of internal topics. Never fetches a schema.
 
 pub mod avro;
+mod cells;
 mod column;
 pub mod columns;
 pub mod csv;
@@ -12,10 +13,12 @@ pub mod frame;
 pub mod framing;
 pub mod json;
 pub mod json_schema;
+mod key;
 mod members;
 pub mod message;
 mod names;
 mod number;
+mod payloads;
 pub mod protobuf;
 mod raw;
 pub mod system;
@@ -35,5 +38,6 @@ pub use decode::{CsvFormat, DecodeFormat, Decoded, Decoder, WriterSchema};
 pub use encode::{EncodeFormat, Encoded, Encoder};
 pub use error::FormatError;
 pub use framing::{SchemaId, UnknownSchemas};
+pub use key::{EncodedKeys, KeyColumn, KeyEncoder, KeyRead};
 pub use message::{Headers, Message};
 pub use system::SystemColumn;

@@ -1,5 +1,5 @@
-//! Finds Java and the broker's jars: `KAFKA_HOME`, our cache, Maven, in this order; what cannot be had is a skip with a reason,
-//! never a failure to be puzzled over.
+//! Finds Java and jars: the broker's in `KAFKA_HOME`, our cache, Maven, in this order, those of other libraries in the latter two;
+//! what cannot be had is a skip with a reason, never a failure to be puzzled over.
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
@@ -8,18 +8,39 @@ use std::process::Command;
 use std::sync::OnceLock;
 use std::{env, process};
 
-use crate::{Result, Trouble, kafka_folder};
+use crate::{Result, Trouble, codecs_folder, kafka_folder};
 
 /// The release that `tests/kafka/pom.xml` pins.
 pub const VERSION: &str = "4.1.0";
 
+/// The releases of Avro and Protobuf that `tests/codecs/pom.xml` pins.
+const CODECS: &str = "avro-1.12.1-protobuf-4.29.3";
+
+/// The release of the schema registry that `tests/registry/pom.xml` pins.
+pub(crate) const REGISTRY: &str = "3.0.9";
+
+const COPY: &str = "dependency:copy-dependencies";
+
 /// The oldest Java that runs it.
 const OLDEST_JAVA: u32 = 17;
 
-/// Where the broker's classes are.
+/// Where classes are.
 #[derive(Debug, Clone)]
 pub struct Jars {
     folder: PathBuf,
+}
+
+/// Jars that Maven fetches into a folder of our cache.
+struct Wanted {
+    what: String,
+    /// The folder in the cache.
+    name: String,
+    /// Where the `pom.xml` is that names them.
+    pom: PathBuf,
+    /// What of Maven's dependency plugin fetches them.
+    goal: &'static str,
+    /// How the name of the jar begins without which the others are worth nothing.
+    first: &'static str,
 }
 
 impl Jars {
@@ -34,6 +55,36 @@ impl Jars {
             find_folder().map(|folder| Jars { folder })
         });
         found.as_ref().map_err(Trouble::skip)
+    }
+
+    /// The official libraries of Avro and Protobuf.
+    ///
+    /// # Errors
+    /// [`Trouble::Skip`] if Java or the jars cannot be had.
+    pub fn codecs() -> Result<&'static Jars> {
+        static FOUND: OnceLock<std::result::Result<Jars, String>> = OnceLock::new();
+        let found = FOUND.get_or_init(|| {
+            check_java()?;
+            let name = format!("codecs-{CODECS}");
+            let (what, pom) = ("the libraries of Avro and Protobuf".to_owned(), codecs_folder());
+            find_cached(&Wanted { what, name, pom, goal: COPY, first: "avro-" }).map(|folder| Jars { folder })
+        });
+        found.as_ref().map_err(Trouble::skip)
+    }
+
+    /// The folder in which the schema registry is unpacked.
+    ///
+    /// # Errors
+    /// [`Trouble::Skip`] if Java or the registry cannot be had.
+    pub(crate) fn registry() -> Result<&'static Path> {
+        static FOUND: OnceLock<std::result::Result<PathBuf, String>> = OnceLock::new();
+        let found = FOUND.get_or_init(|| {
+            check_java()?;
+            let (what, name) = (format!("Apicurio Registry {REGISTRY}"), format!("apicurio-{REGISTRY}"));
+            let pom = kafka_folder().join("../registry");
+            find_cached(&Wanted { what, name, pom, goal: "dependency:unpack", first: "apicurio-registry-app-" })
+        });
+        found.as_deref().map_err(Trouble::skip)
     }
 
     /// A `java` of a small heap and a quick start, with the jars in its class path.
@@ -63,27 +114,32 @@ fn check_java() -> std::result::Result<(), String> {
 fn find_folder() -> std::result::Result<PathBuf, String> {
     if let Some(home) = env::var_os("KAFKA_HOME") {
         let folder = Path::new(&home).join("libs");
-        return if has_broker(&folder) {
+        return if has(&folder, BROKER) {
             Ok(folder)
         } else {
             Err(format!("KAFKA_HOME is set and {} holds no kafka_*.jar", folder.display()))
         };
     }
-    let cache = cache_folder().join(format!("kafka-{VERSION}"));
+    let (what, name) = (format!("Kafka {VERSION}"), format!("kafka-{VERSION}"));
+    find_cached(&Wanted { what, name, pom: kafka_folder(), goal: COPY, first: BROKER })
+}
+
+fn find_cached(wanted: &Wanted) -> std::result::Result<PathBuf, String> {
+    let cache = cache_folder().join(&wanted.name);
     let libs = cache.join("libs");
-    if has_broker(&libs) {
+    if has(&libs, wanted.first) {
         return Ok(libs);
     }
     fs::create_dir_all(&cache).map_err(|error| format!("{}: {error}", cache.display()))?;
     // Several test binaries may come here at once: one fetches, the others wait for it.
     let lock = File::create(cache.join("lock")).map_err(|error| format!("{}: {error}", cache.display()))?;
     lock.lock().map_err(|error| format!("{}: {error}", cache.display()))?;
-    if has_broker(&libs) {
+    if has(&libs, wanted.first) {
         return Ok(libs);
     }
     let fresh = cache.join(format!("libs.{}", process::id()));
-    let fetched =
-        fetch(&fresh).and_then(|()| fs::rename(&fresh, &libs).map_err(|error| format!("{}: {error}", libs.display())));
+    let fetched = fetch(wanted, &fresh)
+        .and_then(|()| fs::rename(&fresh, &libs).map_err(|error| format!("{}: {error}", libs.display())));
     if fetched.is_err() {
         let _ = fs::remove_dir_all(&fresh);
     }
@@ -97,24 +153,28 @@ pub fn cache_folder() -> PathBuf {
     base.unwrap_or_else(env::temp_dir).join("millstream")
 }
 
-fn fetch(into: &Path) -> std::result::Result<(), String> {
-    let pom = kafka_folder().join("pom.xml");
+fn fetch(wanted: &Wanted, into: &Path) -> std::result::Result<(), String> {
+    let pom = wanted.pom.join("pom.xml");
     let mut maven = Command::new("mvn");
-    maven.args(["-q", "-B", "-f"]).arg(&pom).arg("dependency:copy-dependencies");
+    maven.args(["-q", "-B", "-f"]).arg(&pom).arg(wanted.goal);
     maven.arg(format!("-DoutputDirectory={}", into.display()));
-    let output = maven.output().map_err(|error| format!("no broker in KAFKA_HOME or the cache, and mvn: {error}"))?;
-    if output.status.success() && has_broker(into) {
+    let what = &wanted.what;
+    let output = maven.output().map_err(|error| format!("{what} is not in the cache, and mvn: {error}"))?;
+    if output.status.success() && has(into, wanted.first) {
         return Ok(());
     }
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     let first = said.lines().find(|line| line.contains("ERROR")).unwrap_or_default();
-    Err(format!("mvn could not fetch Kafka {VERSION}: {first}"))
+    Err(format!("mvn could not fetch {what}: {first}"))
 }
 
-fn has_broker(folder: &Path) -> bool {
-    let is_broker = |name: &OsStr| {
+/// How the name of the broker's own jar begins.
+const BROKER: &str = "kafka_2.13-";
+
+fn has(folder: &Path, first: &str) -> bool {
+    let is_it = |name: &OsStr| {
         let name = name.to_string_lossy();
-        name.starts_with("kafka_2.13-") && name.ends_with(".jar")
+        name.starts_with(first) && name.ends_with(".jar")
     };
-    fs::read_dir(folder).is_ok_and(|mut entries| entries.any(|entry| entry.is_ok_and(|e| is_broker(&e.file_name()))))
+    fs::read_dir(folder).is_ok_and(|mut entries| entries.any(|entry| entry.is_ok_and(|e| is_it(&e.file_name()))))
 }

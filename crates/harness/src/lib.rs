@@ -7,6 +7,7 @@
 pub mod admin;
 pub mod broker;
 pub mod cluster;
+pub mod codecs;
 pub mod daemon;
 mod error;
 pub mod foreign;
@@ -19,21 +20,29 @@ pub mod process;
 pub mod proxy;
 pub mod random;
 mod reaper;
+pub mod registry;
 pub mod suite;
 pub mod tls;
 pub mod wait;
 
 pub use broker::Broker;
 pub use cluster::Cluster;
+pub use codecs::Codecs;
 pub use daemon::Daemon;
 pub use error::{Result, Trouble};
 pub use foreign::{Client, Foreign, Message, Read};
 pub use oracle::Oracle;
 pub use proxy::Proxy;
+pub use registry::SchemaRegistry;
 
 use std::path::{Path, PathBuf};
 
 /// The folder `tests/kafka` of the repository.
 fn kafka_folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/kafka")
+}
+
+/// The folder `tests/codecs` of the repository.
+fn codecs_folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/codecs")
 }

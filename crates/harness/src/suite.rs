@@ -15,17 +15,33 @@ pub const REQUIRE: &str = "MILLSTREAM_REQUIRE_KAFKA";
 
 /// A test by name.
 pub fn test(name: impl Into<String>, run: impl FnOnce() -> Result + Send + 'static) -> Trial {
-    let name = name.into();
+    trial(name.into(), Need::Required, run)
+}
+
+/// A test of what no machine has to have, [`REQUIRE`] or not: it is skipped, and says so.
+pub fn extra(name: impl Into<String>, run: impl FnOnce() -> Result + Send + 'static) -> Trial {
+    trial(name.into(), Need::Extra, run)
+}
+
+/// Whether a test may be skipped where [`REQUIRE`] is set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Need {
+    Required,
+    Extra,
+}
+
+fn trial(name: String, need: Need, run: impl FnOnce() -> Result + Send + 'static) -> Trial {
     let shown = name.clone();
     Trial::ignorable_test(name, move || match run() {
         Ok(()) => Ok(Completion::Completed),
-        Err(Trouble::Skip { reason }) => skip(&shown, &reason),
+        Err(Trouble::Skip { reason }) => skip(&shown, need, &reason),
         Err(trouble) => Err(Failed::from(trouble.to_string())),
     })
 }
 
-fn skip(name: &str, reason: &str) -> std::result::Result<Completion, Failed> {
-    if env::var_os(REQUIRE).is_some_and(|value| !value.is_empty() && value != "0") {
+fn skip(name: &str, need: Need, reason: &str) -> std::result::Result<Completion, Failed> {
+    let is_required = || env::var_os(REQUIRE).is_some_and(|value| !value.is_empty() && value != "0");
+    if need == Need::Required && is_required() {
         return Err(Failed::from(format!("{REQUIRE} is set, and the test would be skipped: {reason}")));
     }
     // This is the test binary's own stderr: no test runner stands between it and the reader.

@@ -84,6 +84,11 @@ pub struct TestSpec {
     pub ledger: Spanned<Entries<Entries<Spanned<u64>>>>,
     /// The error with which the pipeline must stop, or a part of its text. Then `out` is what was committed before.
     pub fails: Option<Spanned<String>>,
+    /// Schemas by which records of `avro`, `protobuf` and `json_schema` sources are written, by names of the test's own: a row
+    /// says which one by `_schema`, and without that it is the first. `${file:orders-v1.avsc}` puts in a file. Without
+    /// `writers`, records are written by the source's own schema. No registry is asked.
+    #[serde(default)]
+    pub writers: Entries<Spanned<String>>,
     /// How many partitions topics have; 1 by default.
     #[serde(default)]
     pub partitions: Entries<Spanned<u32>>,
@@ -146,10 +151,11 @@ pub enum Arrival {
 ///
 /// | key | meaning, in `in` | meaning, in `out` |
 /// |---|---|---|
-/// | `_key` | the record's key, as text | the same |
+/// | `_key` | the record's key, as text; where the source's keys have a format, a mapping with their columns | the same |
 /// | `_timestamp` | the record's timestamp: a time, or milliseconds since 1970 | the same |
 /// | `_partition` | the partition it is written to; by default 0 | the partition it was written to |
 /// | `_headers` | a mapping from names to texts | headers that it must have |
+/// | `_schema` | the schema that it is written by: one of the test's `writers`, or a record type of the source | |
 /// | `_value` | the record's bytes instead of columns, as text; `null` for a record without value (a tombstone) | the same |
 ///
 /// Values are YAML's: numbers, booleans, null, text; lists and mappings for arrays, structs and maps. Times are text.
@@ -170,7 +176,7 @@ impl Row {
     }
 }
 
-const ROW_KEYS: &[&str] = &["_key", "_timestamp", "_partition", "_headers", "_value"];
+const ROW_KEYS: &[&str] = &["_key", "_timestamp", "_partition", "_headers", "_schema", "_value"];
 
 /// What must have been written to a topic: a list of rows, or rows with options.
 ///
@@ -229,7 +235,8 @@ pub struct ExpectedRows {
 
 fn row_keys() -> Value {
     json!({
-        "_key": { "type": ["string", "number", "boolean", "null"] },
+        "_key": {},
+        "_schema": { "type": "string" },
         "_timestamp": { "type": ["string", "integer"] },
         "_partition": { "type": "integer", "minimum": 0 },
         "_headers": { "type": "object", "additionalProperties": { "type": ["string", "number", "boolean"] } },

@@ -5,6 +5,7 @@ mod check;
 pub mod codes;
 pub mod diagnostic;
 pub mod explain;
+pub mod found;
 pub mod interpolate;
 pub mod kafka;
 pub mod lower;
@@ -24,6 +25,7 @@ use serde_json::Value;
 
 use crate::case::{CaseFile, TestSpec};
 use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::found::{Found, Wanted};
 use crate::interpolate::Lookup;
 use crate::spec::Pipeline;
 use crate::topology::{PartitionCounts, Topology};
@@ -68,8 +70,23 @@ pub fn check(
     lookup: Lookup<'_>,
     partitions: &PartitionCounts,
 ) -> Result<Checked, Diagnostics> {
+    check_with(file_name, text, lookup, partitions, &mut |_| Found::nothing())
+}
+
+/// As [`check`], for a pipeline that may need schemas from outside its text: `find` is told which, and says what it found.
+///
+/// # Errors
+/// As [`check`].
+pub fn check_with(
+    file_name: &str,
+    text: &str,
+    lookup: Lookup<'_>,
+    partitions: &PartitionCounts,
+    find: &mut dyn FnMut(&[Wanted]) -> Found,
+) -> Result<Checked, Diagnostics> {
     let (pipeline, sources) = parse(file_name, text, lookup)?;
-    let topology = lower::lower(&pipeline, &sources, partitions)?;
+    let found = find(&found::wanted(&pipeline));
+    let topology = lower::lower_with(&pipeline, &sources, partitions, &found)?;
     let diagnostics = check_tests(&pipeline.tests, &pipeline, &topology, &sources);
     if diagnostics.has_errors() { Err(diagnostics) } else { Ok(Checked { pipeline, sources, topology }) }
 }

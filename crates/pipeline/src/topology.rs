@@ -1,15 +1,22 @@
 //! The checked graph of a pipeline: everything a runtime needs to run it, and nothing it would have to decide.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 
 use crate::diagnostic::Diagnostics;
+use crate::found::Registered;
+pub use crate::spec::schema::Framing;
 pub use crate::spec::{Cleanup, Guarantee};
 use arrow::datatypes::{DataType, Field, Fields, SchemaRef, TimeUnit};
 use millstream_engine::context::OnError;
 use millstream_engine::ids::{ExchangeId, NodeId, SinkId};
 use millstream_engine::plan::{HIDDEN, SubtopologyPlan};
 use millstream_engine::time::Millis;
+use millstream_formats::avro::{AvroRead, AvroWrite};
+use millstream_formats::json_schema::{JsonSchemaRead, JsonSchemaWrite};
+use millstream_formats::protobuf::{ProtobufRead, ProtobufWrite};
+use millstream_formats::{SchemaId, WriterSchema};
 
 /// A pipeline after every check: its graph cut into subtopologies, and what they read, write and keep.
 #[derive(Debug, Clone)]
@@ -58,6 +65,10 @@ pub struct SourceDef {
     pub columns: SchemaRef,
     /// All declared columns, in their order (for csv without a header this is the order of the fields).
     pub declared: SchemaRef,
+    /// The schema of its messages, where they have one outside the pipeline.
+    pub schema: Option<SchemaDef>,
+    /// Columns that its keys give, where they have a format of their own.
+    pub key: Option<KeyDef>,
     /// Where a group that has no offsets yet begins.
     pub start: Start,
     /// By how much W_i stays behind the greatest event time.
@@ -81,6 +92,94 @@ pub enum SourceFormat {
     Csv(CsvFormat),
     /// The payload as it is, in one column of type string or bytes.
     Raw,
+    /// One Avro value a message.
+    Avro(AvroRead),
+    /// One Protobuf message a message.
+    Protobuf(ProtobufRead),
+    /// One JSON object a message, of a JSON Schema.
+    JsonSchema(JsonSchemaRead),
+}
+
+impl SourceFormat {
+    /// The format's name, as it is written.
+    pub fn name(&self) -> &'static str {
+        match self {
+            SourceFormat::Json => "json",
+            SourceFormat::Csv(_) => "csv",
+            SourceFormat::Raw => "raw",
+            SourceFormat::Avro(_) => "avro",
+            SourceFormat::Protobuf(_) => "protobuf",
+            SourceFormat::JsonSchema(_) => "json_schema",
+        }
+    }
+}
+
+/// The schema of a source's messages or keys.
+#[derive(Debug, Clone)]
+pub struct SchemaDef {
+    /// What precedes a message.
+    pub framing: Framing,
+    /// Where the columns come from, one for each record type that has a subject of its own; none where they are declared.
+    pub origins: Vec<SchemaOrigin>,
+    /// The subjects under which the schemas of messages stand in the registry, as far as that is known.
+    pub subjects: Vec<String>,
+    /// Schemas of messages that are known before the first message.
+    pub writers: Vec<(SchemaId, WriterSchema)>,
+}
+
+/// Where a schema comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SchemaOrigin {
+    /// It is made of columns.
+    Columns,
+    /// It stands in the pipeline.
+    Text,
+    /// It stands in a file, by its path from the folder of the pipeline.
+    File(String),
+    /// It is a version of a subject.
+    Registry(Registered),
+}
+
+impl fmt::Display for SchemaOrigin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            SchemaOrigin::Columns => f.write_str("made of the columns"),
+            SchemaOrigin::Text => f.write_str("in the pipeline"),
+            SchemaOrigin::File(path) => write!(f, "the file {path}"),
+            SchemaOrigin::Registry(registered) => registered.fmt(f),
+        }
+    }
+}
+
+/// How the keys of a source are read.
+#[derive(Debug, Clone)]
+pub struct KeyDef {
+    /// How they are written.
+    pub format: SourceFormat,
+    /// Their schema, where they have one outside the pipeline.
+    pub schema: Option<SchemaDef>,
+    /// All columns that keys give and values do not, in their order.
+    pub declared: SchemaRef,
+}
+
+impl SourceDef {
+    /// The columns that values give, of `columns`.
+    pub fn of_values(&self, columns: &SchemaRef) -> SchemaRef {
+        match &self.key {
+            None => columns.clone(),
+            Some(key) => pick(columns, |name| key.declared.index_of(name).is_err()),
+        }
+    }
+
+    /// The columns that keys give, of `columns`.
+    pub fn of_keys(&self, columns: &SchemaRef) -> SchemaRef {
+        pick(columns, |name| self.key.as_ref().is_some_and(|key| key.declared.index_of(name).is_ok()))
+    }
+}
+
+fn pick(columns: &SchemaRef, is_picked: impl Fn(&str) -> bool) -> SchemaRef {
+    let fields = columns.fields().iter().filter(|field| is_picked(field.name())).cloned();
+    Arc::new(arrow::datatypes::Schema::new(fields.collect::<Vec<_>>()))
 }
 
 /// The dialect of separated values.
@@ -127,6 +226,8 @@ pub struct SinkDef {
     pub topic: String,
     /// How its messages are written.
     pub format: SinkFormat,
+    /// The schema of its messages, where they have one.
+    pub schema: Option<SinkSchema>,
     /// The columns of the rows that arrive.
     pub columns: SchemaRef,
     /// Indices of the columns that are written, in order: those not hidden.
@@ -157,6 +258,49 @@ pub enum SinkFormat {
         /// Index of the column in [`SinkDef::columns`].
         column: usize,
     },
+    /// One Avro record a message. It has the id of its schema once that is settled (see [`SinkSchema::registered`]).
+    Avro(AvroWrite),
+    /// One Protobuf message a message.
+    Protobuf(ProtobufWrite),
+    /// One JSON object a message, behind the id of its schema.
+    JsonSchema(JsonSchemaWrite),
+}
+
+impl SinkFormat {
+    /// Says which id messages begin with, if they begin with any.
+    pub fn set_id(&mut self, to: SchemaId) {
+        match self {
+            SinkFormat::Avro(AvroWrite { id, .. })
+            | SinkFormat::Protobuf(ProtobufWrite { id, .. })
+            | SinkFormat::JsonSchema(JsonSchemaWrite { id, .. }) => *id = Some(to),
+            SinkFormat::Json | SinkFormat::Csv(_) | SinkFormat::Raw { .. } => {}
+        }
+    }
+}
+
+/// The schema of a sink's messages.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SinkSchema {
+    /// What precedes a message.
+    pub framing: Framing,
+    /// The subject under which it stands in the registry.
+    pub subject: String,
+    /// The schema as text.
+    pub text: String,
+    /// Where it comes from.
+    pub origin: SchemaOrigin,
+    /// Whether it may be registered when the pipeline starts.
+    pub register: bool,
+    /// Where it stands in the registry; `None` as long as nobody has said so ([`crate::found::Found::settle`]), and without
+    /// ids.
+    pub registered: Option<Registered>,
+}
+
+impl SinkSchema {
+    /// Whether its place in the registry is still to be found out before messages can be written.
+    pub fn is_open(&self) -> bool {
+        self.framing == Framing::Confluent && self.registered.is_none()
+    }
 }
 
 /// How a message's key is made. Indices are those of [`SinkDef::columns`].
@@ -375,7 +519,7 @@ pub fn hidden_type(name: &str) -> Option<DataType> {
     Some(match name {
         "_key" => DataType::Binary,
         "_timestamp" => DataType::Timestamp(TimeUnit::Millisecond, Some("UTC".into())),
-        "_topic" => DataType::Utf8,
+        "_topic" | "_schema" => DataType::Utf8,
         "_partition" => DataType::Int32,
         "_offset" => DataType::Int64,
         _ => headers_type(),

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use millstream_pipeline::codes::Code;
 use millstream_pipeline::diagnostic::{Diagnostics, Style};
+use millstream_pipeline::found::{Document, Found, Wanted};
 use millstream_pipeline::interpolate::no_lookup;
 use millstream_pipeline::topology::PartitionCounts;
 
@@ -27,8 +28,27 @@ fn wrong_pipelines() -> Vec<(String, String)> {
     files.into_iter().map(read).collect()
 }
 
+/// Files are in `schemas/`; of a registry nobody knows more than that it lacks `no-such-subject`.
+fn find(wanted: &[Wanted]) -> Found {
+    let mut found = Found::nothing();
+    for wanted in wanted {
+        let document = match wanted {
+            Wanted::File(path) => fs::read_to_string(folder().join("schemas").join(path))
+                .map(|text| Document { text, references: Vec::new(), registered: None })
+                .map_err(|_| "there is no such file".to_owned()),
+            Wanted::Subject { subject, .. } if subject == "no-such-subject" => {
+                Err("the registry has no such subject".to_owned())
+            }
+            Wanted::Subject { .. } => continue,
+        };
+        found.add(wanted.clone(), document);
+    }
+    found
+}
+
 fn diagnose(name: &str, text: &str) -> Diagnostics {
-    match millstream_pipeline::check(&format!("{name}.yaml"), text, &no_lookup, &PartitionCounts::unknown()) {
+    let unknown = PartitionCounts::unknown();
+    match millstream_pipeline::check_with(&format!("{name}.yaml"), text, &no_lookup, &unknown, &mut find) {
         Err(diagnostics) => diagnostics,
         Ok(checked) => checked.topology.warnings,
     }
@@ -41,6 +61,9 @@ const ELSEWHERE: &[&str] = &[
     "bad-size",       // in the settings file only; see the tests of `config` in the runtime
     "bad-address",    // there too
     "bad-property",   // there too: only the client knows what its values may be
+    // What only a registry can say; see the tests of `contracts` in the runtime.
+    "incompatible-schema",
+    "not-registered",
 ];
 
 #[test]

@@ -93,8 +93,11 @@ fn sources_and_sinks_are_read() {
     let FormatOptions::Csv(csv) = source.format.options() else { panic!("{:?}", source.format) };
     assert_eq!(csv.delimiter.unwrap().as_str(), ";");
     let schema = source.schema.as_ref().unwrap();
-    assert_eq!(schema.names().map(|name| name.as_str()).collect::<Vec<_>>(), ["symbol", "venue", "price", "qty", "ts"]);
-    assert_eq!(schema.get("ts").unwrap().to_string(), "timestamp(ms)");
+    assert_eq!(
+        schema.columns.names().map(|name| name.as_str()).collect::<Vec<_>>(),
+        ["symbol", "venue", "price", "qty", "ts"]
+    );
+    assert_eq!(schema.columns.get("ts").unwrap().to_string(), "timestamp(ms)");
     assert_eq!(source.watermark.as_ref().unwrap().out_of_order.as_ref().unwrap().millis(), Millis(5_000));
     assert_eq!(source.start.as_ref().unwrap().value, Start::At(Millis(1_767_225_600_000)));
     let sink = pipeline.sink.as_ref().unwrap();

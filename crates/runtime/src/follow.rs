@@ -69,7 +69,7 @@ pub fn follow<L: Log>(
             continue;
         }
         if !worker.commit(now())? {
-            if until != Until::Stopped {
+            if until != Until::Stopped && !worker.waits_for_schemas() {
                 break;
             }
             std::thread::sleep(WAIT);

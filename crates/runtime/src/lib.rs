@@ -7,9 +7,11 @@
 //! - [`reset`]: moving a pipeline's group by hand, with its state.
 //! - [`log`]: topics with partitions and transactions; two siblings behind one trait, in memory and in a folder.
 //! - [`crash`]: where tests may stop both.
+//! - [`contracts`]: schemas of files and registries, found, held against each other and registered.
 //! - [`config`]: the settings of a daemon, and where each came from.
 //! - [`bench`], [`nexmark`]: whole pipelines under a seeded load.
 //! - [`sample`]: seeded sample data.
+//! - [`registry`]: a client of a schema registry.
 //! - [`telemetry`]: what the process tells about itself: metrics, readiness, status.
 //! - [`http`]: the port on which that is to be had.
 //! - [`store`]: committed pages of state, a disposable cache of the changelog; in memory and in sled.
@@ -22,6 +24,7 @@
 pub mod bench;
 pub mod case;
 pub mod config;
+pub mod contracts;
 pub mod crash;
 pub mod daemon;
 pub mod follow;
@@ -29,6 +32,7 @@ pub mod http;
 pub mod log;
 pub mod nexmark;
 pub mod preflight;
+pub mod registry;
 pub mod reset;
 pub mod sample;
 pub mod store;

@@ -14,6 +14,7 @@ use serde_json::json;
 
 use crate::exit::{Exit, Failure};
 use crate::load;
+use crate::schemas::Schemas;
 
 /// Runs seeded Nexmark workloads (bids of 360 bytes as JSON) and prints what they cost: records/s, CPU-seconds per million
 /// records, peak memory. Decoding and encoding are part of it, the making of the events is not.
@@ -108,7 +109,7 @@ impl Bench {
             let dir = state_dir()?;
             return kafka::run(workload, &lower, self.records, self.seed, &self.broker(dir.path())).map_err(failed);
         }
-        let (diagnostics, loaded) = load::check_text("bench.yaml".as_ref(), &workload.pipeline());
+        let (diagnostics, loaded) = load::check_text("bench.yaml".as_ref(), &workload.pipeline(), &Schemas::none());
         let Some(loaded) = loaded else {
             load::print(&diagnostics);
             return Err(Failure::pipeline_wrong());
@@ -174,7 +175,7 @@ impl Bench {
 
 /// A pipeline of a workload, for the partitions that its topics have.
 fn lower(yaml: &str) -> Result<Arc<Lower>, String> {
-    let (_, loaded) = load::check_text("bench.yaml".as_ref(), yaml);
+    let (_, loaded) = load::check_text("bench.yaml".as_ref(), yaml, &Schemas::none());
     let loaded = loaded.ok_or("the workload's pipeline is wrong")?;
     Ok(Arc::new(move |counts| loaded.lower(counts)))
 }

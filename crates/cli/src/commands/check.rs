@@ -3,11 +3,13 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use millstream_runtime::contracts::Act;
 use serde_json::json;
 
 use crate::exit::Exit;
 use crate::load;
 use crate::render::{GOOD, RESET};
+use crate::settings::RegistryArguments;
 
 /// Checks pipelines: syntax, names, types, windows, keys. Every mistake is named at once, with its place.
 #[derive(Debug, Args)]
@@ -18,20 +20,32 @@ pub(crate) struct Check {
     /// As JSON.
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    registry: RegistryArguments,
 }
 
 impl Check {
     pub(crate) fn run(self) -> crate::Outcome {
+        let schemas = self.registry.schemas()?;
         let mut right = true;
         let mut results = Vec::new();
         for path in load::files(&self.paths)? {
-            let checked = load::check(&path)?;
+            let mut checked = load::check(&path, &schemas)?;
+            let mut sinks = Vec::new();
+            if let Some(loaded) = &mut checked.right {
+                let (reports, more) = schemas.settle(loaded, Act::Look)?;
+                sinks = reports;
+                let breaks = more.has_errors();
+                checked.diagnostics.extend(more.iter().cloned());
+                checked.right = checked.right.filter(|_| !breaks);
+            }
             right &= checked.right.is_some();
             if self.json {
                 results.push(json!({
                     "file": checked.path.display().to_string(),
                     "ok": checked.right.is_some(),
                     "diagnostics": checked.diagnostics,
+                    "schemas": crate::schemas::as_json(&sinks),
                 }));
                 continue;
             }
@@ -39,6 +53,9 @@ impl Check {
             match &checked.right {
                 Some(right) => {
                     anstream::println!("{GOOD}ok{RESET}    {} ({})", checked.path.display(), right.topology.name);
+                    for report in &sinks {
+                        anstream::println!("      {}", report.line());
+                    }
                 }
                 None => {
                     let errors = load::errors(&checked.diagnostics);

@@ -19,6 +19,7 @@ use serde_json::Value;
 use crate::exit::{Exit, Failure};
 use crate::load;
 use crate::render::{DIM, GOOD, RESET};
+use crate::schemas::Schemas;
 
 /// Makes trades, runs a pipeline over them in a fresh folder, and shows one-minute candles as they close. No broker needed.
 #[derive(Debug, Args)]
@@ -58,7 +59,7 @@ impl Demo {
         println!("{} trades in {}", self.trades, data.display());
         println!("pipeline {} (filter, one-minute window per symbol)\n", file.display());
 
-        let loaded = load::load_one(&file)?;
+        let loaded = load::load_one(&file, &Schemas::none())?;
         let counts: PartitionCounts = [("trades", PARTITIONS)].into_iter().collect();
         let topology = Arc::new(loaded.lower(&counts).map_err(Failure::run)?);
         let stores =

@@ -7,6 +7,7 @@ use millstream_pipeline::explain;
 
 use crate::exit::Exit;
 use crate::load;
+use crate::settings::RegistryArguments;
 
 /// Prints a pipeline's graph as Mermaid or DOT.
 #[derive(Debug, Args)]
@@ -16,6 +17,8 @@ pub(crate) struct Graph {
     /// The language of the picture.
     #[arg(long, value_enum, default_value_t = Language::Mermaid)]
     format: Language,
+    #[command(flatten)]
+    registry: RegistryArguments,
 }
 
 /// A language for graphs.
@@ -29,7 +32,7 @@ enum Language {
 
 impl Graph {
     pub(crate) fn run(self) -> crate::Outcome {
-        let loaded = load::load_one(&self.path)?;
+        let loaded = load::load_one(&self.path, &self.registry.schemas()?)?;
         let picture = match self.format {
             Language::Mermaid => explain::mermaid(&loaded.topology),
             Language::Dot => explain::dot(&loaded.topology),

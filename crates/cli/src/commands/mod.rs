@@ -4,6 +4,7 @@ pub(crate) mod bench;
 pub(crate) mod check;
 pub(crate) mod completions;
 pub(crate) mod config;
+pub(crate) mod contract;
 pub(crate) mod demo;
 pub(crate) mod graph;
 pub(crate) mod plan;

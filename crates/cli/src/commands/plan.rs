@@ -6,6 +6,7 @@ use clap::Args;
 use millstream_pipeline::explain::{self, Created, Plan, PlanKafka};
 use millstream_pipeline::topology::{CreateDef, Guarantee, PartitionCounts, Topology};
 use millstream_runtime::config::Settings;
+use millstream_runtime::contracts::{Act, SinkReport};
 use millstream_runtime::daemon::Instance;
 use millstream_runtime::log::TopicSettings;
 use millstream_runtime::log::kafka::topic_config;
@@ -16,6 +17,7 @@ use crate::exit::{Exit, Failure};
 use crate::load::{self, Loaded};
 use crate::place::{self, Place};
 use crate::render::{ERROR, GOOD, RESET, WARNING};
+use crate::schemas::Schemas;
 
 /// Shows what a pipeline comes to: the graph with columns and types after each step, tasks, topics, state, group.
 ///
@@ -34,11 +36,17 @@ pub(crate) struct PlanCommand {
 
 impl PlanCommand {
     pub(crate) fn run(self) -> crate::Outcome {
-        let loaded = load::load_one(&self.path)?;
         let settings = match &self.place.local {
             Some(_) => None,
             None => Some(self.place.connection.load()?.settings),
         };
+        let schemas = match &settings {
+            Some(settings) => Schemas::of(settings)?,
+            None => Schemas::none(),
+        };
+        let mut loaded = load::load_one(&self.path, &schemas)?;
+        let (sinks, breaches) = schemas.settle(&mut loaded, Act::Look)?;
+        load::print(&breaches);
         let asked = settings.as_ref().filter(|_| self.place.connection.is_named());
         let examined = asked.map(|settings| examine(&loaded, settings)).transpose()?;
         let counts = match (&examined, &self.place.local) {
@@ -55,7 +63,10 @@ impl PlanCommand {
         let mut plan = explain::plan(&topology, &counts);
         fill_in_topics(&mut plan, &topology);
         plan.kafka = settings.as_ref().map(|settings| kafka(&topology, settings));
-        self.print(&plan, examined.as_ref(), asked)?;
+        self.print(&plan, examined.as_ref(), asked, &sinks)?;
+        if breaches.has_errors() {
+            return Ok(Exit::RunFailed);
+        }
         let wrong = examined.iter().flat_map(|examined| &examined.findings);
         let is_wrong = wrong.into_iter().any(|finding| finding.gravity == Gravity::Error);
         Ok(if is_wrong { Exit::RunFailed } else { Exit::Well })
@@ -72,16 +83,29 @@ impl PlanCommand {
         Ok(counts)
     }
 
-    fn print(&self, plan: &Plan, examined: Option<&Examined>, settings: Option<&Settings>) -> Result<(), Failure> {
+    fn print(
+        &self,
+        plan: &Plan,
+        examined: Option<&Examined>,
+        settings: Option<&Settings>,
+        sinks: &[SinkReport],
+    ) -> Result<(), Failure> {
         if self.json {
             let mut value = serde_json::to_value(plan).map_err(|error| Failure::run(error.to_string()))?;
             if let Some(examined) = examined {
                 value["cluster"] = as_json(examined);
             }
+            if !sinks.is_empty() {
+                value["registry"] = crate::schemas::as_json(sinks);
+            }
             println!("{value:#}");
             return Ok(());
         }
         print!("{plan}");
+        if !sinks.is_empty() {
+            println!("\nregistry");
+            sinks.iter().for_each(|report| println!("  {}", report.line()));
+        }
         if let (Some(examined), Some(settings)) = (examined, settings) {
             show(examined, settings.kafka.brokers());
         }

@@ -16,6 +16,7 @@ use crate::folder;
 use crate::load::{self, Loaded};
 use crate::place::{self, Place, Topics};
 use crate::render::{count, table};
+use crate::schemas::Schemas;
 
 /// Moves a pipeline to another place in its sources: to process records again, to pass over some, to begin anew.
 ///
@@ -47,7 +48,11 @@ pub(crate) struct Reset {
 impl Reset {
     pub(crate) fn run(self) -> crate::Outcome {
         let target: Target = self.to.parse().map_err(|why: String| Failure::usage(format!("--to: {why}")))?;
-        let loaded = load::load_one(&self.path)?;
+        let schemas = match &self.place.local {
+            Some(_) => Schemas::none(),
+            None => Schemas::of(&self.place.connection.load()?.settings)?,
+        };
+        let loaded = load::load_one(&self.path, &schemas)?;
         let mut opened = self.open(&loaded)?;
         let counts = self.counts(&loaded.topology, opened.log())?;
         let topology = loaded.lower(&counts).map_err(Failure::run)?;

@@ -1,9 +1,10 @@
 //! `millstream run`: pipelines over Kafka, or over a folder of topics.
 
+mod deferred;
 mod kafka;
 mod local;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use clap::Args;
@@ -13,7 +14,8 @@ use millstream_runtime::worker::Standing;
 use serde_json::json;
 
 use crate::exit::{Exit, Failure};
-use crate::load::{self, Loaded};
+use crate::load;
+use crate::schemas::Schemas;
 use crate::settings::SettingsArguments;
 
 /// Runs pipelines over Kafka, exactly once: stop it, kill it, start it again, start more of it on other machines.
@@ -58,16 +60,26 @@ struct Report {
 impl Run {
     pub(crate) fn run(self) -> crate::Outcome {
         let effective = self.settings.load()?;
-        let loaded = load::load(&self.paths)?;
-        refuse_twins(&loaded)?;
+        let schemas = Schemas::of(&effective.settings)?;
         let until = match (self.until_end, self.close) {
             (false, _) => Until::Stopped,
             (true, false) => Until::End,
             (true, true) => Until::EndAndClose,
         };
+        // Who runs for ever can wait for a registry; who runs to an end, or on somebody's terminal, says that there is none.
+        let is_daemon = self.local.is_none() && until == Until::Stopped;
+        let (paths, deferred) = match is_daemon && Schemas::is_away(&effective.settings) {
+            true => deferred::split(&self.paths)?,
+            false => (self.paths.clone(), Vec::new()),
+        };
+        let mut loaded = load::load(&paths, &schemas)?;
+        let names = loaded.iter().map(|loaded| (loaded.path.as_path(), loaded.topology.name.as_str()));
+        let waiting = deferred.iter().map(|deferred| (deferred.path(), deferred.name()));
+        refuse_twins(&names.chain(waiting).collect::<Vec<_>>())?;
+        let sinks = schemas.deploy(&mut loaded)?;
         let reports = match &self.local {
             Some(dir) => local::run(loaded, dir, &effective.settings, until, self.json)?,
-            None => kafka::run(loaded, &effective, until)?,
+            None => kafka::run(loaded, deferred, &sinks, &effective, until)?,
         };
         self.print(&reports);
         Ok(if reports.iter().all(|report| report.error.is_none()) { Exit::Well } else { Exit::RunFailed })
@@ -91,16 +103,12 @@ impl Run {
 }
 
 /// Two pipelines of one name would share offsets and state.
-fn refuse_twins(loaded: &[Loaded]) -> Result<(), Failure> {
-    for (index, one) in loaded.iter().enumerate() {
-        if let Some(other) = loaded[..index].iter().find(|other| other.topology.name == one.topology.name) {
-            return Err(Failure::usage(format!(
-                "{} and {} are both named {}",
-                other.path.display(),
-                one.path.display(),
-                one.topology.name
-            ))
-            .help("Offsets and state are kept by the pipeline's name, so give each its own."));
+fn refuse_twins(names: &[(&Path, &str)]) -> Result<(), Failure> {
+    for (index, (path, name)) in names.iter().enumerate() {
+        if let Some((other, _)) = names[..index].iter().find(|(_, other)| other == name) {
+            let (one, other) = (path.display(), other.display());
+            return Err(Failure::usage(format!("{other} and {one} are both named {name}"))
+                .help("Offsets and state are kept by the pipeline's name, so give each its own."));
         }
     }
     Ok(())

@@ -10,6 +10,7 @@ use serde_json::json;
 use crate::exit::{Exit, Failure};
 use crate::load;
 use crate::render::{DIM, ERROR, GOOD, RESET};
+use crate::settings::RegistryArguments;
 
 /// Runs the `tests:` of pipelines: straight through, with a commit after every record, and with a crash and a restore
 /// after every record. What has been committed must be the same each time.
@@ -27,6 +28,8 @@ pub(crate) struct Test {
     /// As JSON.
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    registry: RegistryArguments,
 }
 
 impl Test {
@@ -34,7 +37,7 @@ impl Test {
         let mut passed = 0;
         let mut failed = 0;
         let mut results = Vec::new();
-        for case in load::load_cases(&self.paths)? {
+        for case in load::load_cases(&self.paths, &self.registry.schemas()?)? {
             let tests = case.tests.iter().filter(|test| self.is_asked_for(test));
             for test in tests {
                 let report = runner::run(&|counts| case.pipeline.lower(counts), test);

@@ -13,6 +13,7 @@ mod fencing;
 mod network;
 mod place;
 mod records;
+mod registry;
 mod scaling;
 mod scenario;
 mod state;
@@ -34,6 +35,7 @@ fn main() -> ExitCode {
         state::tests(),
         topics::tests(),
         records::tests(),
+        registry::tests(),
         access::tests(),
         commands::tests(),
         cases::tests(),

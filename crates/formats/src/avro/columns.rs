@@ -169,8 +169,15 @@ pub(super) fn branch_names(schema: &AvroSchema, branches: &[NodeId]) -> BTreeMap
 }
 
 /// Months, days and milliseconds, each up to 2³² - 1.
-pub(super) fn duration_fields() -> Fields {
+fn duration_fields() -> Fields {
     ["months", "days", "milliseconds"].map(|name| Field::new(name, DataType::Int64, false)).into_iter().collect()
+}
+
+/// Whether a struct is what a duration is read as.
+pub(super) fn is_duration(fields: &Fields) -> bool {
+    let own = duration_fields();
+    fields.len() == own.len()
+        && fields.iter().zip(&own).all(|(a, b)| a.name() == b.name() && a.data_type() == b.data_type())
 }
 
 fn arrow_unit(unit: Unit) -> TimeUnit {

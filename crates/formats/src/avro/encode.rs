@@ -5,9 +5,9 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::FieldRef;
 use millstream_engine::error::{RecordError, RecordErrorKind, RowFault};
 
-use super::cells::Cells;
 use super::schema::AvroSchema;
 use super::write::{self, Write};
+use crate::cells::Cells;
 use crate::encode::Encoded;
 use crate::error::FormatError;
 use crate::framing::SchemaId;

@@ -5,7 +5,6 @@
 //! resolution that builds values first costs a hundred times as much), wants every finding of a resolution and not the
 //! first, and must stay within bounds for any schema and any bytes.
 
-mod cells;
 mod columns;
 mod compatibility;
 mod decode;

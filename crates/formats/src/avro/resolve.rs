@@ -8,7 +8,7 @@
 use arrow::datatypes::{DataType, Field, FieldRef, TimeUnit};
 use millstream_engine::types::sql_name;
 
-use super::columns::{branch_names, duration_fields, values_of};
+use super::columns::{branch_names, is_duration, values_of};
 use super::default;
 use super::program::{
     Branch, Decimal, Default, Items, Member, Number, Program, Read, Step, Symbol, TimeScale, Widening,
@@ -403,12 +403,6 @@ fn flush(passed: &mut Vec<Skip>, steps: &mut Vec<Step>) {
         1 => steps.extend(passed.pop().map(Step::Skip)),
         _ => steps.push(Step::Skip(Skip::All(passed))),
     }
-}
-
-fn is_duration(fields: &arrow::datatypes::Fields) -> bool {
-    let own = duration_fields();
-    fields.len() == own.len()
-        && fields.iter().zip(&own).all(|(a, b)| a.name() == b.name() && a.data_type() == b.data_type())
 }
 
 fn map_value(data_type: &DataType) -> Option<&FieldRef> {

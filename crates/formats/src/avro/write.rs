@@ -6,10 +6,10 @@ use arrow::datatypes::{DataType, Field, FieldRef, TimeUnit};
 use millstream_engine::text::per_second;
 use millstream_engine::types::sql_name;
 
-use super::cells::{Cells, Values, normal};
-use super::columns::{branch_names, values_of};
+use super::columns::{branch_names, is_duration, values_of};
 use super::default;
 use super::schema::{AvroSchema, Kind, Logical, NodeId, Record};
+use crate::cells::{Cells, Values, normal};
 use crate::error::FormatError;
 use crate::fault::{Fallible, Fault};
 use crate::wire::put_zigzag;
@@ -35,6 +35,8 @@ pub(super) enum Write {
     Sized,
     Fixed(usize),
     Uuid,
+    /// Months, days and milliseconds.
+    Duration,
     Decimal(DecimalWrite),
     Enum(BTreeMap<String, usize>),
     /// A column that may be null, where the schema does not allow it.
@@ -184,6 +186,11 @@ impl Compiler<'_> {
             (Kind::String, DataType::Utf8) | (Kind::Bytes, DataType::Binary) => Write::Sized,
             (Kind::Fixed(fixed), DataType::Binary) => Write::Fixed(fixed.size),
             (Kind::Fixed(_), DataType::Utf8) if node.logical == Some(Logical::Uuid) => Write::Uuid,
+            (Kind::Fixed(_), DataType::Struct(fields))
+                if node.logical == Some(Logical::Duration) && is_duration(fields) =>
+            {
+                Write::Duration
+            }
             (Kind::Enum(symbols), DataType::Utf8) => {
                 Write::Enum(symbols.symbols.iter().enumerate().map(|(index, symbol)| (symbol.clone(), index)).collect())
             }
@@ -301,6 +308,17 @@ impl Write {
             (Write::Uuid, Values::Sized(offsets, bytes)) => {
                 let text = &bytes[offsets[row] as usize..offsets[row + 1] as usize];
                 out.extend_from_slice(&uuid(text).ok_or_else(|| Fault::value("not a uuid"))?);
+            }
+            (Write::Duration, Values::Struct(parts)) => {
+                for part in parts {
+                    let Values::Int64(values) = &part.values else { unreachable!("a writer is made for its columns") };
+                    if part.is_null(row) {
+                        return Err(Fault::value("a duration without months, days or milliseconds"));
+                    }
+                    let part = u32::try_from(values[row]);
+                    let part = part.map_err(|_| Fault::value(format!("{} is beyond a duration", values[row])))?;
+                    out.extend_from_slice(&part.to_le_bytes());
+                }
             }
             (Write::Decimal(decimal), Values::Decimal(values)) => decimal.run(values[row], out)?,
             (Write::Enum(symbols), Values::Sized(offsets, bytes)) => {

@@ -56,9 +56,25 @@ fn a_cut_or_changed_frame_is_an_error() {
         }
     }
     assert_eq!(decode(b"{\"a\":1}"), Err(FrameError::Foreign));
-    let mut newer = frame;
-    newer[3] = 2;
-    assert_eq!(decode(&newer), Err(FrameError::Version(2)));
+}
+
+/// Whatever stands behind the version, which another version may lay out in another way.
+#[test]
+fn a_frame_of_another_version_is_refused_with_the_way_out() {
+    let (plain, sent) = (encode(&random_rows(3, 5)).unwrap(), encode_exchange(&exchange(1, 3)).unwrap());
+    for version in (0..=u8::MAX).filter(|version| *version != VERSION) {
+        for mut frame in [plain.clone(), sent.clone(), b"MSF_".to_vec()] {
+            frame[3] = version;
+            assert_eq!(decode(&frame), Err(FrameError::Version(version)));
+            assert_eq!(exchange_sender(&frame), Err(FrameError::Version(version)));
+            assert_eq!(decode_exchange(&frame, InputId(0)).unwrap_err(), FrameError::Version(version));
+        }
+    }
+    assert_eq!(
+        FrameError::Version(2).to_string(),
+        "a frame of version 2, where this release of millstream knows 1: run the release that wrote it, or begin anew with \
+         `millstream reset`"
+    );
 }
 
 /// Forged frames have a good checksum over bad content: any answer will do but a panic.

@@ -10,17 +10,24 @@ use crate::encode::Encoded;
 /// Writes one compact object a row: members in the columns' order, null where there is no value.
 #[derive(Debug)]
 pub(crate) struct JsonEncoder {
+    /// What precedes each document.
+    header: Vec<u8>,
     /// For each written column its index, its name, and `{"name":` or `,"name":`.
     columns: Vec<(usize, String, Vec<u8>)>,
 }
 
 impl JsonEncoder {
     pub(crate) fn new(fields: &[(usize, FieldRef)]) -> JsonEncoder {
+        JsonEncoder::behind(Vec::new(), fields)
+    }
+
+    /// An encoder of documents that each stand behind `header`.
+    pub(crate) fn behind(header: Vec<u8>, fields: &[(usize, FieldRef)]) -> JsonEncoder {
         let columns = fields
             .iter()
             .enumerate()
             .map(|(place, (index, field))| (*index, field.name().clone(), key_literal(place, field.name())));
-        JsonEncoder { columns: columns.collect() }
+        JsonEncoder { header, columns: columns.collect() }
     }
 
     pub(crate) fn encode(&self, rows: &RecordBatch, out: &mut Encoded) -> Vec<RowFault> {
@@ -28,6 +35,7 @@ impl JsonEncoder {
         let mut faults = Vec::new();
         for row in 0..rows.num_rows() {
             let start = out.bytes.len();
+            out.bytes.extend_from_slice(&self.header);
             if let Err((name, NotJson(what))) = self.write_row(&cells, row, &mut out.bytes) {
                 out.bytes.truncate(start);
                 let message = format!("column {name}: {what} cannot be written as JSON");

@@ -117,7 +117,8 @@ impl JsonSchemaDecoder {
     }
 }
 
-fn validate(validator: &Validator, document: &[u8]) -> Fallible<()> {
+/// Holds a document to a schema.
+pub(super) fn validate(validator: &Validator, document: &[u8]) -> Fallible<()> {
     let value: Value = serde_json::from_slice(document).map_err(|error| Fault::syntax(format!("not JSON: {error}")))?;
     validator.validate(&value).map_err(|error| {
         let path = error.instance_path().to_string();

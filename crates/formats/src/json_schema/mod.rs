@@ -3,6 +3,8 @@
 
 mod columns;
 mod decode;
+mod derive;
+mod encode;
 mod schema;
 
 #[cfg(test)]
@@ -11,4 +13,6 @@ mod tests;
 
 pub(crate) use decode::JsonSchemaDecoder;
 pub use decode::{JsonFraming, JsonSchemaRead, Validation};
+pub(crate) use encode::JsonSchemaEncoder;
+pub use encode::{JsonSchemaWrite, RowValidation};
 pub use schema::JsonSchema;

@@ -1,5 +1,7 @@
 //! Columns from JSON Schemas, and messages behind an id, held to their schema or not.
 
+mod writing;
+
 use std::sync::Arc;
 
 use arrow::datatypes::{Fields, Schema};

@@ -126,7 +126,8 @@ fn value(field: &FieldDescriptor, kind: &Kind, data_type: &DataType, missing: Mi
     })
 }
 
-fn number(kind: &Kind) -> Option<(Wire, Number)> {
+/// How a number of this kind stands in a message, and what its bits mean.
+pub(super) fn number(kind: &Kind) -> Option<(Wire, Number)> {
     Some(match kind {
         Kind::Bool => (Wire::Varint, Number::Boolean),
         Kind::Int32 => (Wire::Varint, Number::Int32),
@@ -193,6 +194,11 @@ fn enum_names(names: &EnumDescriptor) -> Vec<(i32, String)> {
 }
 
 fn unfit(field: &FieldDescriptor, data_type: &DataType) -> Box<Fault> {
+    Fault::value(format!("{} cannot be read as {}", describe(field), sql_name(data_type)))
+}
+
+/// The field's type as people call it: `repeated int64`, `message x.Y`.
+pub(super) fn describe(field: &FieldDescriptor) -> String {
     let repeated = if field.is_list() { "repeated " } else { "" };
     let kind = match field.kind() {
         Kind::Message(message) if field.is_map() => message.full_name().to_owned(),
@@ -200,5 +206,5 @@ fn unfit(field: &FieldDescriptor, data_type: &DataType) -> Box<Fault> {
         Kind::Enum(names) => format!("enum {}", names.full_name()),
         kind => format!("{kind:?}").to_lowercase(),
     };
-    Fault::value(format!("{repeated}{kind} cannot be read as {}", sql_name(data_type)))
+    format!("{repeated}{kind}")
 }

@@ -3,11 +3,16 @@
 
 mod compile;
 mod decode;
+mod derive;
+mod encode;
 mod fields;
 mod json;
+mod known;
 mod map;
 mod program;
+mod put;
 mod schema;
+mod write;
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
@@ -15,4 +20,6 @@ mod tests;
 
 pub(crate) use decode::ProtobufDecoder;
 pub use decode::{ProtobufFraming, ProtobufRead};
+pub(crate) use encode::ProtobufEncoder;
+pub use encode::ProtobufWrite;
 pub use schema::{ProtobufMessage, ProtobufSchema};

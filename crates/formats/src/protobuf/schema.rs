@@ -8,6 +8,7 @@ use arrow::datatypes::{DataType, Field, TimeUnit};
 use prost_reflect::{Cardinality, DescriptorPool, FieldDescriptor, FileDescriptor, Kind, MessageDescriptor};
 use protox::file::{ChainFileResolver, File, FileResolver, GoogleFileResolver};
 
+use super::known;
 use crate::columns::{COLUMNS, SchemaColumns, map_type};
 use crate::error::FormatError;
 
@@ -23,6 +24,8 @@ struct Content {
     file: FileDescriptor,
     /// The text, or the bytes of the descriptor set: what makes it this schema and no other.
     source: Vec<u8>,
+    /// The text, if it was compiled from one.
+    text: Option<String>,
 }
 
 /// One message type of a schema.
@@ -34,7 +37,8 @@ pub struct ProtobufMessage {
 
 impl ProtobufSchema {
     /// Compiles the text of a `.proto` file. `references` are the files that it imports, each by the name in the import;
-    /// Google's well-known types need not be among them.
+    /// Google's well-known types need not be among them, nor `confluent/meta.proto`,
+    /// `confluent/type/decimal.proto`, `google/type/date.proto` and `google/type/timeofday.proto`.
     ///
     /// # Errors
     /// If it does not compile; says where.
@@ -56,7 +60,7 @@ impl ProtobufSchema {
         for (name, text) in references {
             source.extend([&b"\0"[..], name.as_bytes(), &b"\0"[..], text.as_bytes()].concat());
         }
-        Ok(ProtobufSchema(Arc::new(Content { file, source })))
+        Ok(ProtobufSchema(Arc::new(Content { file, source, text: Some(text.to_owned()) })))
     }
 
     /// The file `file` of a serialized `FileDescriptorSet`, as `protoc --descriptor_set_out --include_imports` writes it;
@@ -71,7 +75,12 @@ impl ProtobufSchema {
             None => pool.files().last(),
         };
         let missing = || FormatError::Schema(format!("the descriptor set has no file {}", file.unwrap_or_default()));
-        Ok(ProtobufSchema(Arc::new(Content { file: found.ok_or_else(missing)?, source: bytes.to_vec() })))
+        Ok(ProtobufSchema(Arc::new(Content { file: found.ok_or_else(missing)?, source: bytes.to_vec(), text: None })))
+    }
+
+    /// The text that was compiled, without its references; `None` of a descriptor set.
+    pub fn text(&self) -> Option<&str> {
+        self.0.text.as_deref()
     }
 
     /// The full names of the file's messages in their order, each before those within it.
@@ -118,6 +127,24 @@ impl ProtobufSchema {
 }
 
 impl ProtobufMessage {
+    /// Where it stands in its file, as [`ProtobufSchema::at`] finds it; `None` if it is of an imported one.
+    pub(super) fn path(&self) -> Option<Vec<u32>> {
+        if self.descriptor.parent_file() != self.schema.0.file {
+            return None;
+        }
+        let mut path = Vec::new();
+        let mut message = self.descriptor.clone();
+        while let Some(parent) = message.parent_message() {
+            let place =
+                parent.child_messages().filter(|child| !child.is_map_entry()).position(|child| child == message);
+            path.push(place? as u32);
+            message = parent;
+        }
+        path.push(self.schema.0.file.messages().position(|other| other == message)? as u32);
+        path.reverse();
+        Some(path)
+    }
+
     /// The full name.
     pub fn name(&self) -> &str {
         self.descriptor.full_name()
@@ -247,7 +274,7 @@ struct Sources(BTreeMap<String, String>);
 
 impl FileResolver for Sources {
     fn open_file(&self, name: &str) -> Result<File, protox::Error> {
-        match self.0.get(name) {
+        match self.0.get(name).map(String::as_str).or_else(|| known::text(name)) {
             Some(text) => File::from_source(name, text),
             None => Err(protox::Error::file_not_found(name)),
         }

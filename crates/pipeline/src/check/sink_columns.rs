@@ -4,6 +4,10 @@ use crate::check::words::a;
 use crate::codes;
 use arrow::datatypes::DataType;
 
+use millstream_formats::avro::AvroWrite;
+use millstream_formats::json_schema::JsonSchemaWrite;
+use millstream_formats::protobuf::ProtobufWrite;
+
 use super::{Findings, csv_dialect};
 use crate::lower::columns::Columns;
 use crate::spec::format::{Format, FormatOptions};
@@ -18,9 +22,15 @@ pub(crate) enum Written {
     Csv(crate::topology::CsvFormat),
     /// This column's bytes.
     Raw(String),
+    /// All columns, as Avro.
+    Avro(AvroWrite),
+    /// All columns, as Protobuf.
+    Protobuf(ProtobufWrite),
+    /// All columns, as JSON of a schema.
+    JsonSchema(JsonSchemaWrite),
 }
 
-/// Checks that the format can write the columns.
+/// Checks that the format can write the columns. Formats with a schema are checked by [`super::sink_contract`].
 pub(crate) fn check(format: Option<&Format>, at: Span, columns: &Columns, findings: &mut Findings) -> Option<Written> {
     let Some(format) = format else { return Some(Written::Json) };
     match format.options() {
@@ -36,6 +46,7 @@ pub(crate) fn check(format: Option<&Format>, at: Span, columns: &Columns, findin
             Some(Written::Csv(csv_dialect::check(&options, findings)))
         }
         FormatOptions::Raw(_) => raw(format.span(), columns, findings),
+        FormatOptions::Avro(_) | FormatOptions::Protobuf(_) | FormatOptions::JsonSchema(_) => None,
     }
 }
 

@@ -10,6 +10,15 @@ pub(crate) fn a(data_type: &DataType) -> String {
     format!("{article} {name}")
 }
 
+/// A text as a name: what cannot stand in one is `_`.
+pub(crate) fn as_name(text: &str) -> String {
+    let mut name = text.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect::<String>();
+    if name.starts_with(|c: char| c.is_ascii_digit()) {
+        name.insert(0, '_');
+    }
+    name
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -18,5 +27,11 @@ mod tests {
     fn articles_follow_the_first_letter() {
         assert_eq!(a(&DataType::Int32), "an int");
         assert_eq!(a(&DataType::Float64), "a double");
+    }
+
+    #[test]
+    fn a_topic_makes_a_name() {
+        assert_eq!(as_name("ohlc-1m"), "ohlc_1m");
+        assert_eq!(as_name("1m.ohlc"), "_1m_ohlc");
     }
 }

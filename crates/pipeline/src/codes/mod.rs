@@ -55,6 +55,7 @@ mod columns;
 mod graph;
 mod kafka;
 mod placeholders;
+mod schemas;
 mod structure;
 mod tests_section;
 mod text;
@@ -65,6 +66,7 @@ pub use columns::*;
 pub use graph::*;
 pub use kafka::*;
 pub use placeholders::*;
+pub use schemas::*;
 pub use structure::*;
 pub use tests_section::*;
 pub use text::*;
@@ -82,6 +84,7 @@ pub const GROUPS: &[Group] = &[
     windows::GROUP,
     tests_section::GROUP,
     kafka::GROUP,
+    schemas::GROUP,
 ];
 
 impl Code {

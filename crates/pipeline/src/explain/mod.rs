@@ -16,7 +16,7 @@ pub use graph::{dot, mermaid};
 
 use crate::spec::duration::Duration;
 use crate::topology::{
-    CreateDef, ExchangePartitions, PartitionCounts, SinkRole, SourceDef, SourceFormat, Topology, is_hidden,
+    CreateDef, ExchangePartitions, Framing, PartitionCounts, SinkRole, SinkSchema, SourceDef, Topology, is_hidden,
 };
 
 /// What a topology comes to.
@@ -75,6 +75,8 @@ pub struct PlanSource {
     pub partitions: Option<u32>,
     /// The format.
     pub format: &'static str,
+    /// Where its schema comes from, such as `trades-value version 3 (id 7)`; none where the pipeline declares the columns.
+    pub schema: Vec<String>,
     /// The columns that are decoded.
     pub reads: Vec<PlanColumn>,
     /// The declared columns that nothing reads, and that are not decoded.
@@ -128,6 +130,40 @@ pub struct PlanTopic {
     pub settings: BTreeMap<String, String>,
     /// How a message's key is made.
     pub key: Option<String>,
+    /// The schema of its messages, where they have one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub schema: Option<PlanSchema>,
+}
+
+/// The schema of a topic that is written.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PlanSchema {
+    /// The subject; none for messages without ids.
+    pub subject: Option<String>,
+    /// Its version there, where a registry was asked and has it.
+    pub version: Option<u32>,
+    /// Its id there.
+    pub id: Option<u32>,
+    /// Whether the pipeline registers it when it starts, if it must.
+    pub register: bool,
+    /// Where it comes from.
+    pub origin: String,
+    /// The schema.
+    pub text: String,
+}
+
+impl PlanSchema {
+    fn of(schema: &SinkSchema) -> PlanSchema {
+        let registered = schema.registered.as_ref();
+        PlanSchema {
+            subject: (schema.framing == Framing::Confluent).then(|| schema.subject.clone()),
+            version: registered.map(|registered| registered.version),
+            id: registered.map(|registered| registered.id.0),
+            register: schema.register,
+            origin: schema.origin.to_string(),
+            text: schema.text.clone(),
+        }
+    }
 }
 
 /// Who creates a topic.
@@ -201,11 +237,8 @@ fn plan_source(source: &SourceDef, counts: &PartitionCounts) -> PlanSource {
         name: source.name.clone(),
         topic: source.topic.clone(),
         partitions: counts.get(&source.topic),
-        format: match source.format {
-            SourceFormat::Json => "json",
-            SourceFormat::Csv(_) => "csv",
-            SourceFormat::Raw => "raw",
-        },
+        format: source.format.name(),
+        schema: source.schema.iter().flat_map(|schema| &schema.origins).map(ToString::to_string).collect(),
         reads,
         skips,
         out_of_order: Duration(source.out_of_order).to_string(),
@@ -231,6 +264,7 @@ fn topics(topology: &Topology, counts: &PartitionCounts) -> Vec<PlanTopic> {
         created: if create.is_some() { Created::WhenMissing } else { Created::Outside },
         settings: BTreeMap::new(),
         key,
+        schema: None,
     };
     let mut topics = Vec::new();
     for sink in &topology.sinks {
@@ -238,7 +272,8 @@ fn topics(topology: &Topology, counts: &PartitionCounts) -> Vec<PlanTopic> {
             SinkRole::User => "results",
             SinkRole::Late { .. } => "late rows",
         };
-        topics.push(output(&sink.topic, role, Some(nodes::key(&sink.key, &sink.columns)), sink.create));
+        let topic = output(&sink.topic, role, Some(nodes::key(&sink.key, &sink.columns)), sink.create);
+        topics.push(PlanTopic { schema: sink.schema.as_ref().map(PlanSchema::of), ..topic });
     }
     let dead_letter = topology.on_error.dead_letter.iter();
     topics.extend(dead_letter.map(|topic| output(topic, "failed records", None, topology.on_error.create)));
@@ -251,6 +286,7 @@ fn topics(topology: &Topology, counts: &PartitionCounts) -> Vec<PlanTopic> {
             created: Created::ByPipeline,
             settings: BTreeMap::new(),
             key: (!keys.is_empty()).then(|| keys.join(", ")),
+            schema: None,
         });
     }
     // The clock of a repartition's sender is state too.
@@ -266,6 +302,7 @@ fn topics(topology: &Topology, counts: &PartitionCounts) -> Vec<PlanTopic> {
             created: Created::ByPipeline,
             settings: BTreeMap::new(),
             key: None,
+            schema: None,
         });
     }
     topics

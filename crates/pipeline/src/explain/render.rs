@@ -3,7 +3,8 @@
 use std::fmt;
 
 use super::{
-    Created, Plan, PlanColumn, PlanKafka, PlanNode, PlanSource, PlanStore, PlanSubtopology, PlanTopic, visible,
+    Created, Plan, PlanColumn, PlanKafka, PlanNode, PlanSchema, PlanSource, PlanStore, PlanSubtopology, PlanTopic,
+    visible,
 };
 
 impl fmt::Display for Plan {
@@ -40,6 +41,9 @@ fn write_source(source: &PlanSource, f: &mut fmt::Formatter<'_>) -> fmt::Result 
         Some(count) => format!(", {count} partitions"),
     };
     writeln!(f, "\nsource {}: topic {}, {}{partitions}", source.name, source.topic, source.format)?;
+    if !source.schema.is_empty() {
+        writeln!(f, "  schema {}", source.schema.join(", "))?;
+    }
     writeln!(f, "  reads {}", list(source.reads.iter()))?;
     if !source.skips.is_empty() {
         writeln!(f, "  skips {}", source.skips.join(", "))?;
@@ -94,6 +98,18 @@ fn write_topic(topic: &PlanTopic, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         }
         Created::Outside if topic.partitions.is_some() => write!(f, "; {partitions}")?,
         Created::Outside => {}
+    }
+    writeln!(f)?;
+    topic.schema.as_ref().map_or(Ok(()), |schema| write_schema(schema, f))
+}
+
+fn write_schema(schema: &PlanSchema, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    write!(f, "       schema {}", schema.origin)?;
+    match (&schema.subject, schema.version, schema.id) {
+        (None, ..) => write!(f, ", messages without ids")?,
+        (Some(subject), Some(version), Some(id)) => write!(f, ", is {subject} version {version} (id {id})")?,
+        (Some(subject), ..) if schema.register => write!(f, ", subject {subject}; registered if it is not there")?,
+        (Some(subject), ..) => write!(f, ", subject {subject}; must be there")?,
     }
     writeln!(f)
 }

@@ -16,7 +16,8 @@ use crate::check::sink_columns::Written;
 use crate::check::sink_key::KeyDraft;
 use crate::diagnostic::Diagnostics;
 use crate::topology::{
-    OnErrorDef, SinkDef, SinkFormat, SinkKey, SourceDef, StoreDef, Subtopology, Topology, WindowedBounds, is_hidden,
+    KeyDef, OnErrorDef, SinkDef, SinkFormat, SinkKey, SourceDef, StoreDef, Subtopology, Topology, WindowedBounds,
+    is_hidden,
 };
 use millstream_engine::expr::ExprError;
 
@@ -100,7 +101,7 @@ impl Builder<'_> {
         topics: &[String],
     ) -> Vec<SourceDef> {
         let defs = self.sources_in_use(numbers).filter_map(|(name, source, index)| {
-            let (format, _) = self.sources[index].clone()?;
+            let given = self.sources[index].clone()?;
             let is_it = |op: &Op| matches!(op, Op::Source { source, .. } if *source == index);
             let node = self.graph.nodes.iter().position(|node| is_it(&node.op))?;
             let placed = physical.placed[node].as_ref()?;
@@ -113,7 +114,13 @@ impl Builder<'_> {
                 name: name.value.clone(),
                 topic_rank: topics.iter().position(|other| *other == topic)? as u32,
                 topic,
-                format,
+                format: given.format,
+                schema: given.schema,
+                key: given.key.map(|key| KeyDef {
+                    format: key.format,
+                    schema: key.schema,
+                    declared: columns.project(key.declared.iter().map(|(name, _)| name.as_str())),
+                }),
                 columns: columns.project(placed.columns.iter().map(String::as_str)),
                 declared: columns.project(columns.names()),
                 start: sources::start(source),
@@ -227,6 +234,11 @@ fn sink_def(draft: &SinkDraft, placed: &Placed, arriving: &Placed, columns: &sup
     let (format, written) = match &draft.format {
         Written::Json => (SinkFormat::Json, draft.visible.iter().map(index).collect()),
         Written::Csv(csv) => (SinkFormat::Csv(csv.clone()), draft.visible.iter().map(index).collect()),
+        Written::Avro(write) => (SinkFormat::Avro(write.clone()), draft.visible.iter().map(index).collect()),
+        Written::Protobuf(write) => (SinkFormat::Protobuf(write.clone()), draft.visible.iter().map(index).collect()),
+        Written::JsonSchema(write) => {
+            (SinkFormat::JsonSchema(write.clone()), draft.visible.iter().map(index).collect())
+        }
         Written::Raw(column) => (SinkFormat::Raw { column: index(column) }, vec![index(column)]),
     };
     debug_assert!(draft.visible.iter().all(|name| !is_hidden(name)), "hidden columns are not written");
@@ -234,6 +246,7 @@ fn sink_def(draft: &SinkDraft, placed: &Placed, arriving: &Placed, columns: &sup
         name: draft.name.clone(),
         topic: draft.topic.clone(),
         format,
+        schema: draft.schema.clone(),
         columns: columns.project(arriving.columns.iter().map(String::as_str)),
         written,
         key: sink_key(&draft.key, &index),

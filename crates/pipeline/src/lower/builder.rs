@@ -9,11 +9,12 @@ use crate::check::Findings;
 use crate::check::create::Creates;
 use crate::check::sink_columns::Written;
 use crate::check::sink_key::KeyDraft;
-use crate::check::source_schema::Declared;
+use crate::check::source_schema::Given;
 use crate::check::state_ids::StateIds;
 use crate::check::topics::Topics;
+use crate::found::Found;
 use crate::spec::pipeline::Pipeline;
-use crate::topology::{PartitionCounts, SinkRole, SourceFormat};
+use crate::topology::{PartitionCounts, SinkRole, SinkSchema};
 
 /// What is built, and what was found on the way.
 pub(crate) struct Builder<'a> {
@@ -21,12 +22,14 @@ pub(crate) struct Builder<'a> {
     pub(crate) pipeline: &'a Pipeline,
     /// The number of partitions of the topics.
     pub(crate) counts: &'a PartitionCounts,
+    /// What was found of the schemas that it needs.
+    pub(crate) found: &'a Found,
     /// The graph so far.
     pub(crate) graph: Graph,
     /// The streams by name: sources, streams and arms of branches. `None`: a mistake has hidden its columns.
     pub(crate) streams: BTreeMap<&'a str, Option<Stream>>,
-    /// For each source of the file its format and columns, where they are right.
-    pub(crate) sources: Vec<Option<(SourceFormat, Declared)>>,
+    /// For each source of the file what it gives, where that is right.
+    pub(crate) sources: Vec<Option<Given>>,
     /// The sinks: those of the file, then the implied ones.
     pub(crate) sinks: Vec<SinkDraft>,
     /// The ids of stateful steps.
@@ -50,6 +53,8 @@ pub(crate) struct SinkDraft {
     pub(crate) topic: String,
     /// How it writes.
     pub(crate) format: Written,
+    /// The schema of its messages, where they have one.
+    pub(crate) schema: Option<SinkSchema>,
     /// The visible columns.
     pub(crate) visible: Vec<String>,
     /// The key.
@@ -65,7 +70,7 @@ impl SinkDraft {
     pub(crate) fn reads(&self) -> Vec<String> {
         let mut reads = match &self.format {
             Written::Raw(column) => vec![column.clone()],
-            Written::Json | Written::Csv(_) => self.visible.clone(),
+            _ => self.visible.clone(),
         };
         reads.extend(self.key.reads());
         reads.extend(self.partition_by.iter().flat_map(KeyDraft::reads));
@@ -75,10 +80,11 @@ impl SinkDraft {
 
 impl<'a> Builder<'a> {
     /// Nothing yet.
-    pub(crate) fn new(pipeline: &'a Pipeline, counts: &'a PartitionCounts) -> Builder<'a> {
+    pub(crate) fn new(pipeline: &'a Pipeline, counts: &'a PartitionCounts, found: &'a Found) -> Builder<'a> {
         Builder {
             pipeline,
             counts,
+            found,
             graph: Graph::default(),
             streams: BTreeMap::new(),
             sources: Vec::new(),

@@ -24,6 +24,7 @@ use crate::check::form::{self, Form};
 use crate::check::kafka_properties;
 use crate::check::topics::Use;
 use crate::diagnostic::Diagnostics;
+use crate::found::Found;
 use crate::resolve;
 use crate::spec::on_error::OnError;
 use crate::spec::pipeline::Pipeline;
@@ -36,7 +37,20 @@ use crate::yaml::source_map::SourceMap;
 /// # Errors
 /// All mistakes, and the warnings with them.
 pub fn lower(pipeline: &Pipeline, map: &SourceMap, partitions: &PartitionCounts) -> Result<Topology, Diagnostics> {
-    let mut builder = Builder::new(pipeline, partitions);
+    lower_with(pipeline, map, partitions, &Found::nothing())
+}
+
+/// As [`lower`], with what was found of the schemas that the pipeline wants ([`crate::found::wanted`]).
+///
+/// # Errors
+/// As [`lower`].
+pub fn lower_with(
+    pipeline: &Pipeline,
+    map: &SourceMap,
+    partitions: &PartitionCounts,
+    found: &Found,
+) -> Result<Topology, Diagnostics> {
+    let mut builder = Builder::new(pipeline, partitions, found);
     let form = form::check(pipeline, &mut builder.findings);
     builder.add_sources();
     let streams = match form {

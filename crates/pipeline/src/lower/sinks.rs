@@ -1,19 +1,21 @@
 //! Sinks as the last nodes of the graph.
 
 use super::builder::{Builder, SinkDraft};
-use super::columns::SystemColumns;
+use super::columns::{Columns, SystemColumns};
 use super::graph::Op;
 use super::spread::RecordKey;
 use super::stream::{Retracted, Stream};
 use crate::check::create::Keys;
 use crate::check::form::Form;
-use crate::check::sink_columns;
+use crate::check::sink_columns::{self, Written};
+use crate::check::sink_contract;
 use crate::check::sink_key::{self, KeyDraft};
 use crate::check::topics::Use;
 use crate::codes;
-use crate::spec::format::Format;
+use crate::spec::format::{Format, FormatOptions, JsonOptions};
 use crate::spec::sink::Sink;
-use crate::topology::SinkRole;
+use crate::topology::{SinkRole, SinkSchema};
+use crate::yaml::span::Span;
 use crate::yaml::spanned::Spanned;
 
 impl<'a> Builder<'a> {
@@ -57,7 +59,7 @@ impl<'a> Builder<'a> {
     fn add_sink(&mut self, sink: &Spanned<Sink>, stream: Stream) {
         let columns = self.columns(&stream);
         let at = sink.format.as_ref().map_or(sink.span, Format::span);
-        let format = sink_columns::check(sink.format.as_ref(), at, &columns, &mut self.findings);
+        let format = self.written(sink, at, &columns);
         let key = match &sink.key {
             Some(key) => sink_key::check(key, &stream, &columns, &mut self.findings),
             None => self.default_key(sink, &stream),
@@ -67,7 +69,7 @@ impl<'a> Builder<'a> {
         if let Some(key) = &key {
             self.retractions_need_windows(sink, &stream, key);
         }
-        let (Some(format), Some(key)) = (format, key) else { return };
+        let (Some((format, schema)), Some(key)) = (format, key) else { return };
         let keys = if key == KeyDraft::None { Keys::None } else { Keys::Perhaps };
         self.creates.check(&sink.topic, sink.create.as_ref(), keys, &mut self.findings);
         let name = self.sink_name(&sink.topic);
@@ -78,11 +80,28 @@ impl<'a> Builder<'a> {
             name,
             topic: sink.topic.value.clone(),
             format,
+            schema,
             visible,
             key,
             partition_by: partition_by.flatten(),
             role: SinkRole::User,
         });
+    }
+
+    fn written(&mut self, sink: &Spanned<Sink>, at: Span, columns: &Columns) -> Option<(Written, Option<SinkSchema>)> {
+        match sink.format.as_ref().map(Format::options) {
+            Some(options) if options.has_schema() => {
+                let (write, schema) =
+                    sink_contract::check(sink, &options, at, columns, self.found, &mut self.findings)?;
+                Some((write, Some(schema)))
+            }
+            options => {
+                let options = options.unwrap_or(FormatOptions::Json(JsonOptions::default()));
+                sink_contract::only_with_schema(sink, &options, &mut self.findings);
+                let format = sink_columns::check(sink.format.as_ref(), at, columns, &mut self.findings)?;
+                Some((format, None))
+            }
+        }
     }
 
     /// The key of the last keyed step, else the source's own.

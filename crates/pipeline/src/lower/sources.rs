@@ -9,7 +9,7 @@ use super::spread::{RecordKey, Spread, Width};
 use super::stream::{Keyed, Stream};
 use crate::check::{expression, group_keys, source_schema, topics};
 use crate::spec::names::Name;
-use crate::spec::source::Source;
+use crate::spec::source::{Source, SourceKey};
 use crate::topology::Start;
 
 impl Builder<'_> {
@@ -18,9 +18,9 @@ impl Builder<'_> {
         let pipeline = self.pipeline;
         for (index, (name, source)) in pipeline.sources.iter().enumerate() {
             self.topics.check(source.topic.as_ref().unwrap_or(name), topics::Use::Source, &mut self.findings);
-            let checked = source_schema::check(name, source, &mut self.findings);
-            let stream = checked.clone().map(|(_, declared)| {
-                let columns = Columns::new(declared, SystemColumns::AtHand);
+            let checked = source_schema::check(name, source, self.found, &mut self.findings);
+            let stream = checked.as_ref().map(|given| {
+                let columns = Columns::new(given.declared.clone(), SystemColumns::AtHand);
                 self.add_source(index, name, source, columns)
             });
             self.sources.push(checked);
@@ -31,7 +31,9 @@ impl Builder<'_> {
     fn add_source(&mut self, index: usize, name: &Name, source: &Source, columns: Columns) -> Stream {
         let event_time =
             source.event_time.as_ref().and_then(|time| expression::event_time(time, &columns, &mut self.findings));
-        let key = source.key.as_ref().and_then(|key| group_keys::check(key.as_slice(), &columns, &mut self.findings));
+        // Equal keys of another schema may have other bytes and so another partition: nothing is promised there.
+        let key = source.key.as_ref().and_then(SourceKey::names);
+        let key = key.and_then(|key| group_keys::check(key, &columns, &mut self.findings));
         let count = self.counts.get(topic(name, source));
         let spread = match (count, key) {
             (Some(1), _) => Spread::One,

@@ -16,6 +16,7 @@ use crate::yaml::spanned::Spanned;
 ///   ignored. Timestamps are text (`2026-01-01T00:00:00Z`) or numbers in the column's own unit since 1970.
 /// - `csv`: one line a message, its fields in the order of the schema. An empty field that is not quoted is null.
 /// - `raw`: the bytes as they are, in the schema's only column (`string` or `bytes`); without a schema in `value: bytes`.
+/// - `avro`, `protobuf`, `json_schema`: messages of a schema in a registry, or of one in a file (see `schema`).
 ///
 /// Each message holds exactly one document. One that cannot be read harms only itself: it goes where `on_error` says.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
@@ -38,6 +39,9 @@ impl Format {
                 FormatWord::Json => FormatOptions::Json(JsonOptions::default()),
                 FormatWord::Csv => FormatOptions::Csv(CsvOptions::default()),
                 FormatWord::Raw => FormatOptions::Raw(RawOptions::default()),
+                FormatWord::Avro => FormatOptions::Avro(AvroOptions::default()),
+                FormatWord::Protobuf => FormatOptions::Protobuf(ProtobufOptions::default()),
+                FormatWord::JsonSchema => FormatOptions::JsonSchema(JsonSchemaOptions::default()),
             },
             Format::Options(options) => options.value.clone(),
         }
@@ -62,6 +66,12 @@ pub enum FormatWord {
     Csv,
     /// The bytes as they are.
     Raw,
+    /// One Avro value a message.
+    Avro,
+    /// One Protobuf message a message.
+    Protobuf,
+    /// One JSON object a message, of a JSON Schema.
+    JsonSchema,
 }
 
 /// A format with its options.
@@ -74,6 +84,31 @@ pub enum FormatOptions {
     Csv(CsvOptions),
     /// The bytes as they are.
     Raw(RawOptions),
+    /// One Avro value a message.
+    Avro(AvroOptions),
+    /// One Protobuf message a message.
+    Protobuf(ProtobufOptions),
+    /// One JSON object a message, of a JSON Schema.
+    JsonSchema(JsonSchemaOptions),
+}
+
+impl FormatOptions {
+    /// The format's name, as it is written.
+    pub fn name(&self) -> &'static str {
+        match self {
+            FormatOptions::Json(_) => "json",
+            FormatOptions::Csv(_) => "csv",
+            FormatOptions::Raw(_) => "raw",
+            FormatOptions::Avro(_) => "avro",
+            FormatOptions::Protobuf(_) => "protobuf",
+            FormatOptions::JsonSchema(_) => "json_schema",
+        }
+    }
+
+    /// Whether its messages have a schema outside the pipeline.
+    pub fn has_schema(&self) -> bool {
+        matches!(self, FormatOptions::Avro(_) | FormatOptions::Protobuf(_) | FormatOptions::JsonSchema(_))
+    }
 }
 
 /// Options of `json`: none yet.
@@ -102,3 +137,33 @@ pub struct CsvOptions {
 #[derive(Debug, Clone, PartialEq, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RawOptions {}
+
+/// Options of `avro`: none yet.
+#[derive(Debug, Clone, PartialEq, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AvroOptions {}
+
+/// Options of `protobuf`.
+///
+/// ```yaml
+/// format: {protobuf: {message: shop.OrderPlaced}}
+/// ```
+#[derive(Debug, Clone, PartialEq, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ProtobufOptions {
+    /// The full name of the message type. By default the first of the schema.
+    pub message: Option<Spanned<String>>,
+}
+
+/// Options of `json_schema`.
+///
+/// ```yaml
+/// format: {json_schema: {validate: true}}
+/// ```
+#[derive(Debug, Clone, PartialEq, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct JsonSchemaOptions {
+    /// Hold each message to the schema that it was written by (without a registry: to the one of the source). One that
+    /// breaks it has failed. By default values need only be of their column's type.
+    pub validate: Option<Spanned<bool>>,
+}

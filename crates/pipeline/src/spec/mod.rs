@@ -10,6 +10,7 @@ pub mod guarantee;
 pub mod names;
 pub mod on_error;
 pub mod pipeline;
+pub mod schema;
 pub mod sink;
 pub mod size;
 pub mod source;
@@ -21,14 +22,18 @@ pub mod types;
 pub use create::{Cleanup, Create};
 pub use duration::Duration;
 pub use entries::Entries;
-pub use format::{CsvOptions, Format, FormatOptions, FormatWord, JsonOptions, RawOptions};
+pub use format::{
+    AvroOptions, CsvOptions, Format, FormatOptions, FormatWord, JsonOptions, JsonSchemaOptions, ProtobufOptions,
+    RawOptions,
+};
 pub use guarantee::Guarantee;
 pub use names::{Name, Names};
 pub use on_error::{DeadLetter, FailAbove, OnError, OnErrorWord};
 pub use pipeline::{Pipeline, Stream};
+pub use schema::{Framing, SchemaSpec, SubjectNaming, Version};
 pub use sink::{Key, KeyColumns, Sink};
 pub use size::Size;
-pub use source::{Source, Watermark};
+pub use source::{KeyFormat, Source, SourceKey, Watermark};
 pub use start::Start;
 pub use steps::Step;
 pub use text::{Expression, Sql, Text};

@@ -4,8 +4,11 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::create::Create;
-use super::format::Format;
+use super::format::{Format, FormatOptions};
 use super::names::{Name, Names};
+use super::schema::{Framing, SchemaSpec, SubjectNaming, Version};
+use crate::check::words;
+use crate::found::Wanted;
 use crate::yaml::spanned::Spanned;
 
 /// A stream written to a topic. The linear form has one, under `sink:`; a graph has a list of them, under `sinks:`, and
@@ -20,6 +23,13 @@ use crate::yaml::spanned::Spanned;
 ///   - {from: alerts, topic: alerts, format: json}
 /// ```
 ///
+/// A sink of `avro`, `protobuf` or `json_schema` makes its schema of its columns, or has one given by `schema`. The schema must be in the registry
+/// already, unless the pipeline may register it when it starts:
+///
+/// ```yaml
+/// sink: {topic: ohlc-1m, format: avro, name: Candle, namespace: shop.candles, register: true}
+/// ```
+///
 /// All columns of the stream are written, system columns excepted. The record's timestamp is the row's event time (of a
 /// window: the greatest event time that went into it).
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
@@ -31,6 +41,22 @@ pub struct Sink {
     pub topic: Name,
     /// How messages are written. `json` by default.
     pub format: Option<Format>,
+    /// The schema of the messages, for formats with one: a file, or a version in the registry. By default it is made of the columns:
+    /// each a field that may be null, with null as default, so that a column may be added later.
+    pub schema: Option<Spanned<SchemaSpec>>,
+    /// The name of the record in a schema that is made of the columns. By default that of the topic, with `_` for what
+    /// cannot stand in a name.
+    pub name: Option<Name>,
+    /// The namespace of the record in a schema that is made of the columns. None by default.
+    pub namespace: Option<Name>,
+    /// Whether the schema is registered when the pipeline starts, if it is not in the registry yet. By default it must be
+    /// there: schemas are often registered by a build, and a pipeline then has no right to. Never done for a record.
+    pub register: Option<Spanned<bool>>,
+    /// How the subject of the schema is named: `topic_name` (the default), `record_name` or `topic_record_name`.
+    pub subject: Option<Spanned<SubjectNaming>>,
+    /// What precedes each message: `confluent` (the default), a zero and the id of its schema in the registry; or `none`,
+    /// and then no registry is needed.
+    pub framing: Option<Spanned<Framing>>,
     /// The key of each record. By default the key of the last step that has one (`window`, `aggregate`, `key_by`), else
     /// the bytes of the key that the row was read with.
     pub key: Option<Key>,
@@ -38,6 +64,33 @@ pub struct Sink {
     pub partition_by: Option<Names>,
     /// How the topic is made when it is missing. Without it, over Kafka, a topic that is missing is an error.
     pub create: Option<Spanned<Create>>,
+}
+
+impl Sink {
+    /// How its subject is named.
+    pub fn naming(&self) -> SubjectNaming {
+        self.subject.as_ref().map(|naming| naming.value).unwrap_or_default()
+    }
+
+    /// The full name of the record in a schema that is made of the columns.
+    pub fn record_name(&self) -> String {
+        let name = self.name.as_ref().map_or_else(|| words::as_name(&self.topic), |name| name.value.clone());
+        match &self.namespace {
+            Some(namespace) => format!("{}.{name}", namespace.value),
+            None => name,
+        }
+    }
+
+    /// The version before a schema that is made of the columns, where it decides what the next one is: Protobuf's fields keep
+    /// their numbers.
+    pub(crate) fn previous(&self) -> Option<Wanted> {
+        let is_protobuf = matches!(self.format.as_ref().map(Format::options), Some(FormatOptions::Protobuf(_)));
+        let is_framed = self.framing.as_ref().is_none_or(|framing| framing.value == Framing::Confluent);
+        (is_protobuf && is_framed && self.schema.is_none()).then(|| {
+            let subject = self.naming().subject(&self.topic, &self.record_name());
+            Wanted::Subject { subject, version: Version::Latest }
+        })
+    }
 }
 
 /// The key of each record of a sink.

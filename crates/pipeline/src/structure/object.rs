@@ -115,7 +115,7 @@ fn unknown_key<'a>(key: &Node, known: impl Iterator<Item = &'a str> + Clone, of:
 
 fn unknown_tag<'a>(key: &Node, known: impl Iterator<Item = &'a str> + Clone, of: &str) -> Diagnostic {
     let name = key.text().unwrap_or_default();
-    if of == "Step" && not_yet::STEPS.contains(&name) || of != "Step" && not_yet::FORMATS.contains(&name) {
+    if of == "Step" && not_yet::STEPS.contains(&name) {
         return not_supported(key, name);
     }
     let (code, message) = match of {

@@ -7,7 +7,6 @@ use serde_json::Value;
 use super::{Choice, Place};
 use crate::codes::{self, Code};
 use crate::diagnostic::{Diagnostic, Diagnostics};
-use crate::spec::steps::not_yet;
 use crate::spec::{ColumnType, Duration, FailAbove, Size, Start};
 use crate::yaml::node::{Meaning, Scalar};
 use crate::yaml::source_map::Style;
@@ -68,17 +67,13 @@ pub(super) fn check(scalar: &Scalar, span: Span, choices: &[Choice<'_>], place: 
     let mut typed = choices.iter().filter(|choice| words_of(choice.schema).is_empty()).map(|choice| choice.schema);
     let found = match typed.next() {
         Some(schema) => typed_value(scalar, span, schema, place),
-        None => Some(unknown_word(scalar, span, &words, choices, place)),
+        None => Some(unknown_word(scalar, span, &words, place)),
     };
     diagnostics.extend(found);
 }
 
-fn unknown_word(scalar: &Scalar, span: Span, words: &[&str], choices: &[Choice<'_>], place: &Place) -> Diagnostic {
+fn unknown_word(scalar: &Scalar, span: Span, words: &[&str], place: &Place) -> Diagnostic {
     let name = scalar.value.as_str();
-    if choices.iter().any(|choice| choice.of == "FormatWord") && not_yet::FORMATS.contains(&name) {
-        return Diagnostic::error(codes::NOT_YET, span, format!("the format `{name}` is not supported yet"))
-            .help("It comes in a later version. There are `json`, `csv` and `raw` for now.");
-    }
     let all = words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", ");
     Diagnostic::error(codes::UNKNOWN_WORD, span, format!("{} cannot be `{name}`", place.what))
         .help(format!("There are {all}."))

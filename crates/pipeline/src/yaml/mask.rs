@@ -31,7 +31,9 @@ pub(crate) fn by_words(text: &str) -> Option<String> {
             under = None;
             let colons = line.match_indices(':').map(|(colon, _)| colon);
             let mut names = colons.map(|colon| (colon, line[..colon].rsplit([' ', '\t', '{', ',', '"', '\'']).next()));
-            if let Some((colon, _)) = names.find(|(_, name)| name.is_some_and(|name| is_hidden(name, ""))) {
+            if let Some((colon, _)) =
+                names.find(|(_, name)| name.is_some_and(|name| is_hidden(name, "") || kafka::sounds_secret(name)))
+            {
                 hidden.push(at + colon + 1..at + line.len());
                 under = Some(indent);
             }
@@ -64,10 +66,16 @@ fn find(node: &Node, under: &str, text: &str, hidden: &mut Vec<Range<usize>>) {
     }
 }
 
-/// Names of properties have dots. Under `kafka:` every name is meant as one. One that is not known may be the misspelt name
-/// of a secret.
+/// What the name of the section of a schema registry has in it, and what may be shown of it.
+const REGISTRY: (&str, [&str; 3]) = ("regist", ["ca_file", "connect_timeout", "request_timeout"]);
+
+/// Names of properties have dots. Under `kafka:` every name is meant as one, and under `schema_registry:` all but a few may
+/// be secrets. One that is not known may be the misspelt name of a secret.
 fn is_hidden(name: &str, under: &str) -> bool {
-    let property = under == "kafka" || name.contains('.');
+    if REGISTRY.1.contains(&name) && under != "kafka" {
+        return false;
+    }
+    let property = under == "kafka" || name.contains('.') || under.contains(REGISTRY.0);
     property && (!kafka::is_property(name) || kafka::sounds_secret(name))
 }
 
@@ -113,6 +121,7 @@ mod tests {
         assert_eq!(masked(pem), "kafka:\n  ssl.key.pem: |\n    *****\n    ***\n  linger.ms: 5\n");
         let from = "kafka: {sasl.password: '${file:p}', ssl.key.password: '${env:P:-hush}'}";
         assert_eq!(masked(from), "kafka: {sasl.password: '${file:p}', ssl.key.password: ****************}");
+        assert_eq!(masked("schema_registry: {pasword: x, ca_file: y}"), "schema_registry: {pasword: *, ca_file: y}");
         for text in ["schema: {password: string}", "kafka:\n  linger.ms: five\n", "topic: a.b"] {
             assert_eq!(masked(text), text);
         }

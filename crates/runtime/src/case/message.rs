@@ -5,6 +5,8 @@ use millstream_pipeline::case::Row;
 use millstream_pipeline::topology::{CsvFormat, SinkDef, SinkFormat, SourceDef, SourceFormat};
 use serde_json::{Map, Value};
 
+use super::schemas::{self, Writers};
+
 /// A message that a test puts into a topic, or found there.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Message {
@@ -21,12 +23,12 @@ pub struct Message {
 }
 
 /// The message that `row` describes, as the source's format writes it.
-pub(super) fn encode(row: &Row, source: &SourceDef) -> Result<Message, String> {
+pub(super) fn encode(row: &Row, source: &SourceDef, [values, keys]: &[Writers; 2]) -> Result<Message, String> {
     let value = match row.get("_value").map(|value| &value.value) {
         Some(Value::Null) => None,
         Some(Value::String(text)) => Some(text.clone().into_bytes()),
         Some(other) => return Err(format!("_value must be text or null, not {other}")),
-        None => Some(payload(row, source)?),
+        None => Some(payload(row, source, values)?),
     };
     let headers = match row.get("_headers").map(|headers| &headers.value) {
         Some(Value::Object(headers)) => {
@@ -36,7 +38,7 @@ pub(super) fn encode(row: &Row, source: &SourceDef) -> Result<Message, String> {
     };
     Ok(Message {
         partition: row.get("_partition").and_then(|value| value.as_u64()).unwrap_or(0) as u32,
-        key: row.get("_key").filter(|key| !key.is_null()).map(|key| text_of(&key.value).into_bytes()),
+        key: row.get("_key").filter(|key| !key.is_null()).map(|of| key(&of.value, source, keys)).transpose()?,
         value,
         timestamp: row.get("_timestamp").map_or(Ok(Millis(0)), |time| timestamp(&time.value))?,
         headers,
@@ -48,6 +50,7 @@ pub(super) fn decode(value: &[u8], sink: Option<&SinkDef>) -> Option<Map<String,
     let Some(sink) = sink else { return serde_json::from_slice(value).ok() };
     match &sink.format {
         SinkFormat::Json => serde_json::from_slice(value).ok(),
+        SinkFormat::Avro(_) | SinkFormat::Protobuf(_) | SinkFormat::JsonSchema(_) => schemas::columns(value, sink),
         SinkFormat::Csv(csv) => {
             let names = sink.written.iter().map(|&column| sink.columns.field(column).name().clone());
             let fields = split(value, csv)?;
@@ -84,12 +87,23 @@ pub(super) fn text_of(value: &Value) -> String {
     }
 }
 
-fn payload(row: &Row, source: &SourceDef) -> Result<Vec<u8>, String> {
+/// The key as the source's keys are written, or as plain text where they have no format.
+fn key(value: &Value, source: &SourceDef, writers: &Writers) -> Result<Vec<u8>, String> {
+    match (&source.key, value) {
+        (Some(key), Value::Object(columns)) if key.schema.is_some() => writers.payload(None, columns),
+        _ => Ok(text_of(value).into_bytes()),
+    }
+}
+
+fn payload(row: &Row, source: &SourceDef, writers: &Writers) -> Result<Vec<u8>, String> {
+    let object = || row.columns().map(|(name, value)| (name.value.clone(), value.value.clone())).collect();
     match &source.format {
         SourceFormat::Json => {
-            let object: Map<String, Value> =
-                row.columns().map(|(name, value)| (name.value.clone(), value.value.clone())).collect();
+            let object: Map<String, Value> = object();
             serde_json::to_vec(&object).map_err(|error| error.to_string())
+        }
+        SourceFormat::Avro(_) | SourceFormat::Protobuf(_) | SourceFormat::JsonSchema(_) => {
+            writers.payload(row.get("_schema").and_then(|name| name.as_str()), &object())
         }
         SourceFormat::Csv(csv) => Ok(csv_line(row, source, csv)),
         SourceFormat::Raw => {

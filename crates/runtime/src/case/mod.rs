@@ -4,6 +4,7 @@
 mod compare;
 mod message;
 mod place;
+mod schemas;
 mod world;
 
 use std::fmt;
@@ -90,8 +91,13 @@ pub fn run_in<P: Place>(
     let mut report = TestReport { name: test.name.value.clone(), failures: Vec::new(), ledger: Vec::new() };
     let partitions = test.partitions.iter().map(|(topic, count)| (topic.value.clone(), count.value));
     let asked: PartitionCounts = partitions.collect();
-    let topology = match topology(lower, &asked) {
-        Ok(topology) => topology,
+    let prepared = topology(lower, &asked).and_then(|mut topology| {
+        schemas::settle(&mut topology);
+        let writers = schemas::prepare(&mut topology, test)?;
+        Ok((topology, writers))
+    });
+    let (topology, writers) = match prepared {
+        Ok(prepared) => prepared,
         Err(message) => {
             report.failures.push(Failure { way: Way::Straight, message });
             return report;
@@ -104,7 +110,8 @@ pub fn run_in<P: Place>(
     }
     let mut straight: Option<Outcome> = None;
     for way in ways {
-        let outcome = place().and_then(|place| World::new(place, &topology, &asked, test, way)).and_then(World::run);
+        let outcome =
+            place().and_then(|place| World::new(place, &topology, &writers, &asked, test, way)).and_then(World::run);
         let outcome = match outcome {
             Ok(outcome) => outcome,
             Err(message) => {

@@ -1,6 +1,7 @@
 //! The world of one test: topics in some place, a store in memory, a clock on the wall that only the test moves, and a worker that may
 //! die at any time.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use millstream_engine::ids::PartitionId;
@@ -11,8 +12,10 @@ use millstream_pipeline::topology::{PartitionCounts, Topology};
 
 use super::message::{self, Message};
 use super::place::Place;
+use super::schemas::Writers;
 use super::{Way, output_topics};
 use crate::log::{Header, NewRecord, ReadLimit, Records};
+use crate::registry::SchemaCache;
 use crate::store::memory::MemoryStores;
 use crate::worker::{Progress, Worker, WorkerSettings};
 
@@ -32,6 +35,7 @@ pub(super) struct Outcome {
 
 pub(super) struct World<'a, P: Place> {
     topology: Arc<Topology>,
+    writers: &'a BTreeMap<String, [Writers; 2]>,
     test: &'a TestSpec,
     way: Way,
     place: P,
@@ -61,6 +65,7 @@ impl<'a, P: Place> World<'a, P> {
     pub(super) fn new(
         mut place: P,
         topology: &Topology,
+        writers: &'a BTreeMap<String, [Writers; 2]>,
         asked: &PartitionCounts,
         test: &'a TestSpec,
         way: Way,
@@ -78,6 +83,7 @@ impl<'a, P: Place> World<'a, P> {
         Ok(World {
             serial: super::is_serial(topology, asked),
             topology: Arc::new(topology.clone()),
+            writers,
             test,
             way,
             place,
@@ -153,7 +159,8 @@ impl<'a, P: Place> World<'a, P> {
         let def = self.topology.sources.iter().find(|def| def.name == source).ok_or_else(|| {
             Stop::Test(format!("the test names the source {source}, which the pipeline does not have"))
         })?;
-        let message = message::encode(row, def).map_err(Stop::Test)?;
+        let writers = self.writers.get(source).ok_or_else(|| Stop::Test(format!("the source {source} is unknown")))?;
+        let message = message::encode(row, def, writers).map_err(Stop::Test)?;
         let headers: Vec<Header<'_>> =
             message.headers.iter().map(|(name, value)| Header { name, value: value.as_deref() }).collect();
         let mut records = Records::new();
@@ -241,6 +248,8 @@ impl<'a, P: Place> World<'a, P> {
             let settings = WorkerSettings {
                 read: ReadLimit { records, ..ReadLimit::default() },
                 checkpoint_interval: checkpoint,
+                // The schemas of a test's rows come with its sources: an id beyond those is one that there is not.
+                schemas: SchemaCache::given([]),
                 ..WorkerSettings::default()
             };
             let stores = Box::new(self.stores.clone());

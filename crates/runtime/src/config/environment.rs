@@ -11,6 +11,14 @@ pub(super) const PREFIX: &str = "MILLSTREAM_";
 /// The variable by which brokers are conventionally named.
 pub(super) const BROKERS: &str = "KAFKA_BROKER_ADDRESS";
 
+/// The variable by which a schema registry is conventionally named.
+pub(super) const REGISTRY: &str = "SCHEMA_REGISTRY_URL";
+
+/// Whether a variable is one of convention, over which ours go.
+pub(super) fn is_conventional(variable: &str) -> bool {
+    [BROKERS, REGISTRY].contains(&variable)
+}
+
 /// What a variable means.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Meaning {
@@ -28,6 +36,9 @@ pub(super) enum Meaning {
 pub(super) fn meaning(variable: &str, schema: &Value) -> Meaning {
     if variable == BROKERS {
         return Meaning::Setting(key(&["kafka", "bootstrap.servers"]));
+    }
+    if variable == REGISTRY {
+        return Meaning::Setting(key(&["schema_registry", "urls"]));
     }
     let Some(name) = variable.strip_prefix(PREFIX) else { return Meaning::Foreign };
     if is_foreign(name) {
@@ -125,6 +136,8 @@ mod tests {
         assert_eq!(means("MILLSTREAM_KAFKA__LOG_LEVEL"), setting(&["kafka", "log_level"]));
         assert_eq!(means("MILLSTREAM_KAFKA__ssl.key.pem"), setting(&["kafka", "ssl.key.pem"]));
         assert_eq!(means("KAFKA_BROKER_ADDRESS"), setting(&["kafka", "bootstrap.servers"]));
+        assert_eq!(means("MILLSTREAM_SCHEMA_REGISTRY__URLS"), setting(&["schema_registry", "urls"]));
+        assert_eq!(means("SCHEMA_REGISTRY_URL"), setting(&["schema_registry", "urls"]));
     }
 
     #[test]

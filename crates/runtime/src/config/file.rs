@@ -34,6 +34,8 @@ pub(super) struct File {
     pub(super) http: Http,
     /// Log lines.
     pub(super) log: Log,
+    /// Where schemas are registered.
+    pub(super) schema_registry: SchemaRegistry,
 }
 
 /// How a pipeline that failed is started again.
@@ -72,6 +74,24 @@ pub(super) struct Log {
     pub(super) level: Option<LogLevel>,
     /// Levels of single parts.
     pub(super) targets: BTreeMap<String, LogLevel>,
+}
+
+/// Where schemas are registered.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct SchemaRegistry {
+    /// Its addresses, with commas between.
+    pub(super) urls: Option<Text>,
+    /// The user of basic authentication.
+    pub(super) username: Option<Text>,
+    /// The password.
+    pub(super) password: Option<Text>,
+    /// A file of certificates that is trusted instead of the system's.
+    pub(super) ca_file: Option<String>,
+    /// How long connecting may take.
+    pub(super) connect_timeout: Option<Duration>,
+    /// How long one request may take.
+    pub(super) request_timeout: Option<Duration>,
 }
 
 /// How log lines look.

@@ -21,7 +21,7 @@ use super::layers::{self, Key, Layers, Leaf};
 use super::origin::Origin;
 use super::properties::{self, Properties};
 use super::secret::Secret;
-use super::{PLACES, SCHEMA, Settings};
+use super::{PLACES, SCHEMA, Settings, schema_registry};
 
 /// What settings are made from, each over those before it.
 pub struct Sources<'a> {
@@ -183,8 +183,8 @@ fn read_variable(meaning: Meaning, variable: &str, value: &str, layers: &mut Lay
         Meaning::Setting(key) => {
             let origin = Origin::Environment { variable: variable.to_owned() };
             let over = layers.get(&key).is_some_and(|leaf| matches!(leaf.origin, Origin::Environment { .. }));
-            // Both variables mean the brokers: ours goes over the conventional one.
-            if !(over && variable == environment::BROKERS) {
+            // Two variables mean the brokers, and two the registry: ours goes over the conventional one.
+            if !(over && environment::is_conventional(variable)) {
                 put(key, layers::text(value), origin, layers, error);
             }
         }
@@ -272,8 +272,10 @@ fn settings(layers: &Layers) -> Result<Settings, ConfigError> {
     settings.log.format = file.log.format.unwrap_or(settings.log.format);
     settings.log.level = file.log.level.unwrap_or(settings.log.level);
     settings.log.targets = file.log.targets;
+    let (schema_registry, wrong) = schema_registry::settings(file.schema_registry, layers);
+    settings.schema_registry = schema_registry;
     let mut error = ConfigError::default();
-    for (key, message, help) in contradictions(&settings) {
+    for (key, message, help) in contradictions(&settings).into_iter().chain(wrong) {
         let key: Key = key.iter().map(|&part| part.to_owned()).collect();
         let origin = layers.get(&key).map_or(Origin::Default, |leaf| leaf.origin.clone());
         error.problems.push(Problem { message: format!("{origin}: {message}"), help: Some(help.to_owned()) });
@@ -296,13 +298,15 @@ fn kafka(layers: &Layers, defaults: Properties) -> Properties {
     properties
 }
 
-fn span(given: Option<spec::Duration>, default: Duration) -> Duration {
+pub(super) fn span(given: Option<spec::Duration>, default: Duration) -> Duration {
     given.map_or(default, |given| Duration::from_millis(given.millis().0.unsigned_abs()))
 }
 
-/// Settings that cannot be together, or cannot be at all: the key, why, and what to do.
-fn contradictions(settings: &Settings) -> Vec<(&'static [&'static str], String, &'static str)> {
-    let mut wrong: Vec<(&'static [&'static str], String, &'static str)> = Vec::new();
+/// A setting that cannot be, or not beside another: the key, why, and what to do.
+pub(super) type Contradiction = (&'static [&'static str], String, &'static str);
+
+fn contradictions(settings: &Settings) -> Vec<Contradiction> {
+    let mut wrong: Vec<Contradiction> = Vec::new();
     if settings.threads == 0 || settings.threads > 1024 {
         let message = format!("`threads` cannot be {}", settings.threads);
         wrong.push((&["threads"], message, "It is at least 1; more than there are cores do not help."));

@@ -7,6 +7,7 @@ mod layers;
 mod load;
 mod origin;
 mod properties;
+mod schema_registry;
 mod secret;
 mod show;
 
@@ -23,6 +24,7 @@ use serde_json::Value;
 use crate::daemon::DaemonSettings;
 use crate::follow::Until;
 use crate::log::kafka::Guarantee;
+use crate::registry::{RegistrySettings, SchemaCache};
 use crate::worker::WorkerSettings;
 
 pub use file::{LogFormat, LogLevel};
@@ -68,6 +70,8 @@ pub struct Settings {
     pub http: HttpSettings,
     /// Log lines.
     pub log: LogSettings,
+    /// Where schemas are registered.
+    pub schema_registry: RegistrySettings,
 }
 
 /// How a pipeline that failed is started again: the wait doubles from one failure to the next.
@@ -115,18 +119,19 @@ impl Default for Settings {
             restart: RestartSettings { backoff: Duration::from_secs(1), max_backoff: Duration::from_secs(60) },
             http: HttpSettings { enabled: true, listen: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9464) },
             log: LogSettings { format: LogFormat::default(), level: LogLevel::default(), targets: Default::default() },
+            schema_registry: RegistrySettings::default(),
         }
     }
 }
 
 impl Settings {
-    /// The settings of a daemon that runs `until` then.
-    pub fn daemon(&self, until: Until) -> DaemonSettings {
+    /// The settings of a daemon that runs `until` then, and whose records name `schemas`.
+    pub fn daemon(&self, until: Until, schemas: SchemaCache) -> DaemonSettings {
         DaemonSettings {
             kafka: self.client_properties(),
             state_dir: self.state_dir.clone(),
             threads: self.threads,
-            worker: self.worker(),
+            worker: self.worker(schemas),
             backoff_min: self.restart.backoff,
             backoff_max: self.restart.max_backoff,
             until,
@@ -140,12 +145,13 @@ impl Settings {
         properties
     }
 
-    /// The settings of a worker over Kafka.
-    pub fn worker(&self) -> WorkerSettings {
+    /// The settings of a worker whose records name `schemas`.
+    pub fn worker(&self, schemas: SchemaCache) -> WorkerSettings {
         WorkerSettings {
             commit_interval: millis(self.commit_interval),
             checkpoint_interval: millis(self.checkpoint_interval),
             state_memory: self.state_memory,
+            schemas,
             ..WorkerSettings::default()
         }
     }

@@ -6,7 +6,11 @@ use serde_json::{Value, json};
 
 use super::load::Effective;
 use super::origin::Origin;
-use super::secret::STARS;
+use super::properties::Property;
+use super::secret::{STARS, Secret};
+
+/// What is shown where nothing is set and nothing stands for it.
+pub(super) const NONE: &str = "none";
 
 /// One effective setting.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,6 +48,18 @@ impl Effective {
         for (target, level) in &settings.log.targets {
             entries.push(self.entry(&["log", "targets", target], level.word().to_owned()));
         }
+        let registry = &settings.schema_registry;
+        let text = |given: Option<String>| given.unwrap_or_else(|| NONE.to_owned());
+        let of_registry: [(&str, String); 6] = [
+            ("urls", text((!registry.urls.is_empty()).then(|| registry.urls.join(",")))),
+            ("username", text(registry.username.as_ref().map(Property::to_string))),
+            ("password", text(registry.password.as_ref().map(Secret::to_string))),
+            ("ca_file", text(registry.ca_file.as_ref().map(|path| path.display().to_string()))),
+            ("connect_timeout", span(registry.connect_timeout)),
+            ("request_timeout", span(registry.request_timeout)),
+        ];
+        let of_registry = of_registry.into_iter().map(|(key, value)| self.entry(&["schema_registry", key], value));
+        entries.extend(of_registry);
         entries
     }
 

@@ -86,7 +86,8 @@ fn the_annotated_file_has_every_key() {
             examples.contains(entry.key[0].as_str()) || entry.key.get(1).is_some_and(|key| key == "targets");
         if !is_example {
             let default = defaults.iter().find(|default| default.key == entry.key).unwrap();
-            assert_eq!(entry.value, default.value, "{}", entry.key.join("."));
+            let has_none = default.value == show::NONE;
+            assert!(has_none || entry.value == default.value, "{}: {}", entry.key.join("."), entry.value);
         }
     }
 }
@@ -232,6 +233,47 @@ fn settings_that_cannot_be_are_refused_with_where_they_came_from() {
     }
 }
 
+#[test]
+fn a_registry_is_named_by_the_file_or_by_either_variable() {
+    let file = "schema_registry:\n  urls: http://a:8081/, https://b/path/\n  username: me\n  password: ${env:PASSWORD}\n  \
+                request_timeout: 5s\n";
+    let effective = load_from(file, &[], &[]).unwrap();
+    let registry = &effective.settings.schema_registry;
+    assert_eq!(registry.urls, ["http://a:8081", "https://b/path"]);
+    assert_eq!(registry.password.as_ref().unwrap().expose(), CANARY);
+    assert_eq!((registry.request_timeout, registry.connect_timeout), (Duration::from_secs(5), Duration::from_secs(3)));
+    let shown: Vec<(String, String)> =
+        effective.entries().into_iter().map(|entry| (entry.key.join("."), entry.value)).collect();
+    for (key, value) in [("urls", "http://a:8081,https://b/path"), ("username", "me"), ("password", "***")] {
+        let key = format!("schema_registry.{key}");
+        assert!(shown.contains(&(key.clone(), value.to_owned())), "{key}: {shown:?}");
+    }
+    let conventional = ("SCHEMA_REGISTRY_URL", "http://c:1");
+    let ours = ("MILLSTREAM_SCHEMA_REGISTRY__URLS", "http://d:2");
+    for (variables, url) in [
+        (vec![conventional], "http://c:1"),
+        (vec![conventional, ours], "http://d:2"),
+        (vec![ours, conventional], "http://d:2"),
+    ] {
+        assert_eq!(load_from(file, &variables, &[]).unwrap().settings.schema_registry.urls, [url]);
+    }
+}
+
+#[test]
+fn a_registry_that_cannot_be_asked_is_refused() {
+    for (said, part) in [
+        ("urls: localhost:8081", "`schema_registry.urls` is no address: expected `http://host:port`"),
+        ("urls: ftp://a", "is no address"),
+        ("urls: 'http://a, http://me:canary-7f3a@b'", "has credentials in it: put them under"),
+        ("password: canary-7f3a", "stands without a username"),
+        ("request_timeout: 0s", "`schema_registry.request_timeout` cannot be 0"),
+        ("url: http://a", "did you mean `urls`"),
+    ] {
+        let error = wrong(&format!("schema_registry:\n  {said}\n"), &[], &[]);
+        assert!(error.contains(part) && error.contains("m.yaml:2") && !error.contains(CANARY), "{error}");
+    }
+}
+
 /// Whatever is wrong, wherever the secret stands: nothing that is said shows it.
 #[test]
 fn no_mistake_shows_a_secret() {
@@ -243,6 +285,12 @@ fn no_mistake_shows_a_secret() {
         format!("kafka:\n  sasl.password: \"{CANARY}\n"),
         format!("kafka:\n  ssl.key.pem: |\n    {CANARY}\n\t{CANARY}\n"),
         format!("kafka:\n  password: {CANARY}\n"),
+        format!("schema_registry: {{pasword: {CANARY}, username: {CANARY}, nope: 1}}\n"),
+        format!("schema_registy: {{password: {CANARY}}}\n"),
+        format!("schema_registry:\n  password: [{CANARY}]\n"),
+        format!("schema_registry:\n  password: \"{CANARY}\n"),
+        format!("schema_registry: {{urls: 'http://me:{CANARY}@a', nope: 1}}\n"),
+        "schema_registry: {urls: '${env:PASSWORD}'}\n".to_owned(),
         "threads: ${env:PASSWORD}\n".to_owned(),
         "http: {listen: '${file:password}'}\n".to_owned(),
         "log: {level: \"x${env:PASSWORD}\", targets: {a: '${env:PASSWORD}'}}\n".to_owned(),

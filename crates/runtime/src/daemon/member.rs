@@ -504,7 +504,7 @@ impl Running {
         self.told_at = Instant::now();
         let counters = self.worker.log().counters();
         self.count(counters);
-        let mut snapshot = self.worker.snapshot();
+        let mut snapshot = self.worker.snapshot(now());
         snapshot.last_commit = self.last_commit;
         self.telemetry.publish(snapshot);
     }

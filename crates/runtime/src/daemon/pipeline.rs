@@ -269,6 +269,7 @@ pub(super) fn failure(error: &MemberError) -> Failure {
             WorkerError::Log(error) if error.kind() != LogFailure::Refused => FailureKind::Log,
             WorkerError::Log(_)
             | WorkerError::Format { .. }
+            | WorkerError::NoRegistry { .. }
             | WorkerError::MissingTopic { .. }
             | WorkerError::MissingOutput { .. }
             | WorkerError::SourceTruncated { .. }

@@ -103,6 +103,10 @@ metrics! {
         "The greatest event time that was read of the source partition, in seconds since 1970.";
     SOURCE_IDLE = Gauge "millstream_source_idle" ["pipeline", "topic", "partition"]
         "1 if the source partition has been silent for so long that event time goes on without it; else 0.";
+    SCHEMA_WAITING = Gauge "millstream_schema_waiting" ["pipeline", "topic", "partition"]
+        "1 if records of the source partition wait for a schema of the registry; else 0.";
+    SCHEMA_REQUESTS = Counter "millstream_schema_requests_total" ["outcome"]
+        "Requests to the schema registry for a schema by its id (found, missing, failed).";
     REPARTITION_LAG_RECORDS = Gauge "millstream_repartition_lag_records" ["pipeline", "topic", "partition"]
         "Offsets between what was read of the pipeline's own repartition and its committed end.";
     WATERMARK = Gauge "millstream_task_watermark_timestamp_seconds" ["pipeline", "task"]

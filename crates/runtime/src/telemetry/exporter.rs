@@ -28,6 +28,11 @@ pub(super) fn text(shared: &Shared, now: Millis) -> String {
             task(&mut families, record.name(), snapshot, now);
         }
     }
+    if let Some(counts) = shared.schema_requests() {
+        for (outcome, count) in [("found", counts.found), ("missing", counts.missing), ("failed", counts.failed)] {
+            families.count(&SCHEMA_REQUESTS, &[outcome], count);
+        }
+    }
     machine(&mut families, shared);
     let mut families = families.into_families();
     // A family without a sample has no place in the text.
@@ -165,6 +170,7 @@ fn lane(families: &mut Families, pipeline: &str, lane: &LaneSnapshot, now: Milli
     }
     families.count(&SOURCE_LAG_RECORDS, &labels, lane.lag());
     families.count(&SOURCE_IDLE, &labels, u64::from(lane.speech == Speech::Idle));
+    families.count(&SCHEMA_WAITING, &labels, u64::from(lane.waits.is_some()));
     if let Some(time) = lane.newest_event_time {
         families.add(&SOURCE_EVENT_TIME, &labels, seconds(time));
         let behind = if lane.lag() == 0 { Millis(0) } else { now.minus(time) };

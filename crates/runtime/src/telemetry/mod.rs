@@ -27,10 +27,11 @@ use millstream_engine::ids::TaskId;
 use millstream_engine::ledger::Ledger;
 use prometheus::{HistogramOpts, HistogramVec};
 
+use crate::registry::{CacheCounts, SchemaCache};
 use crate::worker::RestoreProgress;
 
 pub use readiness::{NotReady, Readiness, Reason};
-pub use snapshot::{LaneKind, LaneSnapshot, Speech, TaskSnapshot, Traffic, WorkerSnapshot};
+pub use snapshot::{LaneKind, LaneSnapshot, SchemaWait, Speech, TaskSnapshot, Traffic, WorkerSnapshot};
 pub use state::{Event, Failure, FailureKind, Phase, PipelineState, TaskPhase, WorkerState};
 pub use status::Status;
 
@@ -48,6 +49,7 @@ struct Shared {
     started: Instant,
     stopping: AtomicBool,
     folders: Mutex<BTreeSet<PathBuf>>,
+    schemas: Mutex<SchemaCache>,
     pipelines: Mutex<BTreeMap<String, Arc<PipelineRecord>>>,
     phases: HistogramVec,
 }
@@ -61,6 +63,7 @@ impl Telemetry {
             started: Instant::now(),
             stopping: AtomicBool::new(false),
             folders: Mutex::default(),
+            schemas: Mutex::default(),
             pipelines: Mutex::default(),
             phases: HistogramVec::new(options, def.labels).expect("the catalogue's names are valid"),
         }))
@@ -77,6 +80,11 @@ impl Telemetry {
     /// Watches the space on the file system of a folder: in metrics, and for readiness.
     pub fn watch_folder(&self, folder: impl Into<PathBuf>) {
         lock(&self.0.folders).insert(folder.into());
+    }
+
+    /// Counts the requests of this cache, the process' own.
+    pub fn watch_schemas(&self, schemas: SchemaCache) {
+        *lock(&self.0.schemas) = schemas;
     }
 
     /// The process is about to leave: it is not ready from now on.
@@ -113,6 +121,12 @@ impl Shared {
 
     fn folders(&self) -> Vec<PathBuf> {
         lock(&self.folders).iter().cloned().collect()
+    }
+
+    /// What was asked of the schema registry, if there is one.
+    fn schema_requests(&self) -> Option<CacheCounts> {
+        let schemas = lock(&self.schemas);
+        (!schemas.is_nowhere()).then(|| schemas.counts())
     }
 
     fn is_stopping(&self) -> bool {

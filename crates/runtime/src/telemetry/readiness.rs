@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::Shared;
 use super::pipeline::{PipelineRecord, Standing, WorkerRecord};
 use super::process;
-use super::snapshot::TaskSnapshot;
+use super::snapshot::{LaneSnapshot, TaskSnapshot};
 use super::state::{Failure, FailureKind, PipelineState, TaskPhase, WorkerState};
 
 /// A worker that has said nothing for so long does not do its work.
@@ -70,6 +70,8 @@ pub enum Reason {
     Silent,
     /// No space is left for state.
     DiskFull,
+    /// Records wait for their schemas, which the registry does not give.
+    Schema,
 }
 
 impl fmt::Display for NotReady {
@@ -180,7 +182,11 @@ fn of_worker(worker: &WorkerRecord) -> Option<(Reason, String)> {
 
 fn of_task(task: &TaskSnapshot) -> Option<(Reason, String)> {
     match &task.phase {
-        TaskPhase::Running => None,
+        TaskPhase::Running => {
+            let waits = |lane: &LaneSnapshot| Some((lane.place(), lane.waits.clone()?));
+            let (place, wait) = task.lanes.iter().filter_map(waits).find(|(_, wait)| wait.is_trouble())?;
+            Some((Reason::Schema, format!("{place} {wait}")))
+        }
         TaskPhase::Restoring(progress) => Some((
             Reason::Restoring,
             format!("{} of {} changelog records are restored", progress.records, progress.records_total),

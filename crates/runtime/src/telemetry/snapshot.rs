@@ -1,5 +1,7 @@
 //! Where a worker and its tasks stand: plain values that the worker fills in and hands over whole.
 
+use std::fmt;
+
 use millstream_engine::ids::{Offset, PartitionId, TaskId};
 use millstream_engine::ledger::Ledger;
 use millstream_engine::time::{Millis, Watermark};
@@ -100,9 +102,54 @@ pub struct LaneSnapshot {
     pub newest_event_time: Option<Millis>,
     /// How the partition takes part in event time.
     pub speech: Speech,
+    /// What its records wait for, if they do.
+    pub waits: Option<SchemaWait>,
+}
+
+/// Records that wait for their schemas.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct SchemaWait {
+    /// The ids of the schemas, of many the first.
+    pub schemas: Vec<u32>,
+    /// How many there are.
+    pub count: usize,
+    /// How long the records have waited.
+    pub seconds: u64,
+    /// What the registry said last, if it fails.
+    pub error: Option<String>,
+}
+
+impl SchemaWait {
+    /// So many ids are named.
+    pub(crate) const MOST_NAMED: usize = 5;
+
+    /// Whether it is worth telling: a schema that is new takes a moment, which is no trouble.
+    pub fn is_trouble(&self) -> bool {
+        self.error.is_some() || self.seconds > 0
+    }
+}
+
+impl fmt::Display for SchemaWait {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ids: Vec<String> = self.schemas.iter().map(u32::to_string).collect();
+        write!(f, "waits for {} {}", if self.count == 1 { "schema" } else { "schemas" }, ids.join(", "))?;
+        if self.count > self.schemas.len() {
+            write!(f, " and {} more", self.count - self.schemas.len())?;
+        }
+        write!(f, " for {} s", self.seconds)?;
+        match &self.error {
+            Some(error) => write!(f, ": {error}"),
+            None => Ok(()),
+        }
+    }
 }
 
 impl LaneSnapshot {
+    /// The partition in words.
+    pub(super) fn place(&self) -> String {
+        format!("topic {} partition {}", self.topic, self.partition)
+    }
+
     /// Offsets between what was read and the end (a few more than records, where transactions leave markers).
     pub fn lag(&self) -> u64 {
         u64::try_from(self.end.0.saturating_sub(self.next.0)).unwrap_or(0)

@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::Shared;
 use super::pipeline::{PipelineRecord, Standing};
 use super::readiness::{self, NotReady};
-use super::snapshot::{LaneKind, LaneSnapshot, Speech, TaskSnapshot, Traffic};
+use super::snapshot::{LaneKind, LaneSnapshot, SchemaWait, Speech, TaskSnapshot, Traffic};
 use super::state::{Event, PipelineState, TaskPhase};
 
 /// Where the process stands.
@@ -174,6 +174,9 @@ pub struct PartitionStatus {
     pub newest_event_time: Option<String>,
     /// Whether event time goes on without it.
     pub idle: bool,
+    /// What its records wait for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub waits: Option<SchemaWait>,
 }
 
 /// Takes down where everything stands.
@@ -292,6 +295,7 @@ fn partition(lane: &LaneSnapshot) -> PartitionStatus {
         lag_records: lane.lag(),
         newest_event_time: lane.newest_event_time.map(rfc3339),
         idle: lane.speech == Speech::Idle,
+        waits: lane.waits.clone(),
     }
 }
 

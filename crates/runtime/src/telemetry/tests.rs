@@ -24,6 +24,7 @@ fn running(partition: u32, rows_in: u64) -> TaskSnapshot {
         end: Offset(42),
         newest_event_time: Some(Millis(1_767_225_600_000)),
         speech: Speech::Speaking,
+        waits: None,
     };
     TaskSnapshot {
         lanes: vec![lane("trades", LaneKind::Source), lane("p-by-repartition", LaneKind::Repartition)],
@@ -47,6 +48,7 @@ fn snapshot(records_in: u64, tasks: Vec<TaskSnapshot>) -> WorkerSnapshot {
 fn busy() -> Telemetry {
     let telemetry = Telemetry::new();
     telemetry.watch_folder(".");
+    telemetry.watch_schemas(SchemaCache::given([]));
     let pipeline = telemetry.pipeline("candles");
     let worker = pipeline.worker(0);
     pipeline.set_state(PipelineState::Running);
@@ -123,6 +125,39 @@ fn samples_say_what_was_told() {
     }
     let behind = samples["millstream_task_watermark_lag_seconds{pipeline=\"candles\",task=\"0_0\"}"];
     assert!((behind - (crate::follow::now().0 - 1_767_225_600_000) as f64 / 1000.0).abs() < 10.0, "{behind}");
+}
+
+#[test]
+fn records_that_wait_for_schemas_are_told_when_it_takes_long_or_goes_wrong() {
+    let telemetry = Telemetry::new();
+    let pipeline = telemetry.pipeline("candles");
+    let worker = pipeline.worker(0);
+    pipeline.set_state(PipelineState::Running);
+    worker.set_state(WorkerState::Running);
+    let publish = |seconds, error: Option<&str>| {
+        let mut task = running(0, 10);
+        let error = error.map(str::to_owned);
+        task.lanes[0].waits = Some(SchemaWait { schemas: vec![7, 9], count: 5, seconds, error });
+        worker.publish(snapshot(10, vec![task]));
+    };
+    let waiting = "millstream_schema_waiting{pipeline=\"candles\",topic=\"trades\",partition=\"0\"}";
+    publish(0, None);
+    assert!(telemetry.readiness().ready, "a new schema takes a moment");
+    assert_eq!(samples(&telemetry)[waiting], 1.0);
+    for (seconds, error, detail) in [
+        (2, None, "topic trades partition 0 waits for schemas 7, 9 and 3 more for 2 s"),
+        (0, Some("it is down"), "topic trades partition 0 waits for schemas 7, 9 and 3 more for 0 s: it is down"),
+    ] {
+        publish(seconds, error);
+        let readiness = telemetry.readiness();
+        let reasons: Vec<(Reason, &str)> =
+            readiness.reasons.iter().map(|reason| (reason.reason, reason.detail.as_str())).collect();
+        assert_eq!(reasons, [(Reason::Schema, detail)]);
+    }
+    let status = serde_json::to_value(telemetry.status()).unwrap();
+    let partition = &status["pipelines"][0]["workers"][0]["tasks"][0]["partitions"][0];
+    assert_eq!(partition["waits"]["error"], "it is down");
+    assert_eq!(status["not_ready"][0]["reason"], "schema");
 }
 
 #[test]

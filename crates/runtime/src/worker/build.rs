@@ -13,6 +13,7 @@ use super::lane::{Lane, Reader};
 use super::position::Beside;
 use super::{Kept, RunningTask, WorkerError};
 use crate::log::{CommittedOffset, Log};
+use crate::registry::SchemaCache;
 use crate::store::StateStores;
 use crate::store::shared::SharedStore;
 
@@ -21,6 +22,7 @@ pub(super) struct Building<'a> {
     pub(super) topology: &'a Topology,
     pub(super) counts: &'a PartitionCounts,
     pub(super) extent: &'a Extent,
+    pub(super) schemas: &'a SchemaCache,
     pub(super) now: Millis,
 }
 
@@ -74,7 +76,7 @@ impl Building<'_> {
                 InputKind::Source(source) => {
                     let source = &self.topology.sources[*source];
                     let step = &plan.nodes[source.node.0].name;
-                    lanes.push(Lane::of_source(source, step, id.partition, input, self.now)?);
+                    lanes.push(Lane::of_source(source, step, id.partition, input, self.schemas, self.now)?);
                 }
                 InputKind::Sender(exchange, sender) => {
                     exchanges.entry(*exchange).or_default().insert(*sender, input);

@@ -32,6 +32,15 @@ pub enum WorkerError {
         /// Why.
         message: String,
     },
+    /// Records name schemas, and nobody can say what they are.
+    #[error(
+        "topic {topic}: its messages name schemas of a schema registry, and none is known: set `schema_registry.urls` in \
+         the settings, or SCHEMA_REGISTRY_URL; messages without such a name are read with `framing: none`"
+    )]
+    NoRegistry {
+        /// The topic.
+        topic: String,
+    },
     /// A source topic is not there.
     #[error("topic {topic} does not exist: create it with `millstream topic create {topic}`")]
     MissingTopic {

@@ -1,6 +1,7 @@
 //! One partition that a task reads: from records of the log to chunks for the task.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use arrow::array::Int64Array;
 use arrow::datatypes::SchemaRef;
@@ -10,12 +11,14 @@ use millstream_engine::ids::{InputId, Offset, Origin, PartitionId};
 use millstream_engine::operator::Signal;
 use millstream_engine::task::{Chunk, Position};
 use millstream_engine::time::Millis;
-use millstream_formats::{CsvFormat, DecodeFormat, Decoded, Decoder, Headers, Message, frame};
-use millstream_pipeline::topology::{ExchangeDef, SourceDef, SourceFormat};
+use millstream_formats::{Decoded, Decoder, Headers, Message, UnknownSchemas, frame};
+use millstream_pipeline::topology::{ExchangeDef, SourceDef};
 
 use super::WorkerError;
-use super::output::dialect;
+use super::decoders;
+use super::schemas::{Held, Learner};
 use crate::log::{Log, ReadLimit, Records};
+use crate::registry::SchemaCache;
 
 /// A partition that a task reads.
 pub(super) struct Lane {
@@ -35,6 +38,8 @@ pub(super) struct Lane {
     /// Up to when time has gone on without rows (`idle_close`).
     pub(super) closed_until: Option<Millis>,
     pub(super) records: Records,
+    /// Records among `records` that wait for their schemas.
+    pub(super) held: Option<Held>,
 }
 
 /// What a lane's records are.
@@ -50,6 +55,8 @@ pub(super) struct SourceReader {
     pub(super) step: String,
     origin: Origin,
     decoder: Decoder,
+    learner: Learner,
+    def: SourceDef,
     pub(super) out_of_order: Millis,
     /// After how long a silence the input leaves the minimum.
     idle: Millis,
@@ -70,8 +77,20 @@ pub(super) struct ExchangeReader {
 pub(super) struct Arrival {
     pub(super) input: InputId,
     pub(super) chunk: Chunk,
+    /// Bytes that were read for it.
+    pub(super) bytes: usize,
     /// The sender says that all its inputs are idle.
     pub(super) idle: bool,
+}
+
+/// What a look at a lane brought.
+pub(super) enum Fetched {
+    /// There is no record.
+    Nothing,
+    /// Records: what they are to the inputs of the task, which may be nothing.
+    Records(Vec<Arrival>),
+    /// Records wait, and nothing is known that was not known before.
+    Waits,
 }
 
 impl Lane {
@@ -80,23 +99,16 @@ impl Lane {
         step: &str,
         partition: PartitionId,
         input: InputId,
+        schemas: &SchemaCache,
         now: Millis,
     ) -> Result<Lane, WorkerError> {
-        let format = match &source.format {
-            SourceFormat::Json => DecodeFormat::Json,
-            SourceFormat::Raw => DecodeFormat::Raw,
-            SourceFormat::Csv(csv) => DecodeFormat::Csv(CsvFormat {
-                fields: source.declared.fields().iter().map(|field| field.name().clone()).collect(),
-                dialect: dialect(csv),
-            }),
-        };
-        let decoder = Decoder::new(format, source.columns.clone())
-            .map_err(|error| WorkerError::Format { name: source.topic.clone(), message: error.to_string() })?;
         let reader = SourceReader {
             input,
             step: step.to_owned(),
             origin: Origin::new(source.topic_rank, partition),
-            decoder,
+            decoder: decoders::of(source)?,
+            learner: Learner::new(schemas.clone()),
+            def: source.clone(),
             out_of_order: source.out_of_order,
             idle: source.idle,
             idle_close: source.idle_close,
@@ -128,6 +140,7 @@ impl Lane {
             spoke_at: now,
             closed_until: None,
             records: Records::new(),
+            held: None,
         }
     }
 
@@ -182,37 +195,101 @@ impl Lane {
         Ok(())
     }
 
-    /// Whether everything that was committed has been read.
+    /// Whether everything that was committed has been read and handed on.
     pub(super) fn is_at_end(&self) -> bool {
-        self.next >= self.end
+        self.held.is_none() && self.next >= self.end
     }
 
-    /// Reads what is there, up to `limit`, and decodes it. The records stay in `self.records` until the next call.
-    pub(super) fn fetch<L: Log>(
-        &mut self,
-        log: &mut L,
-        limit: ReadLimit,
-        now: Millis,
-    ) -> Result<Vec<Arrival>, WorkerError> {
-        self.records.clear();
+    /// The first record that was not handed on.
+    pub(super) fn reached(&self) -> Offset {
+        self.held.as_ref().map_or(self.next, |held| self.records.get(held.from).offset)
+    }
+
+    /// Reads what is there, up to `limit`, and decodes it; while records wait for their schemas, looks after these instead.
+    /// The records stay in `self.records` until the next that are read.
+    pub(super) fn fetch<L: Log>(&mut self, log: &mut L, limit: ReadLimit, now: Millis) -> Result<Fetched, WorkerError> {
         let extent = log.extent(&self.topic, self.partition)?;
         self.end = extent.end;
+        if let Some(held) = self.held.take() {
+            return self.look_after(held, now);
+        }
+        self.records.clear();
         self.skip_to(extent.earliest)?;
         if self.is_at_end() {
-            return Ok(Vec::new());
+            return Ok(Fetched::Nothing);
         }
         let next = log.read(&self.topic, self.partition, self.next, limit, &mut self.records)?;
         self.next = next;
         if self.records.is_empty() {
-            return Ok(Vec::new());
+            return Ok(Fetched::Nothing);
         }
         self.spoke_at = now;
         self.closed_until = None;
         match &mut self.reader {
-            Reader::Source(source) => Ok(vec![source.arrival(&self.topic, self.partition, &self.records, next)?]),
-            Reader::Exchange(exchange) => exchange.arrivals(&self.records).map_err(|(offset, message)| {
-                WorkerError::Frame { topic: self.topic.clone(), partition: self.partition.0, offset: offset.0, message }
-            }),
+            Reader::Source(source) => {
+                source.is_idle = false;
+                source.forget_refused()?;
+                self.go_on(0, now)
+            }
+            Reader::Exchange(exchange) => {
+                let arrivals = exchange.arrivals(&self.records).map_err(|(offset, message)| WorkerError::Frame {
+                    topic: self.topic.clone(),
+                    partition: self.partition.0,
+                    offset: offset.0,
+                    message,
+                })?;
+                Ok(Fetched::Records(arrivals))
+            }
+        }
+    }
+
+    /// Decodes the records from the number `from` on: all of them or, if some name schemas that are not known yet, those
+    /// before the first of these.
+    fn go_on(&mut self, from: usize, now: Millis) -> Result<Fetched, WorkerError> {
+        let all = self.records.len();
+        match self.arrival(from, all)? {
+            Ok(arrival) => Ok(Fetched::Records(vec![arrival])),
+            Err(UnknownSchemas(ids)) => self.look_after(Held { from, since: now, ids, error: None }, now),
+        }
+    }
+
+    /// Asks once more for the schemas that records wait for, and hands on those before the first that is not known.
+    fn look_after(&mut self, mut held: Held, now: Millis) -> Result<Fetched, WorkerError> {
+        let Reader::Source(source) = &mut self.reader else { return Ok(Fetched::Nothing) };
+        let known_before = held.ids.len();
+        source.learner.learn(&mut held, &mut source.decoder, &self.topic);
+        let to = if held.ids.is_empty() {
+            self.records.len()
+        } else if held.ids.len() < known_before || held.since == now {
+            held.first_waiting(&self.records)
+        } else {
+            held.from
+        };
+        if to == held.from {
+            self.held = Some(held);
+            return Ok(Fetched::Waits);
+        }
+        self.spoke_at = now;
+        match self.arrival(held.from, to)? {
+            Ok(arrival) => {
+                self.held = (to < self.records.len()).then_some(Held { from: to, ..held });
+                Ok(Fetched::Records(vec![arrival]))
+            }
+            // Keys name schemas of their own.
+            Err(UnknownSchemas(ids)) => {
+                held.also(ids);
+                self.held = Some(held);
+                Ok(Fetched::Waits)
+            }
+        }
+    }
+
+    /// The records from one number to before another as what they are to the task.
+    fn arrival(&mut self, from: usize, to: usize) -> Result<Result<Arrival, UnknownSchemas>, WorkerError> {
+        let next = if to < self.records.len() { self.records.get(to).offset } else { self.next };
+        match &mut self.reader {
+            Reader::Source(source) => Ok(source.arrival(&self.topic, self.partition, &self.records, from..to, next)),
+            Reader::Exchange(_) => Err(WorkerError::Internal("frames of a repartition have no schemas".to_owned())),
         }
     }
 }
@@ -223,12 +300,11 @@ impl SourceReader {
         topic: &str,
         partition: PartitionId,
         records: &Records,
+        range: Range<usize>,
         next: Offset,
-    ) -> Result<Arrival, WorkerError> {
-        self.is_idle = false;
-        // No source has a schema outside the pipeline yet, so none can be unknown.
-        let decoded = with_messages(records, |messages| self.decoder.decode(topic, partition.0, messages))
-            .map_err(|unknown| WorkerError::Format { name: topic.to_owned(), message: unknown.to_string() })?;
+    ) -> Result<Arrival, UnknownSchemas> {
+        let (from, bytes) = (range.start, if range.start == 0 { records.byte_len() } else { 0 });
+        let decoded = with_messages(records, range, |messages| self.decoder.decode(topic, partition.0, messages))?;
         let rejected = decoded
             .faults
             .iter()
@@ -236,21 +312,31 @@ impl SourceReader {
                 step: self.step.clone(),
                 error: error.clone(),
                 origin: self.origin,
-                offset: records.get(*message).offset,
+                offset: records.get(from + *message).offset,
                 row: None,
             })
             .collect();
-        let null_values = decoded.null_values.iter().map(|&message| records.get(message).offset.0).collect();
-        let batch = self.batch(decoded, records);
+        let null_values = decoded.null_values.iter().map(|&message| records.get(from + message).offset.0).collect();
+        let batch = self.batch(decoded, records, from);
         let next = Position { offset: next, rows: 0 };
         let chunk = Chunk { batch, rejected, null_values, next, frame: None };
-        Ok(Arrival { input: self.input, chunk, idle: false })
+        Ok(Arrival { input: self.input, chunk, bytes, idle: false })
     }
 
-    fn batch(&self, decoded: Decoded, records: &Records) -> Batch {
+    /// Begins with a new decoder when it has been told of too many schemas that there are not: it never forgets one.
+    fn forget_refused(&mut self) -> Result<(), WorkerError> {
+        if self.learner.has_refused_too_many() {
+            self.decoder = decoders::of(&self.def)?;
+            self.learner.begin_anew();
+        }
+        Ok(())
+    }
+
+    /// The rows as a batch; `from` is the number of the first record.
+    fn batch(&self, decoded: Decoded, records: &Records, from: usize) -> Batch {
         let record_of = |row: usize| match &decoded.messages {
-            None => row,
-            Some(messages) => messages[row] as usize,
+            None => from + row,
+            Some(messages) => from + messages[row] as usize,
         };
         let rows = decoded.rows.num_rows();
         let meta = RowMeta {
@@ -297,7 +383,7 @@ impl ExchangeReader {
                 }
             }
             let chunk = Chunk { batch, rejected: Vec::new(), null_values: Vec::new(), next, frame: Some(first) };
-            arrivals.push(Arrival { input, chunk, idle: frame.idle });
+            arrivals.push(Arrival { input, chunk, bytes: 0, idle: frame.idle });
         }
         Ok(arrivals)
     }
@@ -313,19 +399,19 @@ fn fits(found: &SchemaRef, expected: &SchemaRef) -> bool {
             .all(|(found, expected)| found.name() == expected.name() && found.data_type() == expected.data_type())
 }
 
-/// Lends the records as messages. Headers are gathered only where there are any.
-fn with_messages<R>(records: &Records, with: impl FnOnce(&[Message<'_>]) -> R) -> R {
+/// Lends records as messages. Headers are gathered only where there are any.
+fn with_messages<R>(records: &Records, range: Range<usize>, with: impl FnOnce(&[Message<'_>]) -> R) -> R {
+    let lent = || range.clone().map(|index| records.get(index));
     let mut headers = Vec::new();
     let mut ranges = Vec::new();
-    for (index, record) in records.iter().enumerate() {
+    for (index, record) in lent().enumerate() {
         if record.headers.len() > 0 {
             let begin = headers.len();
             headers.extend(record.headers.map(|header| (header.name, header.value)));
             ranges.push((index, begin..headers.len()));
         }
     }
-    let mut messages: Vec<Message<'_>> = records
-        .iter()
+    let mut messages: Vec<Message<'_>> = lent()
         .map(|record| Message {
             key: record.key,
             value: record.value,

@@ -5,18 +5,22 @@
 
 mod build;
 mod changelog;
+mod decoders;
 mod error;
 mod lane;
 mod output;
 pub(crate) mod position;
 mod rate;
+mod schemas;
 mod standing;
 mod start;
 mod tasks;
 
+pub(crate) use decoders::of as decoder;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use millstream_engine::context::{Effect, OnError, Output};
 use millstream_engine::error::{Rejected, TaskError};
@@ -30,6 +34,7 @@ use millstream_pipeline::topology::{Extent, PartitionCounts, Topology};
 
 use crate::crash::{self, crash_point};
 use crate::log::{CommittedOffset, Header, Log, NewRecord, ReadLimit, RecordView, Records, TopicPartition};
+use crate::registry::SchemaCache;
 use crate::store::StateStores;
 use crate::store::shared::SharedStore;
 
@@ -40,7 +45,7 @@ pub use standing::{Spent, Standing};
 pub use tasks::Restored;
 
 use changelog::Changelog;
-use lane::{Arrival, Lane, Reader};
+use lane::{Arrival, Fetched, Lane, Reader};
 use output::SinkWriter;
 use rate::FailureRate;
 use tasks::RestoringTask;
@@ -62,6 +67,8 @@ pub struct WorkerSettings {
     pub state_memory: usize,
     /// Whether topics that sinks write to are made when they are missing.
     pub create_topics: CreateTopics,
+    /// The schemas that records may name.
+    pub schemas: SchemaCache,
 }
 
 /// Consumed frames of a repartition are given up in groups of so many.
@@ -96,9 +103,13 @@ impl Default for WorkerSettings {
             flush: Flush::AtCheckpoint,
             state_memory: 1 << 30,
             create_topics: CreateTopics::WhereMissing,
+            schemas: SchemaCache::default(),
         }
     }
 }
+
+/// How long to wait before looking again whether a schema is known, where there is nothing else to do.
+const LOOK_FOR_SCHEMAS_EVERY: Duration = Duration::from_millis(5);
 
 /// What one step did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -181,7 +192,7 @@ impl<L: Log> Worker<L> {
         Ok(read)
     }
 
-    /// Steps and commits until nothing is left to read or to commit.
+    /// Steps and commits until nothing is left to read or to commit. Waits for a schema registry, if it must.
     ///
     /// # Errors
     /// As [`step`](Self::step).
@@ -189,7 +200,10 @@ impl<L: Log> Worker<L> {
         loop {
             while self.step(now)? == Progress::Made {}
             if !self.commit(now)? {
-                return Ok(());
+                if !self.waits_for_schemas() {
+                    return Ok(());
+                }
+                std::thread::sleep(LOOK_FOR_SCHEMAS_EVERY);
             }
         }
     }
@@ -312,18 +326,23 @@ impl<L: Log> Worker<L> {
             if !wanted {
                 continue;
             }
-            let arrivals = running.lanes[lane].fetch(&mut self.log, self.settings.read, now)?;
-            if !running.lanes[lane].records.is_empty() {
-                // Also where nothing arrives: frames that were processed before a restart are passed over.
-                progress = Progress::Made;
-            } else if let Reader::Source(source) = &running.lanes[lane].reader
-                && !running.task.waits(source.input)
-            {
-                // Offsets without a record have been passed over.
-                running.task.start_at(source.input, Position { offset: running.lanes[lane].next, rows: 0 });
-            }
-            for arrival in arrivals {
-                self.accept(index, lane, arrival, now)?;
+            match running.lanes[lane].fetch(&mut self.log, self.settings.read, now)? {
+                Fetched::Records(arrivals) => {
+                    // Also where nothing arrives: frames that were processed before a restart are passed over.
+                    progress = Progress::Made;
+                    for arrival in arrivals {
+                        self.accept(index, lane, arrival, now)?;
+                    }
+                }
+                Fetched::Nothing => {
+                    if let Reader::Source(source) = &running.lanes[lane].reader
+                        && !running.task.waits(source.input)
+                    {
+                        // Offsets without a record have been passed over.
+                        running.task.start_at(source.input, Position { offset: running.lanes[lane].next, rows: 0 });
+                    }
+                }
+                Fetched::Waits => {}
             }
         }
         let running = &mut self.tasks[index];
@@ -340,13 +359,13 @@ impl<L: Log> Worker<L> {
 
     /// Gives the task what one lane brought, and hands on what comes out of it.
     fn accept(&mut self, index: usize, lane: usize, arrival: Arrival, now: Millis) -> Result<(), WorkerError> {
-        let Arrival { input, chunk, idle } = arrival;
+        let Arrival { input, chunk, bytes, idle } = arrival;
         let failures = chunk.rejected.len() as u64;
         let is_source = matches!(self.tasks[index].lanes[lane].reader, Reader::Source(_));
         let records = chunk.batch.len() as u64 + failures + chunk.null_values.len() as u64;
         if is_source {
             self.records_in += records;
-            self.bytes_in += self.tasks[index].lanes[lane].records.byte_len() as u64;
+            self.bytes_in += bytes as u64;
         }
         self.tasks[index].task.push(input, chunk).map_err(|error| self.task_error(index, error))?;
         let dead_letters = self.route(index, Some(lane))?;

@@ -27,7 +27,14 @@ impl SinkWriter {
             SinkFormat::Json => EncodeFormat::Json,
             SinkFormat::Csv(csv) => EncodeFormat::Csv(dialect(csv)),
             SinkFormat::Raw { .. } => EncodeFormat::Raw,
+            SinkFormat::Avro(write) => EncodeFormat::Avro(write.clone()),
+            SinkFormat::Protobuf(write) => EncodeFormat::Protobuf(write.clone()),
+            SinkFormat::JsonSchema(write) => EncodeFormat::JsonSchema(write.clone()),
         };
+        if let Some(schema) = def.schema.as_ref().filter(|schema| schema.is_open()) {
+            let message = format!("its schema has no id yet: no registry was asked for {}", schema.subject);
+            return Err(WorkerError::Format { name: def.topic.clone(), message });
+        }
         let written = def.columns.project(&written_columns(def)).map_err(|error| WorkerError::internal(&error))?;
         let encoder = Encoder::new(format, &written.into())
             .map_err(|error| WorkerError::Format { name: def.topic.clone(), message: error.to_string() })?;

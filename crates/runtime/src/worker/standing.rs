@@ -10,7 +10,7 @@ use super::lane::{Lane, Reader};
 use super::{RunningTask, Worker, WorkerError};
 use crate::log::Log;
 use crate::store::StateStore;
-use crate::telemetry::{LaneKind, LaneSnapshot, Speech, TaskPhase, TaskSnapshot, Traffic, WorkerSnapshot};
+use crate::telemetry::{LaneKind, LaneSnapshot, SchemaWait, Speech, TaskPhase, TaskSnapshot, Traffic, WorkerSnapshot};
 
 /// Where a worker stands, for people and metrics.
 #[derive(Debug, Clone, Default)]
@@ -73,7 +73,7 @@ impl<L: Log> Worker<L> {
                 standing.late += ledger.late;
             }
             for lane in running.lanes.iter().filter(|lane| matches!(lane.reader, Reader::Source(_))) {
-                standing.lag += (lane.end.0 - lane.next.0).max(0) as u64;
+                standing.lag += (lane.end.0 - lane.reached().0).max(0) as u64;
             }
             standing.watermark = match (standing.watermark, running.task.source_watermark()) {
                 (Some(least), Some(watermark)) => Some(least.min(watermark)),
@@ -104,6 +104,11 @@ impl<L: Log> Worker<L> {
         self.tasks.iter().flat_map(|running| &running.lanes).all(Lane::is_at_end)
     }
 
+    /// Whether records that were read wait until a schema registry has answered.
+    pub fn waits_for_schemas(&self) -> bool {
+        self.tasks.iter().flat_map(|running| &running.lanes).any(|lane| lane.held.is_some())
+    }
+
     /// A source topic that has not as many partitions any more as when the worker was built, with what it had and has.
     ///
     /// # Errors
@@ -121,7 +126,7 @@ impl<L: Log> Worker<L> {
     }
 
     /// Everything that metrics tell of this worker.
-    pub fn snapshot(&mut self) -> WorkerSnapshot {
+    pub fn snapshot(&mut self, now: Millis) -> WorkerSnapshot {
         let traffic = Traffic {
             records_in: self.records_in,
             records_out: self.records_out,
@@ -130,10 +135,10 @@ impl<L: Log> Worker<L> {
             bytes_in: self.bytes_in,
             bytes_out: self.bytes_out,
         };
-        let running = self.tasks.iter_mut().map(|running| running.snapshot(TaskPhase::Running));
+        let running = self.tasks.iter_mut().map(|running| running.snapshot(TaskPhase::Running, now));
         let restoring = self.restoring.iter_mut().map(|restoring| {
             let progress = restoring.progress();
-            restoring.running.snapshot(TaskPhase::Restoring(progress))
+            restoring.running.snapshot(TaskPhase::Restoring(progress), now)
         });
         WorkerSnapshot { tasks: running.chain(restoring).collect(), traffic, last_commit: None }
     }
@@ -145,9 +150,9 @@ impl RunningTask {
         self.lanes.iter().map(|lane| lane.skipped).sum()
     }
 
-    fn snapshot(&mut self, phase: TaskPhase) -> TaskSnapshot {
+    fn snapshot(&mut self, phase: TaskPhase, now: Millis) -> TaskSnapshot {
         let mut snapshot = TaskSnapshot::new(self.task.id(), phase);
-        snapshot.lanes = self.lanes.iter().map(|lane| lane.snapshot(&self.task)).collect();
+        snapshot.lanes = self.lanes.iter().map(|lane| lane.snapshot(&self.task, now)).collect();
         snapshot.watermark = self.task.source_watermark();
         snapshot.ledgers = self.task.ledgers();
         snapshot.state_memory_bytes = self.task.states().map(|(_, state)| state.memory_bytes() as u64).sum();
@@ -163,7 +168,7 @@ impl RunningTask {
 }
 
 impl Lane {
-    fn snapshot(&self, task: &Task) -> LaneSnapshot {
+    fn snapshot(&self, task: &Task, now: Millis) -> LaneSnapshot {
         let (kind, speech) = match &self.reader {
             Reader::Source(source) if source.is_idle => (LaneKind::Source, Speech::Idle),
             Reader::Source(_) => (LaneKind::Source, Speech::Speaking),
@@ -177,10 +182,16 @@ impl Lane {
             topic: self.topic.clone(),
             partition: self.partition,
             kind,
-            next: self.next,
+            next: self.reached(),
             end: self.end,
             newest_event_time,
             speech,
+            waits: self.held.as_ref().map(|held| SchemaWait {
+                schemas: held.ids.iter().take(SchemaWait::MOST_NAMED).map(|id| id.0).collect(),
+                count: held.ids.len(),
+                seconds: ((now.0 - held.since.0).max(0) / 1000) as u64,
+                error: held.error.as_deref().map(str::to_owned),
+            }),
         }
     }
 }

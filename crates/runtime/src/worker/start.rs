@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use millstream_engine::ids::TaskId;
 use millstream_engine::time::Millis;
-use millstream_pipeline::topology::{CreateDef, Extent, PartitionCounts, Topology};
+use millstream_pipeline::topology::{CreateDef, Extent, Framing, PartitionCounts, SourceDef, Topology};
 
 use super::changelog::RestoreProgress;
 use super::output::SinkWriter;
@@ -48,6 +48,11 @@ impl<L: Log> Worker<L> {
         now: Millis,
     ) -> Result<Worker<L>, WorkerError> {
         let mut log = log;
+        if settings.schemas.is_nowhere()
+            && let Some(source) = topology.sources.iter().find(|source| names_schemas(source))
+        {
+            return Err(WorkerError::NoRegistry { topic: source.topic.clone() });
+        }
         let counts = source_partitions(&topology, &log)?;
         let mut made = BTreeMap::new();
         for exchange in &topology.exchanges {
@@ -95,6 +100,12 @@ impl<L: Log> Worker<L> {
             spent: super::Spent::default(),
         })
     }
+}
+
+/// Whether its messages, or their keys, begin with the id of a schema.
+fn names_schemas(source: &SourceDef) -> bool {
+    let of_key = source.key.iter().flat_map(|key| &key.schema);
+    source.schema.iter().chain(of_key).any(|schema| schema.framing == Framing::Confluent)
 }
 
 fn source_partitions<L: Log>(topology: &Topology, log: &L) -> Result<PartitionCounts, WorkerError> {

@@ -176,7 +176,13 @@ impl<L: Log> Worker<L> {
     }
 
     fn begin_restore(&mut self, id: TaskId, now: Millis) -> Result<RestoringTask, WorkerError> {
-        let building = Building { topology: &self.topology, counts: &self.counts, extent: &self.extent, now };
+        let building = Building {
+            topology: &self.topology,
+            counts: &self.counts,
+            extent: &self.extent,
+            schemas: &self.settings.schemas,
+            now,
+        };
         let mut running = building.task(id, self.stores.as_ref())?;
         let Some(kept) = &mut running.kept else { return Ok(RestoringTask { running, replay: None }) };
         let committed = running.lanes.iter().filter_map(|lane| {

@@ -3,18 +3,27 @@
 use std::sync::Arc;
 
 use millstream_runtime::config::{Effective, PLACES, Settings};
+use millstream_runtime::contracts::SinkReport;
 use millstream_runtime::daemon::{self, PipelineUnit};
 use millstream_runtime::follow::Until;
 use millstream_runtime::http;
+use millstream_runtime::registry::SchemaCache;
 use millstream_runtime::telemetry::Telemetry;
 
+use super::deferred::Deferred;
 use super::{Report, stop_on_signals};
 use crate::exit::Failure;
 use crate::load::Loaded;
 use crate::logs;
 
 /// Runs until it is told to stop or has come to the end.
-pub(super) fn run(loaded: Vec<Loaded>, effective: &Effective, until: Until) -> Result<Vec<Report>, Failure> {
+pub(super) fn run(
+    loaded: Vec<Loaded>,
+    deferred: Vec<Deferred>,
+    sinks: &[SinkReport],
+    effective: &Effective,
+    until: Until,
+) -> Result<Vec<Report>, Failure> {
     let settings = &effective.settings;
     let _logs = logs::begin(&settings.log);
     log_panics();
@@ -24,6 +33,14 @@ pub(super) fn run(loaded: Vec<Loaded>, effective: &Effective, until: Until) -> R
     }
     for variable in &effective.ignored {
         tracing::warn!("the environment variable {variable} is no setting and is not heard");
+    }
+    for report in sinks {
+        tracing::info!("{}", report.line());
+    }
+    for source in loaded.iter().flat_map(|loaded| &loaded.topology.sources) {
+        for origin in source.schema.iter().flat_map(|schema| &schema.origins) {
+            tracing::info!("source {} reads as {origin}", source.name);
+        }
     }
     let telemetry = Telemetry::new();
     telemetry.watch_folder(&settings.state_dir);
@@ -37,15 +54,21 @@ pub(super) fn run(loaded: Vec<Loaded>, effective: &Effective, until: Until) -> R
     if let Some(server) = &server {
         tracing::info!("metrics, health and status on http://{}", server.address());
     }
+    let schemas = SchemaCache::new(&settings.schema_registry).map_err(|error| Failure::run(error.to_string()))?;
+    telemetry.watch_schemas(schemas.clone());
     let stopping = telemetry.clone();
     let stop = stop_on_signals(move || {
         tracing::info!("asked to stop: commits and leaves; once more, and it leaves at once");
         stopping.stopping();
     })?;
-    let units: Vec<PipelineUnit> = loaded.into_iter().map(|loaded| unit(loaded, settings)).collect();
+    let mut units: Vec<PipelineUnit> = loaded.into_iter().map(|loaded| unit(loaded, settings)).collect();
+    for deferred in deferred {
+        tracing::warn!(pipeline = deferred.name(), "it waits for the schema registry, which does not answer");
+        units.push(deferred.unit(settings)?);
+    }
     let names: Vec<&str> = units.iter().map(|unit| unit.name.as_str()).collect();
     tracing::info!("running {} over {}", names.join(", "), settings.kafka.brokers());
-    let reports = daemon::run(&settings.daemon(until), units, &stop, &telemetry)
+    let reports = daemon::run(&settings.daemon(until, schemas), units, &stop, &telemetry)
         .map_err(|error| Failure::run(error.to_string()).help("Name another folder with --state-dir or state_dir."))?;
     let reports = reports.into_iter().map(|report| Report {
         pipeline: report.pipeline,

@@ -9,6 +9,7 @@ use millstream_runtime::config::{LogFormat, LogSettings, Settings};
 use millstream_runtime::follow::{self, Stop, Until};
 use millstream_runtime::log::Log;
 use millstream_runtime::log::embedded::{Access, EmbeddedLog};
+use millstream_runtime::registry::SchemaCache;
 use millstream_runtime::store::sled::SledStores;
 use millstream_runtime::worker::{Standing, Worker, WorkerSettings};
 
@@ -30,12 +31,14 @@ pub(super) fn run(
     let format = if settings.log.format == LogFormat::Auto { LogFormat::Human } else { settings.log.format };
     let _logs = logs::begin(&LogSettings { format, ..settings.log.clone() });
     let log = folder::open(dir, Access::Run)?;
+    let schemas = SchemaCache::new(&settings.schema_registry).map_err(|error| Failure::run(error.to_string()))?;
     let stop = stop_on_signals(|| {})?;
     let progress = Progress::new(json, loaded.len());
     let threads: Vec<JoinHandle<Report>> = loaded
         .into_iter()
         .map(|pipeline| {
-            let (log, stop, dir, settings) = (log.handle(), stop.clone(), dir.to_owned(), settings.worker());
+            let (log, stop, dir) = (log.handle(), stop.clone(), dir.to_owned());
+            let settings = settings.worker(schemas.clone());
             let line = progress.line(&pipeline.topology.name);
             std::thread::spawn(move || run_one(&pipeline, log, &dir, settings, until, &stop, line))
         })

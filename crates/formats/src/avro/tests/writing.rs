@@ -179,3 +179,30 @@ fn a_union_is_written_from_a_struct_of_its_branches() {
     assert_eq!(faults.len(), 1);
     assert_eq!(faults[0].error.message, "column u: more than one member of the union has a value");
 }
+
+#[test]
+fn a_duration_is_three_numbers_of_32_bits() {
+    let duration = json!({"type": "fixed", "name": "D", "size": 12, "logicalType": "duration"});
+    let schema = schema(&json!({"type": "record", "name": "R", "fields": [{"name": "d", "type": ["null", duration]}]}));
+    let parts =
+        [("months", vec![1, -1, 0, 5]), ("days", vec![2, 0, 0, 5]), ("milliseconds", vec![1_i64 << 31, 0, 1 << 32, 5])];
+    let parts = parts.map(|(name, values)| {
+        let values: ArrayRef = Arc::new(arrow::array::Int64Array::from(values));
+        (Arc::new(Field::new(name, DataType::Int64, false)), values)
+    });
+    let (fields, arrays): (Vec<_>, Vec<_>) = parts.into_iter().unzip();
+    let nulls = Some(vec![true, true, true, false].into());
+    let column: ArrayRef = Arc::new(StructArray::new(fields.into(), arrays, nulls));
+    let rows = RecordBatch::try_from_iter([("d", column)]).unwrap();
+    let (encoded, faults) = encode(&schema, &rows);
+    assert_eq!(encoded.payload(0), [2, 1, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0x80]);
+    assert_eq!(encoded.payload(3), [0]);
+    let faults = faults.into_iter().map(|fault| (fault.row, fault.error.message)).collect::<Vec<_>>();
+    assert_eq!(
+        faults,
+        [
+            (1, "column d: -1 is beyond a duration".to_owned()),
+            (2, "column d: 4294967296 is beyond a duration".to_owned())
+        ]
+    );
+}

@@ -174,6 +174,12 @@ fn what_they_write_we_read() {
                 assert!(same_field(column, row, theirs, &field), "seed {seed}, row {row}, {}: {text}", field.name());
             }
         }
+        // What we write of it is the same message to them.
+        let encoded = super::writing::encode(&message, None, &decoded.rows);
+        for (row, theirs) in payloads.iter().enumerate() {
+            let read = |bytes: &[u8]| DynamicMessage::decode(message.descriptor.clone(), bytes).unwrap();
+            assert!(read(encoded.payload(row)) == read(theirs), "seed {seed}, row {row}: {text}");
+        }
         let chosen = (0..decoded.rows.num_columns()).filter(|_| random.below(3) == 0).collect::<Vec<_>>();
         let few = decoded.rows.project(&chosen).unwrap();
         let read = decode(&mut decoder(bare(&message), few.schema().fields().clone()).unwrap(), &payloads);

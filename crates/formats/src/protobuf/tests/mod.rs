@@ -4,6 +4,7 @@ mod differential;
 mod hostile;
 mod reading;
 mod schemas;
+mod writing;
 
 use std::sync::Arc;
 

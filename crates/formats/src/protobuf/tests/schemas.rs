@@ -92,3 +92,27 @@ fn columns_that_cannot_be_filled_are_refused_at_once() {
     let decoded = decode(&mut decoder(bare(&message), columns).unwrap(), &[&bytes(&message, "c: {a: 1 c: {a: 2}}")]);
     assert_eq!(json_rows(&decoded.rows), [serde_json::json!({"c": {"a": 1}})]);
 }
+
+/// As Kafka Connect registers it, without references.
+#[test]
+fn files_that_registries_bring_along_need_not_be_given() {
+    let text = r#"syntax = "proto3"; package shop;
+        import "confluent/meta.proto"; import "confluent/type/decimal.proto"; import "google/type/date.proto";
+        message Order {
+          option (confluent.message_meta) = { doc: "an order" };
+          confluent.type.Decimal amount = 1 [(confluent.field_meta) = { params: [{ key: "scale", value: "2" }] }];
+          google.type.Date day = 2;
+        }"#;
+    let order = compile(text).message(None).unwrap();
+    let types =
+        fields(&order).iter().map(|field| millstream_engine::types::sql_name(field.data_type())).collect::<Vec<_>>();
+    assert_eq!(
+        types,
+        ["struct<value: bytes, precision: bigint, scale: int>", "struct<year: int, month: int, day: int>"]
+    );
+    // What is given goes before.
+    let own = "syntax = \"proto3\"; package google.type; message Date { int64 n = 1; }";
+    let text = "syntax = \"proto3\"; import \"google/type/date.proto\"; message M { google.type.Date d = 1; }";
+    let own = ProtobufSchema::compile(text, &[("google/type/date.proto", own)]).unwrap();
+    assert_eq!(fields(&own.message(None).unwrap())[0].data_type().to_string(), "Struct(\"n\": non-null Int64)");
+}

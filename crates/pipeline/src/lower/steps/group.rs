@@ -146,6 +146,7 @@ impl Builder<'_> {
             name: to.to.value.clone(),
             topic: to.to.value.clone(),
             format: Written::Json,
+            schema: None,
             visible: columns.names().map(str::to_owned).collect(),
             key,
             partition_by: None,

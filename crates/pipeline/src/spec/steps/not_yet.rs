@@ -5,8 +5,5 @@
 /// Steps that are not supported yet.
 pub const STEPS: &[&str] = &["join", "dedupe", "buffer"];
 
-/// Formats that are not supported yet.
-pub const FORMATS: &[&str] = &["avro", "protobuf", "json_schema"];
-
 /// Sections of a pipeline that are not supported yet.
 pub const SECTIONS: &[&str] = &["tables"];

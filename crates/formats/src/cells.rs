@@ -9,7 +9,7 @@ use arrow::datatypes::{
 };
 
 /// The type that values of a type are cast to before they are written, if it is another.
-pub(super) fn normal(data_type: &DataType) -> Option<DataType> {
+pub(crate) fn normal(data_type: &DataType) -> Option<DataType> {
     Some(match data_type {
         DataType::Int8 | DataType::Int16 | DataType::UInt8 | DataType::UInt16 => DataType::Int32,
         DataType::UInt32 => DataType::Int64,
@@ -20,13 +20,13 @@ pub(super) fn normal(data_type: &DataType) -> Option<DataType> {
 }
 
 /// The values of a column, at hand for writing.
-pub(super) struct Cells {
+pub(crate) struct Cells {
     nulls: Option<NullBuffer>,
-    pub(super) values: Values,
+    pub(crate) values: Values,
 }
 
 /// By type.
-pub(super) enum Values {
+pub(crate) enum Values {
     Null,
     Boolean(BooleanArray),
     Int32(ScalarBuffer<i32>),
@@ -42,7 +42,7 @@ pub(super) enum Values {
 
 impl Cells {
     /// The columns of a batch.
-    pub(super) fn of_columns(columns: Vec<ArrayRef>) -> Cells {
+    pub(crate) fn of_columns(columns: Vec<ArrayRef>) -> Cells {
         Cells { nulls: None, values: Values::Struct(columns.iter().map(Cells::new).collect()) }
     }
 
@@ -89,7 +89,7 @@ impl Cells {
     }
 
     #[inline]
-    pub(super) fn is_null(&self, row: usize) -> bool {
+    pub(crate) fn is_null(&self, row: usize) -> bool {
         self.nulls.as_ref().is_some_and(|nulls| nulls.is_null(row))
     }
 }

@@ -1,0 +1,208 @@
+//! The schemas that a pipeline needs from outside its text: which they are, and what was found of them. Reads no file and
+//! asks no registry: whoever loads a pipeline does both, between [`wanted`] and [`crate::check_with`].
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use millstream_formats::SchemaId;
+
+use crate::spec::format::FormatOptions;
+use crate::spec::names::Name;
+use crate::spec::pipeline::Pipeline;
+use crate::spec::schema::{Framing, SchemaSpec, SubjectNaming, Version};
+use crate::spec::source::{Source, SourceKey};
+use crate::yaml::spanned::Spanned;
+
+/// A schema outside a pipeline's text.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Wanted {
+    /// A file, by its path from the folder of the pipeline.
+    File(String),
+    /// A version of a subject of the registry.
+    Subject {
+        /// The subject.
+        subject: String,
+        /// The version.
+        version: Version,
+    },
+}
+
+impl fmt::Display for Wanted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Wanted::File(path) => write!(f, "the file {path}"),
+            Wanted::Subject { subject, version: Version::Latest } => write!(f, "the latest version of {subject}"),
+            Wanted::Subject { subject, version } => write!(f, "version {version} of {subject}"),
+        }
+    }
+}
+
+/// The text of a schema with what it refers to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Document {
+    /// The text.
+    pub text: String,
+    /// Other schemas by the name by which this one, or one of them, refers to it; each behind those that it refers to.
+    pub references: Vec<(String, String)>,
+    /// Where it stands in a registry, if it comes from one.
+    pub registered: Option<Registered>,
+}
+
+/// A schema's place in a registry.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Registered {
+    /// The subject.
+    pub subject: String,
+    /// The version in the subject.
+    pub version: u32,
+    /// The id, with which messages of the schema begin.
+    pub id: SchemaId,
+}
+
+impl fmt::Display for Registered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} version {} (id {})", self.subject, self.version, self.id)
+    }
+}
+
+/// What was found of the schemas that a pipeline wants. What is not in it was not looked for.
+#[derive(Debug, Clone, Default)]
+pub struct Found {
+    documents: BTreeMap<Wanted, Result<Document, String>>,
+    /// The places of sinks' schemas, by subject and text.
+    settled: BTreeMap<(String, String), Registered>,
+}
+
+impl Found {
+    /// Nothing was looked for.
+    pub fn nothing() -> Found {
+        Found::default()
+    }
+
+    /// Adds what was found, or why nothing was (in lower case, without a final stop).
+    pub fn add(&mut self, wanted: Wanted, document: Result<Document, String>) {
+        self.documents.insert(wanted, document);
+    }
+
+    /// What was found; `None` if it was not looked for.
+    pub fn get(&self, wanted: &Wanted) -> Option<&Result<Document, String>> {
+        self.documents.get(wanted)
+    }
+
+    /// Says where the schema `text` of a sink stands in the registry: every topology made with this has its id.
+    pub fn settle(&mut self, text: &str, registered: Registered) {
+        self.settled.insert((registered.subject.clone(), text.to_owned()), registered);
+    }
+
+    /// Where the schema `text` stands in `subject`, if that was said.
+    pub fn settled(&self, subject: &str, text: &str) -> Option<&Registered> {
+        self.settled.get(&(subject.to_owned(), text.to_owned()))
+    }
+}
+
+/// Everything that a pipeline cannot be checked without, each once.
+pub fn wanted(pipeline: &Pipeline) -> Vec<Wanted> {
+    let mut all = Vec::new();
+    for (name, source) in pipeline.sources.iter() {
+        all.extend(Reading::of_value(name, source).into_iter().flat_map(|reading| reading.wanted()));
+        all.extend(Reading::of_key(name, source).into_iter().flat_map(|reading| reading.wanted()));
+    }
+    for sink in pipeline.sink.iter().chain(pipeline.sinks.iter()) {
+        all.extend(sink.schema.as_ref().and_then(|schema| named(schema)));
+        all.extend(sink.previous());
+    }
+    all.sort();
+    all.dedup();
+    all
+}
+
+/// What a schema is named by, unless it stands there itself.
+pub(crate) fn named(schema: &SchemaSpec) -> Option<Wanted> {
+    if let Some(file) = &schema.file {
+        return Some(Wanted::File(file.value.clone()));
+    }
+    let subject = schema.subject.as_ref()?.value.clone();
+    let version = schema.version.as_ref().map(|version| version.value).unwrap_or_default();
+    Some(Wanted::Subject { subject, version })
+}
+
+/// What part of a record is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// The value.
+    Value,
+    /// The key.
+    Key,
+}
+
+/// Messages, or their keys, whose schema stands outside of them.
+#[derive(Debug, Clone)]
+pub(crate) struct Reading<'a> {
+    pub(crate) name: &'a Name,
+    pub(crate) topic: &'a str,
+    pub(crate) part: Part,
+    pub(crate) format: FormatOptions,
+    pub(crate) schema: Option<&'a Spanned<SchemaSpec>>,
+    pub(crate) framing: Framing,
+    pub(crate) types: Option<&'a Spanned<Vec<Name>>>,
+    pub(crate) naming: SubjectNaming,
+}
+
+impl<'a> Reading<'a> {
+    /// The values of a source, if they have a schema.
+    pub(crate) fn of_value(name: &'a Name, source: &'a Source) -> Option<Reading<'a>> {
+        let reading = Reading {
+            name,
+            topic: source.topic.as_ref().unwrap_or(name),
+            part: Part::Value,
+            format: source.format.options(),
+            schema: source.schema.as_ref(),
+            framing: source.framing.as_ref().map(|framing| framing.value).unwrap_or_default(),
+            types: source.types.as_ref(),
+            naming: source.subject.as_ref().map(|naming| naming.value).unwrap_or_default(),
+        };
+        reading.format.has_schema().then_some(reading)
+    }
+
+    /// The keys of a source, if they have a schema.
+    pub(crate) fn of_key(name: &'a Name, source: &'a Source) -> Option<Reading<'a>> {
+        let Some(SourceKey::Format(key)) = &source.key else { return None };
+        let reading = Reading {
+            name,
+            topic: source.topic.as_ref().unwrap_or(name),
+            part: Part::Key,
+            format: key.format.options(),
+            schema: key.schema.as_ref(),
+            framing: key.framing.as_ref().map(|framing| framing.value).unwrap_or_default(),
+            types: None,
+            naming: SubjectNaming::TopicName,
+        };
+        reading.format.has_schema().then_some(reading)
+    }
+
+    /// The schemas by which it is read, where they are not in the pipeline's text.
+    pub(crate) fn wanted(&self) -> Vec<Wanted> {
+        let schema = self.schema.map(|schema| &schema.value);
+        if let Some(named) = schema.and_then(named) {
+            return vec![named];
+        }
+        if schema.is_some_and(|schema| schema.text.is_some() || !schema.columns.is_empty()) {
+            return Vec::new();
+        }
+        if self.framing == Framing::None {
+            return Vec::new();
+        }
+        let version = schema.and_then(|schema| schema.version.as_ref()).map(|version| version.value);
+        let version = version.unwrap_or_default();
+        let subjects = match (self.part, self.naming, self.types) {
+            (Part::Key, ..) => vec![format!("{}-key", self.topic)],
+            (Part::Value, SubjectNaming::TopicName, _) | (Part::Value, _, None) => {
+                vec![SubjectNaming::TopicName.subject(self.topic, "")]
+            }
+            (Part::Value, naming, Some(types)) => {
+                types.iter().map(|record| naming.subject(self.topic, record)).collect()
+            }
+        };
+        subjects.into_iter().map(|subject| Wanted::Subject { subject, version }).collect()
+    }
+}

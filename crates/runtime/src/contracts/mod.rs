@@ -1,0 +1,125 @@
+//! Schemas as contracts between pipelines and everybody else: those that a pipeline wants are found, those that it writes are
+//! held against what is registered, and both against every version that may still matter. Never asked for a record.
+
+mod find;
+mod history;
+mod sinks;
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests;
+
+pub use find::find;
+pub use history::{Direction, Entry, Verdict, history};
+pub use sinks::{Act, Breach, Outcome, SinkReport, diagnostics, settle};
+
+use millstream_pipeline::spec;
+
+use crate::registry::{NewSchema, RegistryError, SchemaKind, SubjectVersion, Version};
+
+/// What is asked of a registry.
+///
+/// A trait only so that tests need no server: [`crate::registry::Registry`] is the one that pipelines use.
+pub trait Subjects {
+    /// A version of a subject.
+    ///
+    /// # Errors
+    /// [`RegistryError::NotFound`] if there is none.
+    fn version(&self, subject: &str, version: Version) -> Result<SubjectVersion, RegistryError>;
+
+    /// The versions of a subject, ascending.
+    ///
+    /// # Errors
+    /// [`RegistryError::NotFound`] if there is no such subject.
+    fn versions(&self, subject: &str) -> Result<Vec<u32>, RegistryError>;
+
+    /// The level by which new versions of a subject are judged.
+    ///
+    /// # Errors
+    /// If the registry does not say.
+    fn level(&self, subject: &str) -> Result<millstream_formats::avro::Level, RegistryError>;
+
+    /// Why `schema` could not become the next version of a subject; none if it could. A subject that there is not yet takes
+    /// any.
+    ///
+    /// # Errors
+    /// If the registry does not say.
+    fn against_level(&self, subject: &str, schema: &NewSchema) -> Result<Option<Vec<String>>, RegistryError>;
+
+    /// Makes `schema` a version of a subject, unless it is one.
+    ///
+    /// # Errors
+    /// [`RegistryError::Incompatible`] if the subject's level forbids it.
+    fn register(&self, subject: &str, schema: &NewSchema) -> Result<millstream_formats::SchemaId, RegistryError>;
+
+    /// The id and version of `schema` in a subject, if it is there.
+    ///
+    /// # Errors
+    /// If the registry does not say.
+    fn lookup(
+        &self,
+        subject: &str,
+        schema: &NewSchema,
+    ) -> Result<Option<(millstream_formats::SchemaId, u32)>, RegistryError>;
+}
+
+impl Subjects for crate::registry::Registry {
+    fn version(&self, subject: &str, version: Version) -> Result<SubjectVersion, RegistryError> {
+        self.version(subject, version)
+    }
+
+    fn versions(&self, subject: &str) -> Result<Vec<u32>, RegistryError> {
+        self.versions(subject)
+    }
+
+    fn level(&self, subject: &str) -> Result<millstream_formats::avro::Level, RegistryError> {
+        self.compatibility_level(subject)
+    }
+
+    fn against_level(&self, subject: &str, schema: &NewSchema) -> Result<Option<Vec<String>>, RegistryError> {
+        match self.check_compatible(subject, crate::registry::Against::Level, schema) {
+            Ok(crate::registry::Compatibility::Compatible) | Err(RegistryError::NotFound { .. }) => Ok(None),
+            Ok(crate::registry::Compatibility::Incompatible { messages }) => Ok(Some(messages)),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn register(&self, subject: &str, schema: &NewSchema) -> Result<millstream_formats::SchemaId, RegistryError> {
+        self.register(subject, schema)
+    }
+
+    fn lookup(
+        &self,
+        subject: &str,
+        schema: &NewSchema,
+    ) -> Result<Option<(millstream_formats::SchemaId, u32)>, RegistryError> {
+        self.lookup(subject, schema)
+    }
+}
+
+/// The versions of a subject; none if there is no such subject.
+fn versions(registry: &dyn Subjects, subject: &str) -> Result<Vec<u32>, RegistryError> {
+    match registry.versions(subject) {
+        Err(RegistryError::NotFound { .. }) => Ok(Vec::new()),
+        answer => answer,
+    }
+}
+
+/// A version as the client names it.
+fn version(version: spec::Version) -> Version {
+    match version {
+        spec::Version::Latest => Version::Latest,
+        spec::Version::Number(number) => Version::Number(number),
+    }
+}
+
+/// The schema of a sink as the client takes it.
+fn new_schema(format: &millstream_pipeline::topology::SinkFormat, text: &str) -> NewSchema {
+    use millstream_pipeline::topology::SinkFormat;
+    let kind = match format {
+        SinkFormat::Protobuf(_) => SchemaKind::Protobuf,
+        SinkFormat::JsonSchema(_) => SchemaKind::JsonSchema,
+        SinkFormat::Avro(_) | SinkFormat::Json | SinkFormat::Csv(_) | SinkFormat::Raw { .. } => SchemaKind::Avro,
+    };
+    NewSchema { kind, text: text.to_owned(), references: Vec::new() }
+}

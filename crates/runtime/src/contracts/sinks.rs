@@ -1,0 +1,275 @@
+//! The schemas of sinks against the registry, when a pipeline is deployed: which version each is, or would be, and whom it
+//! would break. Registers only where a pipeline says so, and only when it is told to act.
+
+use std::fmt;
+
+use millstream_formats::avro::{AvroSchema, Finding, Level, NewIs};
+use millstream_pipeline::codes;
+use millstream_pipeline::diagnostic::{Diagnostic, Diagnostics};
+use millstream_pipeline::found::{Found, Registered};
+use millstream_pipeline::spec::Pipeline;
+use millstream_pipeline::topology::{SinkDef, SinkFormat, SinkRole, SinkSchema, Topology};
+use millstream_pipeline::yaml::source_map::SourceMap;
+
+use super::{Subjects, new_schema, versions};
+use crate::registry::{RegistryError, Version};
+
+/// Whether anything is changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Act {
+    /// Nothing: it is only said what would be.
+    Look,
+    /// What pipelines want registered is.
+    Register,
+}
+
+/// What became of the schema of a sink.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SinkReport {
+    /// Index of the sink in the topology.
+    pub sink: usize,
+    /// The topic.
+    pub topic: String,
+    /// The subject.
+    pub subject: String,
+    /// The level of the subject.
+    pub level: Level,
+    /// What became of it.
+    pub outcome: Outcome,
+}
+
+/// What became of a schema.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// It is there.
+    Exists(Registered),
+    /// It has been registered.
+    Registered(Registered),
+    /// It would be registered, behind these versions.
+    WouldRegister(Vec<u32>),
+    /// It is not there, and the pipeline may not register it. Nothing else speaks against it.
+    Missing(Vec<u32>),
+    /// It would break somebody.
+    Breaks(Vec<Breach>),
+}
+
+/// One reason why a schema cannot become a version.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Breach {
+    /// A finding of ours: against which version, on which side the new schema stands.
+    Found {
+        /// The version.
+        version: u32,
+        /// Whether the new schema is the one that cannot read.
+        new_is: NewIs,
+        /// The field, what it was, what it would be, and the rule.
+        finding: Finding,
+    },
+    /// What the registry says.
+    Said(String),
+}
+
+impl fmt::Display for Breach {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Breach::Said(message) => f.write_str(message),
+            Breach::Found { version, new_is, finding } => {
+                let (old, new) = match new_is {
+                    NewIs::Reader => (&finding.writer, &finding.reader),
+                    NewIs::Writer => (&finding.reader, &finding.writer),
+                };
+                let field = if finding.path.is_empty() { "the record" } else { &finding.path };
+                let who = match new_is {
+                    NewIs::Reader => "the new schema cannot read what version",
+                    NewIs::Writer => "what it writes cannot be read by version",
+                };
+                let rule = finding.rule.as_str();
+                write!(f, "{field}: was {old}, would be {new} (rule {rule}): {who} {version}")?;
+                if *new_is == NewIs::Reader { f.write_str(" wrote") } else { Ok(()) }
+            }
+        }
+    }
+}
+
+/// Finds out where the schema of each sink stands, and tells `found`, so that topologies made with it have the ids. A schema
+/// that breaks a rule is never registered.
+///
+/// # Errors
+/// If the registry does not answer, or not as one.
+pub fn settle(
+    topology: &Topology,
+    registry: &dyn Subjects,
+    act: Act,
+    found: &mut Found,
+) -> Result<Vec<SinkReport>, RegistryError> {
+    let mut reports = Vec::new();
+    for (index, sink) in topology.sinks.iter().enumerate() {
+        let Some(schema) = sink.schema.as_ref().filter(|schema| schema.is_open()) else { continue };
+        let report = settle_one(index, sink, schema, registry, act)?;
+        if let Outcome::Exists(registered) | Outcome::Registered(registered) = &report.outcome {
+            found.settle(&schema.text, registered.clone());
+        }
+        reports.push(report);
+    }
+    Ok(reports)
+}
+
+fn settle_one(
+    index: usize,
+    sink: &SinkDef,
+    schema: &SinkSchema,
+    registry: &dyn Subjects,
+    act: Act,
+) -> Result<SinkReport, RegistryError> {
+    let subject = &schema.subject;
+    let new = new_schema(&sink.format, &schema.text);
+    let report = |level, outcome| SinkReport {
+        sink: index,
+        topic: sink.topic.clone(),
+        subject: subject.clone(),
+        level,
+        outcome,
+    };
+    let place = |id, version| Registered { subject: subject.clone(), version, id };
+    let level = registry.level(subject)?;
+    if let Some((id, version)) = registry.lookup(subject, &new)? {
+        return Ok(report(level, Outcome::Exists(place(id, version))));
+    }
+    let known = versions(registry, subject)?;
+    let mut breaches = own_findings(&sink.format, subject, level, &known, registry)?;
+    if breaches.is_empty() && !known.is_empty() {
+        breaches.extend(registry.against_level(subject, &new)?.into_iter().flat_map(said));
+    }
+    if !breaches.is_empty() {
+        return Ok(report(level, Outcome::Breaks(breaches)));
+    }
+    match (schema.register, act) {
+        (false, _) => Ok(report(level, Outcome::Missing(known))),
+        (true, Act::Look) => Ok(report(level, Outcome::WouldRegister(known))),
+        (true, Act::Register) => match registry.register(subject, &new) {
+            // Somebody else was quicker, or the registry knows a rule that we do not.
+            Err(RegistryError::Incompatible { message, .. }) => {
+                Ok(report(level, Outcome::Breaks(vec![Breach::Said(message)])))
+            }
+            Err(error) => Err(error),
+            Ok(id) => {
+                let version = registry.lookup(subject, &new)?.map_or(0, |(_, version)| version);
+                Ok(report(level, Outcome::Registered(place(id, version))))
+            }
+        },
+    }
+}
+
+fn said(messages: Vec<String>) -> Vec<Breach> {
+    match messages.is_empty() {
+        true => vec![Breach::Said("the registry says so and does not say why".to_owned())],
+        false => messages.into_iter().map(Breach::Said).collect(),
+    }
+}
+
+/// What we find ourselves, in the words of fields; of Avro only.
+fn own_findings(
+    format: &SinkFormat,
+    subject: &str,
+    level: Level,
+    known: &[u32],
+    registry: &dyn Subjects,
+) -> Result<Vec<Breach>, RegistryError> {
+    let SinkFormat::Avro(write) = format else { return Ok(Vec::new()) };
+    let asked = match level {
+        Level::None => &[][..],
+        Level::Backward | Level::Forward | Level::Full => &known[known.len().saturating_sub(1)..],
+        Level::BackwardTransitive | Level::ForwardTransitive | Level::FullTransitive => known,
+    };
+    let mut earlier: Vec<(u32, AvroSchema)> = Vec::new();
+    for &version in asked {
+        let answer = registry.version(subject, Version::Number(version))?;
+        if let Ok(millstream_formats::WriterSchema::Avro(schema)) = answer.schema.parse() {
+            earlier.push((version, schema));
+        }
+    }
+    let schemas = earlier.iter().map(|(_, schema)| schema.clone()).collect::<Vec<_>>();
+    let findings = level.findings(&write.schema, &schemas).into_iter();
+    let of_registries = findings.filter(|(_, _, finding)| finding.rule.is_of_registries());
+    Ok(of_registries
+        .map(|(index, new_is, finding)| Breach::Found { version: earlier[index].0, new_is, finding })
+        .collect())
+}
+
+/// What speaks against a run, each at its sink.
+pub fn diagnostics(reports: &[SinkReport], topology: &Topology, pipeline: &Pipeline, map: &SourceMap) -> Diagnostics {
+    let mut diagnostics = Diagnostics::new(map.file().clone());
+    for report in reports {
+        let user = topology.sinks.get(report.sink).is_some_and(|sink| sink.role == SinkRole::User);
+        let sink = pipeline.sink.iter().chain(pipeline.sinks.iter()).nth(report.sink).filter(|_| user);
+        let at = sink
+            .map_or(pipeline.pipeline.span, |sink| sink.schema.as_ref().map_or(sink.topic.span, |schema| schema.span));
+        let subject = &report.subject;
+        match &report.outcome {
+            Outcome::Exists(_) | Outcome::Registered(_) | Outcome::WouldRegister(_) => {}
+            Outcome::Missing(known) => {
+                let message = match known.last() {
+                    None => format!("the registry has no subject {subject}"),
+                    Some(last) => {
+                        format!("the schema is none of the versions of {subject}, of which {last} is the last")
+                    }
+                };
+                diagnostics.push(Diagnostic::error(codes::NOT_REGISTERED, at, message).help(
+                    "Register it by your build (`millstream plan --json` shows it), or let the pipeline do it when it \
+                     starts: `register: true`.",
+                ));
+            }
+            Outcome::Breaks(breaches) => {
+                for breach in breaches {
+                    let level = level_name(report.level);
+                    let message = format!("{subject} is kept {level}: {breach}");
+                    diagnostics.push(
+                        Diagnostic::error(codes::INCOMPATIBLE_SCHEMA, at, message)
+                            .help("Keep the field as it was, give a new one a default, or write to another subject."),
+                    );
+                }
+            }
+        }
+    }
+    diagnostics
+}
+
+/// A level as registries call it.
+pub(super) fn level_name(level: Level) -> &'static str {
+    match level {
+        Level::None => "NONE",
+        Level::Backward => "BACKWARD",
+        Level::BackwardTransitive => "BACKWARD_TRANSITIVE",
+        Level::Forward => "FORWARD",
+        Level::ForwardTransitive => "FORWARD_TRANSITIVE",
+        Level::Full => "FULL",
+        Level::FullTransitive => "FULL_TRANSITIVE",
+    }
+}
+
+impl SinkReport {
+    /// What became of it, in a line.
+    pub fn line(&self) -> String {
+        let behind = |known: &[u32]| match known {
+            [] => "as its first version".to_owned(),
+            [.., last] => format!(
+                "as version {}, {} with what is there",
+                last + 1,
+                match self.level {
+                    Level::None => "not compared",
+                    _ => "compatible",
+                }
+            ),
+        };
+        let SinkReport { topic, subject, .. } = self;
+        let level = level_name(self.level);
+        let what = match &self.outcome {
+            Outcome::Exists(at) => format!("is version {} (id {})", at.version, at.id),
+            Outcome::Registered(at) => format!("was registered as version {} (id {})", at.version, at.id),
+            Outcome::WouldRegister(known) => format!("would be registered {}", behind(known)),
+            Outcome::Missing(_) => "is not registered".to_owned(),
+            Outcome::Breaks(breaches) => format!("would break somebody: {} finding(s)", breaches.len()),
+        };
+        format!("{topic}: the schema {what}; subject {subject}, {level}")
+    }
+}

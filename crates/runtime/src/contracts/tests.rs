@@ -1,0 +1,255 @@
+//! Contracts over a registry in memory that judges as a real one does.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use millstream_formats::SchemaId;
+use millstream_formats::avro::{AvroSchema, Level};
+use millstream_pipeline::diagnostic::{Diagnostics, Style};
+use millstream_pipeline::found::{Found, wanted};
+use millstream_pipeline::interpolate::no_lookup;
+use millstream_pipeline::lower;
+use millstream_pipeline::spec::Pipeline;
+use millstream_pipeline::topology::{PartitionCounts, SinkFormat, Topology};
+use millstream_pipeline::yaml::source_map::SourceMap;
+
+use super::*;
+use crate::registry::{Missing, RegisteredSchema};
+
+/// Subjects with their versions; an id is a text's place in `texts`, from 1.
+struct InMemory {
+    level: Level,
+    subjects: RefCell<BTreeMap<String, Vec<String>>>,
+    texts: RefCell<Vec<String>>,
+    registrations: RefCell<usize>,
+}
+
+impl InMemory {
+    fn new(level: Level, subjects: &[(&str, &[&str])]) -> InMemory {
+        let registry = InMemory {
+            level,
+            subjects: RefCell::default(),
+            texts: RefCell::default(),
+            registrations: RefCell::default(),
+        };
+        for (subject, versions) in subjects {
+            for text in *versions {
+                registry.add(subject, text);
+            }
+        }
+        registry
+    }
+
+    fn add(&self, subject: &str, text: &str) -> SchemaId {
+        self.subjects.borrow_mut().entry(subject.to_owned()).or_default().push(text.to_owned());
+        if !self.texts.borrow().iter().any(|known| known == text) {
+            self.texts.borrow_mut().push(text.to_owned());
+        }
+        self.id(text)
+    }
+
+    fn id(&self, text: &str) -> SchemaId {
+        SchemaId(self.texts.borrow().iter().position(|known| known == text).unwrap() as u32 + 1)
+    }
+
+    fn texts_of(&self, subject: &str) -> Vec<String> {
+        self.subjects.borrow().get(subject).cloned().unwrap_or_default()
+    }
+}
+
+impl Subjects for InMemory {
+    fn version(&self, subject: &str, version: Version) -> Result<SubjectVersion, RegistryError> {
+        let texts = self.texts_of(subject);
+        let number = match version {
+            Version::Latest => texts.len() as u32,
+            Version::Number(number) => number,
+        };
+        let text = (number as usize).checked_sub(1).and_then(|index| texts.get(index)).ok_or_else(|| {
+            let missing = Missing::Version { subject: subject.to_owned(), version };
+            RegistryError::NotFound { url: "memory".to_owned(), missing }
+        })?;
+        let schema = RegisteredSchema { kind: SchemaKind::Avro, text: text.clone(), references: Vec::new() };
+        Ok(SubjectVersion { subject: subject.to_owned(), version: number, id: self.id(text), schema })
+    }
+
+    fn versions(&self, subject: &str) -> Result<Vec<u32>, RegistryError> {
+        match self.texts_of(subject).len() as u32 {
+            0 => {
+                let missing = Missing::Subject(subject.to_owned());
+                Err(RegistryError::NotFound { url: "memory".to_owned(), missing })
+            }
+            last => Ok((1..=last).collect()),
+        }
+    }
+
+    fn level(&self, _subject: &str) -> Result<Level, RegistryError> {
+        Ok(self.level)
+    }
+
+    fn against_level(&self, subject: &str, schema: &NewSchema) -> Result<Option<Vec<String>>, RegistryError> {
+        let parse = |text: &str| AvroSchema::parse(text, &[]).unwrap();
+        let earlier = self.texts_of(subject).iter().map(|text| parse(text)).collect::<Vec<_>>();
+        let findings = self.level.findings(&parse(&schema.text), &earlier);
+        let of_registries = findings.iter().filter(|(_, _, finding)| finding.rule.is_of_registries());
+        let said = of_registries.map(|(_, _, finding)| finding.to_string()).collect::<Vec<_>>();
+        Ok((!said.is_empty()).then_some(said))
+    }
+
+    fn register(&self, subject: &str, schema: &NewSchema) -> Result<SchemaId, RegistryError> {
+        *self.registrations.borrow_mut() += 1;
+        Ok(self.add(subject, &schema.text))
+    }
+
+    fn lookup(&self, subject: &str, schema: &NewSchema) -> Result<Option<(SchemaId, u32)>, RegistryError> {
+        let place = self.texts_of(subject).iter().position(|text| *text == schema.text);
+        Ok(place.map(|index| (self.id(&schema.text), index as u32 + 1)))
+    }
+}
+
+const V1: &str =
+    r#"{"type":"record","name":"Trade","fields":[{"name":"symbol","type":"string"},{"name":"price","type":"float"}]}"#;
+const V2: &str = r#"{"type":"record","name":"Trade","fields":[{"name":"symbol","type":"string"},{"name":"price","type":"double"},{"name":"venue","type":"string","default":""}]}"#;
+/// What the pipeline below writes, but for `price`.
+const OUT_AS_TEXT: &str = r#"{"type":"record","name":"out","fields":[{"name":"symbol","type":["null","string"],"default":null},{"name":"price","type":["null","string"],"default":null}]}"#;
+
+struct Loaded {
+    pipeline: Pipeline,
+    map: SourceMap,
+    found: Found,
+}
+
+impl Loaded {
+    fn new(source: &str, sink: &str, registry: &InMemory) -> Loaded {
+        let text = format!(
+            "version: 1\npipeline: p\nsources:\n  trades: {source}\nsteps:\n  - select: [symbol, price]\nsink: {sink}\n"
+        );
+        let (pipeline, map) = millstream_pipeline::parse("p.yaml", &text, &no_lookup).unwrap();
+        let found = find(&wanted(&pipeline), Path::new(""), Some(registry));
+        Loaded { pipeline, map, found }
+    }
+
+    fn topology(&self) -> Result<Topology, Diagnostics> {
+        lower::lower_with(&self.pipeline, &self.map, &PartitionCounts::unknown(), &self.found)
+    }
+
+    fn settle(&mut self, registry: &InMemory, act: Act) -> (Vec<SinkReport>, String) {
+        let topology = self.topology().unwrap();
+        let reports = settle(&topology, registry, act, &mut self.found).unwrap();
+        let said = diagnostics(&reports, &topology, &self.pipeline, &self.map).render(Style::Plain);
+        (reports, said)
+    }
+}
+
+#[test]
+fn the_latest_version_is_pinned_and_known_before_the_first_message() {
+    let registry = InMemory::new(Level::Backward, &[("trades-value", &[V1, V2])]);
+    let loaded = Loaded::new("{format: avro}", "{topic: out}", &registry);
+    let topology = loaded.topology().unwrap();
+    let schema = topology.sources[0].schema.as_ref().unwrap();
+    assert_eq!(schema.origins[0].to_string(), "trades-value version 2 (id 2)");
+    assert_eq!(schema.writers[0].0, SchemaId(2));
+    // A version that is registered later changes nothing for the topologies of this run.
+    registry.add("trades-value", V1);
+    assert_eq!(loaded.topology().unwrap().sources[0].declared, topology.sources[0].declared);
+    let first = Loaded::new("{format: avro, schema: {subject: trades-value, version: 1}}", "{topic: out}", &registry);
+    assert_eq!(first.topology().unwrap().sources[0].schema.as_ref().unwrap().writers[0].0, SchemaId(1));
+}
+
+#[test]
+fn a_schema_is_registered_once_and_only_when_told_to() {
+    let registry = InMemory::new(Level::Backward, &[("trades-value", &[V1])]);
+    let sink = "{topic: out, format: avro, register: true}";
+    let mut loaded = Loaded::new("{format: avro}", sink, &registry);
+    let (reports, said) = loaded.settle(&registry, Act::Look);
+    assert_eq!((reports[0].outcome.clone(), said.as_str()), (Outcome::WouldRegister(vec![]), ""));
+    assert_eq!(*registry.registrations.borrow(), 0);
+    assert!(loaded.topology().unwrap().sinks[0].schema.as_ref().unwrap().is_open());
+    let (reports, _) = loaded.settle(&registry, Act::Register);
+    let Outcome::Registered(at) = &reports[0].outcome else { panic!("{reports:?}") };
+    assert_eq!((at.subject.as_str(), at.version, at.id), ("out-value", 1, SchemaId(2)));
+    let topology = loaded.topology().unwrap();
+    assert!(!topology.sinks[0].schema.as_ref().unwrap().is_open());
+    let SinkFormat::Avro(write) = &topology.sinks[0].format else { panic!("{:?}", topology.sinks[0].format) };
+    assert_eq!(write.id, Some(SchemaId(2)));
+    // The next start finds it.
+    let mut again = Loaded::new("{format: avro}", sink, &registry);
+    assert!(matches!(again.settle(&registry, Act::Register).0[0].outcome, Outcome::Exists(_)));
+    assert_eq!(*registry.registrations.borrow(), 1);
+}
+
+#[test]
+fn without_leave_to_register_the_schema_must_be_there() {
+    let registry = InMemory::new(Level::Backward, &[("trades-value", &[V1])]);
+    let mut loaded = Loaded::new("{format: avro}", "{topic: out, format: avro}", &registry);
+    let (reports, said) = loaded.settle(&registry, Act::Register);
+    assert_eq!(reports[0].outcome, Outcome::Missing(vec![]));
+    assert!(
+        said.contains("MS1009") && said.contains("no subject out-value") && said.contains("register: true"),
+        "{said}"
+    );
+    assert_eq!(*registry.registrations.borrow(), 0);
+}
+
+#[test]
+fn what_would_break_somebody_names_field_types_and_rule() {
+    let levels = [
+        (Level::Backward, true),
+        (Level::Forward, true),
+        (Level::Full, true),
+        (Level::BackwardTransitive, true),
+        (Level::ForwardTransitive, true),
+        (Level::FullTransitive, true),
+        (Level::None, false),
+    ];
+    for (level, breaks) in levels {
+        let registry = InMemory::new(level, &[("trades-value", &[V1]), ("out-value", &[OUT_AS_TEXT])]);
+        let mut loaded = Loaded::new("{format: avro}", "{topic: out, format: avro, register: true}", &registry);
+        let (reports, said) = loaded.settle(&registry, Act::Register);
+        assert_eq!(matches!(reports[0].outcome, Outcome::Breaks(_)), breaks, "{level:?}: {reports:?}");
+        assert_eq!(*registry.registrations.borrow(), usize::from(!breaks), "{level:?}");
+        if breaks {
+            let parts = ["MS1008", "price: was ", "string", "would be ", "float", "(rule branch)", "version 1"];
+            parts.iter().for_each(|part| assert!(said.contains(part), "{level:?}: no {part} in {said}"));
+        }
+    }
+}
+
+#[test]
+fn only_transitive_levels_look_at_all_versions() {
+    let own = Loaded::new(
+        "{format: avro}",
+        "{topic: out, format: avro}",
+        &InMemory::new(Level::None, &[("trades-value", &[V1])]),
+    );
+    let own = own.topology().unwrap().sinks[0].schema.as_ref().unwrap().text.clone();
+    let later = own.replacen(
+        "\"fields\":[",
+        "\"fields\":[{\"name\":\"note\",\"type\":[\"null\",\"string\"],\"default\":null},",
+        1,
+    );
+    for (level, breaks) in [(Level::Backward, false), (Level::BackwardTransitive, true)] {
+        let registry = InMemory::new(level, &[("trades-value", &[V1]), ("out-value", &[OUT_AS_TEXT, &later])]);
+        let mut loaded = Loaded::new("{format: avro}", "{topic: out, format: avro, register: true}", &registry);
+        let (reports, said) = loaded.settle(&registry, Act::Look);
+        assert_eq!(matches!(reports[0].outcome, Outcome::Breaks(_)), breaks, "{level:?}: {said}");
+    }
+}
+
+#[test]
+fn a_contract_is_held_against_every_version() {
+    const ODD: &str = r#"{"type":"record","name":"Trade","fields":[{"name":"symbol","type":"string"},{"name":"price","type":"string"}]}"#;
+    let registry = InMemory::new(Level::None, &[("trades-value", &[V1, ODD, V2]), ("out-value", &[OUT_AS_TEXT])]);
+    let loaded = Loaded::new("{format: avro}", "{topic: out, format: avro}", &registry);
+    let entries = history(&loaded.topology().unwrap(), &registry).unwrap();
+    let shown = entries.iter().map(|entry| (entry.name.as_str(), entry.version.unwrap(), entry.verdict.word()));
+    assert_eq!(
+        shown.collect::<Vec<_>>(),
+        [("trades", 1, "good"), ("trades", 2, "breaks"), ("trades", 3, "good"), ("out", 1, "breaks")]
+    );
+    assert!(entries[1].verdict.findings()[0].contains("price"), "{entries:?}");
+    // What is not read breaks nothing.
+    let narrow = Loaded::new("{format: avro, schema: {symbol: string, price: double}}", "{topic: out}", &registry);
+    let narrow = history(&narrow.topology().unwrap(), &registry).unwrap();
+    assert_eq!(narrow.iter().map(|entry| entry.verdict.word()).collect::<Vec<_>>(), ["good", "breaks", "good"]);
+}

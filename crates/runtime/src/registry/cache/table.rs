@@ -1,0 +1,263 @@
+//! Which ids are known, refused, waiting or failing, and which is to be asked for next. It has no clock and no thread.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use millstream_formats::SchemaId;
+
+use super::{CacheCounts, KnownSchemas, Lookup, Verdict};
+
+/// So many ids may wait for an answer at once. Others wait until they are looked up again.
+const MOST_WAITING: usize = 16_384;
+/// So many ids that there are not are remembered; of more, the oldest are forgotten, and asked for again.
+const MOST_REFUSED: usize = 65_536;
+/// A registry of several servers may not have told all of them of a new id: it must say twice that there is none.
+const ASKED_TWICE_WITHIN: Duration = Duration::from_secs(1);
+/// The wait after a failure; it doubles
+const FIRST_WAIT: Duration = Duration::from_millis(250);
+/// up to this.
+const LONGEST_WAIT: Duration = Duration::from_secs(30);
+/// So many requests for ids that there are not may come at once, and so many a second after that.
+const MISSES: f64 = 256.0;
+const MISSES_A_SECOND: f64 = 50.0;
+
+#[derive(Default)]
+pub(super) struct Table {
+    known: BTreeMap<SchemaId, Lookup>,
+    /// Refused because there is none, in the order in which that was found.
+    refused: VecDeque<SchemaId>,
+    waiting: BTreeMap<SchemaId, Waiting>,
+    /// The ids that wait, by when they are to be asked for.
+    due: BTreeSet<(Instant, SchemaId)>,
+    /// The whole registry is left alone until then, and how long the next wait is.
+    pause: Option<(Instant, Duration)>,
+    misses: Option<Misses>,
+    pub(super) counts: CacheCounts,
+    pub(super) over: bool,
+    has_news: bool,
+}
+
+struct Waiting {
+    due: Instant,
+    was_missing: bool,
+    error: Option<Arc<str>>,
+}
+
+/// A bucket of tokens.
+struct Misses {
+    left: f64,
+    at: Instant,
+}
+
+impl Table {
+    pub(super) fn of(known: KnownSchemas) -> Table {
+        Table { known, ..Table::default() }
+    }
+
+    pub(super) fn known(&self, id: SchemaId) -> Option<Lookup> {
+        self.known.get(&id).cloned()
+    }
+
+    /// What is known of `id`; if nothing is, it is to be asked for.
+    pub(super) fn get(&mut self, id: SchemaId, now: Instant) -> Lookup {
+        if let Some(known) = self.known(id) {
+            return known;
+        }
+        if let Some(waiting) = self.waiting.get(&id) {
+            return waiting.error.clone().map_or(Lookup::Pending, Lookup::Failing);
+        }
+        if self.waiting.len() < MOST_WAITING {
+            self.waiting.insert(id, Waiting { due: now, was_missing: false, error: None });
+            self.due.insert((now, id));
+            self.has_news = true;
+        }
+        Lookup::Pending
+    }
+
+    /// Whether something has been added since this was asked last.
+    pub(super) fn has_news(&mut self) -> bool {
+        std::mem::take(&mut self.has_news)
+    }
+
+    /// The id to ask for now, or how long to wait before looking again; `None` if nothing is to be asked for.
+    pub(super) fn next(&self, now: Instant) -> Option<Result<SchemaId, Duration>> {
+        let (due, id) = self.due.first()?;
+        let resumed = self.pause.map_or(now, |(until, _)| until);
+        let mut at = (*due).max(resumed);
+        if let Some(misses) = &self.misses {
+            let left = misses.left_at(now);
+            if left < 1.0 {
+                at = at.max(now + Duration::from_secs_f64((1.0 - left) / MISSES_A_SECOND));
+            }
+        }
+        Some(if at <= now { Ok(*id) } else { Err(at - now) })
+    }
+
+    /// Takes down what came of asking for `id`. Says what is worth a log line: the error of a registry that fails.
+    pub(super) fn answered(&mut self, id: SchemaId, verdict: Verdict, now: Instant) -> Option<Arc<str>> {
+        let waiting = self.waiting.remove(&id)?;
+        self.due.remove(&(waiting.due, id));
+        match verdict {
+            Verdict::Known(schema) => {
+                self.counts.found += 1;
+                self.pause = None;
+                self.known.insert(id, Lookup::Known(schema));
+            }
+            Verdict::Unreadable(reason) => {
+                self.counts.found += 1;
+                self.pause = None;
+                self.known.insert(id, Lookup::Refused(reason));
+            }
+            Verdict::Missing => {
+                self.counts.missing += 1;
+                self.pause = None;
+                self.miss(now);
+                if waiting.was_missing {
+                    self.refuse(id);
+                } else {
+                    self.wait(id, Waiting { due: now + ASKED_TWICE_WITHIN, was_missing: true, error: None });
+                }
+            }
+            Verdict::Failed { message, retry_after } => {
+                self.counts.failed += 1;
+                let wait = self.pause.map_or(FIRST_WAIT, |(_, wait)| wait);
+                let until = now + retry_after.map_or(wait, |asked| asked.clamp(wait, LONGEST_WAIT));
+                self.pause = Some((until, (wait * 2).min(LONGEST_WAIT)));
+                // Whoever waits, waits for the registry: all of them are told why.
+                for other in self.waiting.values_mut() {
+                    other.error = Some(message.clone());
+                }
+                self.wait(id, Waiting { error: Some(message.clone()), ..waiting });
+                return Some(message);
+            }
+        }
+        // The registry answers again.
+        self.waiting.values_mut().for_each(|other| other.error = None);
+        None
+    }
+
+    fn wait(&mut self, id: SchemaId, waiting: Waiting) {
+        self.due.insert((waiting.due, id));
+        self.waiting.insert(id, waiting);
+    }
+
+    fn refuse(&mut self, id: SchemaId) {
+        let reason = format!("the schema registry has no schema with the id {id}");
+        self.known.insert(id, Lookup::Refused(Arc::from(reason)));
+        self.refused.push_back(id);
+        if self.refused.len() > MOST_REFUSED
+            && let Some(oldest) = self.refused.pop_front()
+        {
+            self.known.remove(&oldest);
+        }
+    }
+
+    fn miss(&mut self, now: Instant) {
+        let left = self.misses.as_ref().map_or(MISSES, |misses| misses.left_at(now));
+        self.misses = Some(Misses { left: left - 1.0, at: now });
+    }
+}
+
+impl Misses {
+    fn left_at(&self, now: Instant) -> f64 {
+        let since = now.saturating_duration_since(self.at).as_secs_f64();
+        (self.left + since * MISSES_A_SECOND).min(MISSES)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn secs(seconds: f64) -> Duration {
+        Duration::from_secs_f64(seconds)
+    }
+
+    fn failed(retry_after: Option<Duration>) -> Verdict {
+        Verdict::Failed { message: Arc::from("down"), retry_after }
+    }
+
+    #[test]
+    fn an_id_is_asked_for_once_however_often_it_is_looked_up() {
+        let (mut table, now) = (Table::default(), Instant::now());
+        assert_eq!(table.next(now), None);
+        for _ in 0..3 {
+            assert_eq!(table.get(SchemaId(7), now), Lookup::Pending);
+        }
+        assert!(table.has_news() && !table.has_news());
+        assert_eq!(table.next(now), Some(Ok(SchemaId(7))));
+        table.answered(SchemaId(7), Verdict::Unreadable(Arc::from("no")), now);
+        assert_eq!(table.next(now), None);
+        assert_eq!(table.get(SchemaId(7), now), Lookup::Refused(Arc::from("no")));
+        assert!(!table.has_news());
+    }
+
+    #[test]
+    fn a_missing_id_is_believed_when_it_is_missing_twice() {
+        let (mut table, now) = (Table::default(), Instant::now());
+        table.get(SchemaId(7), now);
+        table.answered(SchemaId(7), Verdict::Missing, now);
+        assert_eq!(table.get(SchemaId(7), now), Lookup::Pending);
+        assert_eq!(table.next(now), Some(Err(secs(1.0))));
+        let later = now + secs(1.0);
+        assert_eq!(table.next(later), Some(Ok(SchemaId(7))));
+        table.answered(SchemaId(7), Verdict::Missing, later);
+        let lookup = table.get(SchemaId(7), later);
+        assert_eq!(lookup, Lookup::Refused(Arc::from("the schema registry has no schema with the id 7")));
+        assert_eq!(table.next(later), None);
+    }
+
+    #[test]
+    fn a_registry_that_fails_is_left_alone_for_longer_and_longer() {
+        let (mut table, mut now) = (Table::default(), Instant::now());
+        table.get(SchemaId(1), now);
+        table.get(SchemaId(2), now);
+        let mut waits = Vec::new();
+        for _ in 0..9 {
+            assert_eq!(table.next(now), Some(Ok(SchemaId(1))));
+            assert!(table.answered(SchemaId(1), failed(None), now).is_some());
+            let Some(Err(wait)) = table.next(now) else { panic!("it is asked at once") };
+            waits.push(wait.as_secs_f64());
+            now += wait;
+        }
+        assert_eq!(waits, [0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0]);
+        // All who wait know why.
+        assert_eq!(table.get(SchemaId(2), now), Lookup::Failing(Arc::from("down")));
+        table.answered(SchemaId(1), Verdict::Unreadable(Arc::from("no")), now);
+        assert_eq!(table.get(SchemaId(2), now), Lookup::Pending);
+        assert_eq!(table.next(now), Some(Ok(SchemaId(2))));
+        // The next failure begins anew; what the registry asks for counts, up to the longest wait.
+        table.answered(SchemaId(2), failed(Some(secs(5.0))), now);
+        assert_eq!(table.next(now), Some(Err(secs(5.0))));
+        let now = now + secs(5.0);
+        table.answered(SchemaId(2), failed(Some(secs(3600.0))), now);
+        assert_eq!(table.next(now), Some(Err(LONGEST_WAIT)));
+    }
+
+    #[test]
+    fn hostile_ids_bound_memory_and_requests() {
+        let (mut table, start) = (Table::default(), Instant::now());
+        for id in 0..1_000_000 {
+            assert_eq!(table.get(SchemaId(id), start), Lookup::Pending);
+        }
+        assert_eq!((table.waiting.len(), table.due.len()), (MOST_WAITING, MOST_WAITING));
+        let (mut now, mut asked) = (start, 0);
+        while now < start + secs(60.0) {
+            match table.next(now) {
+                Some(Ok(id)) => {
+                    asked += 1;
+                    table.answered(id, Verdict::Missing, now);
+                }
+                Some(Err(wait)) => now += wait.max(secs(0.001)),
+                None => break,
+            }
+        }
+        assert!((3_000..=3_300).contains(&asked), "{asked}");
+        for id in 0..(MOST_REFUSED as u32 + 10) {
+            table.refuse(SchemaId(2_000_000 + id));
+        }
+        assert_eq!(table.refused.len(), MOST_REFUSED);
+        assert!(table.known.len() <= MOST_REFUSED, "{}", table.known.len());
+    }
+}

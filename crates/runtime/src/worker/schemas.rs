@@ -1,0 +1,99 @@
+//! Records that wait for the schema that they were written by. Waiting never changes what they become: only when.
+
+use std::sync::Arc;
+
+use millstream_engine::time::Millis;
+use millstream_formats::{Decoder, SchemaId};
+
+use crate::log::{RecordView, Records};
+use crate::registry::{Lookup, SchemaCache};
+
+/// After so many schemas that there are not, a decoder is made anew.
+const MOST_REFUSED: usize = 10_000;
+
+/// Records of a lane that wait.
+#[derive(Debug)]
+pub(super) struct Held {
+    /// The number of the first of them.
+    pub(super) from: usize,
+    /// Since when, by the caller's clock.
+    pub(super) since: Millis,
+    /// The schemas that are not known yet.
+    pub(super) ids: Vec<SchemaId>,
+    /// What the registry said last, if it fails.
+    pub(super) error: Option<Arc<str>>,
+}
+
+impl Held {
+    /// The number of the first record that names one of the schemas. One too many counts: it waits and loses nothing.
+    pub(super) fn first_waiting(&self, records: &Records) -> usize {
+        let mut ids = self.ids.clone();
+        ids.sort_unstable();
+        let waits = |bytes: Option<&[u8]>| named(bytes).is_some_and(|id| ids.binary_search(&id).is_ok());
+        let waits = |record: RecordView<'_>| waits(record.value) || waits(record.key);
+        (self.from..records.len()).find(|&index| waits(records.get(index))).unwrap_or(self.from)
+    }
+
+    /// More schemas that are not known.
+    pub(super) fn also(&mut self, ids: Vec<SchemaId>) {
+        self.ids.extend(ids);
+        self.ids.sort_unstable();
+        self.ids.dedup();
+    }
+}
+
+/// The id that bytes begin with, if they may be a message of a registry.
+fn named(bytes: Option<&[u8]>) -> Option<SchemaId> {
+    match bytes {
+        Some([0, a, b, c, d, ..]) => Some(SchemaId(u32::from_be_bytes([*a, *b, *c, *d]))),
+        _ => None,
+    }
+}
+
+/// Tells a decoder what a cache knows.
+#[derive(Debug)]
+pub(super) struct Learner {
+    schemas: SchemaCache,
+    refused: usize,
+}
+
+impl Learner {
+    pub(super) fn new(schemas: SchemaCache) -> Learner {
+        Learner { schemas, refused: 0 }
+    }
+
+    /// Takes what is known of the schemas that are waited for; those that are not stay.
+    pub(super) fn learn(&mut self, held: &mut Held, decoder: &mut Decoder, topic: &str) {
+        held.error = None;
+        let mut waiting = Vec::with_capacity(held.ids.len());
+        for id in held.ids.drain(..) {
+            match self.schemas.get(id) {
+                Lookup::Known(schema) => {
+                    if let Err(error) = decoder.add_writer(id, &schema) {
+                        tracing::warn!(topic, schema = id.0, "its records cannot be read: {error}");
+                    }
+                }
+                Lookup::Refused(reason) => {
+                    decoder.refuse_writer(id, reason.to_string());
+                    self.refused += 1;
+                }
+                Lookup::Pending => waiting.push(id),
+                Lookup::Failing(error) => {
+                    held.error = Some(error);
+                    waiting.push(id);
+                }
+            }
+        }
+        held.ids = waiting;
+    }
+
+    /// Whether the decoder holds more of what does not exist than it should.
+    pub(super) fn has_refused_too_many(&self) -> bool {
+        self.refused > MOST_REFUSED
+    }
+
+    /// The decoder is a new one, which knows nothing.
+    pub(super) fn begin_anew(&mut self) {
+        self.refused = 0;
+    }
+}
