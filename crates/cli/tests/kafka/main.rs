@@ -7,6 +7,7 @@ mod access;
 mod brokers;
 mod cases;
 mod commands;
+mod contracts;
 mod crashes;
 mod fencing;
 mod network;
@@ -36,6 +37,7 @@ fn main() -> ExitCode {
         registry::tests(),
         access::tests(),
         commands::tests(),
+        contracts::tests(),
         cases::tests(),
         torture::tests(),
     ];
