@@ -4,7 +4,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use millstream_harness::{Daemon, Message, Result, SchemaRegistry, Trouble, ensure, suite, tests, wait};
+use millstream_harness::daemon::DaemonCommand;
+use millstream_harness::{Daemon, Message, Result, SchemaRegistry, Trouble, ensure, process, suite, tests, wait};
 use serde_json::Value;
 
 use crate::scenario::{PARTITIONS, READY, SETTLED, Scenario};
@@ -17,6 +18,7 @@ pub(crate) fn tests() -> Vec<suite::Trial> {
         columns_of_a_registry_that_is_down_are_waited_for_and_others_run,
         a_registry_that_goes_down_holds_only_those_who_need_it,
         without_a_registry_the_daemon_says_so,
+        over_a_folder_of_topics_a_registry_is_waited_for_too,
     ]
 }
 
@@ -365,5 +367,45 @@ fn without_a_registry_the_daemon_says_so() -> Result {
     let mut daemon = orders.scenario.daemon("a").start()?;
     daemon.wait_until_it_says("set `schema_registry.urls` in the settings", READY)?;
     ensure!(daemon.get("/ready")?.status == 503, "it is ready");
+    Ok(())
+}
+
+fn over_a_folder_of_topics_a_registry_is_waited_for_too() -> Result {
+    let mut registry = SchemaRegistry::start()?;
+    let one = registry.register("local-value", "AVRO", ONE)?;
+    let folder = process::temp_folder("local-registry")?;
+    let url = registry.url();
+    let command = |name: &str, arguments: &[&str]| {
+        DaemonCommand::new(env!("CARGO_BIN_EXE_millstream"), name, folder.path())
+            .args(arguments.iter().copied())
+            .env("SCHEMA_REGISTRY_URL", &url)
+    };
+    let well = |name: &str, arguments: &[&str]| -> Result<String> {
+        let (status, output) = command(name, arguments).run(READY)?;
+        ensure!(status.success(), "{arguments:?}: {status}: {}", output.tail(20));
+        Ok(output.text())
+    };
+    let write = |name: &str, bytes: &[u8]| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, bytes).map_err(Trouble::io(path.display()))
+    };
+    write("copy.yaml", PIPELINE.replace("PREFIX", "local-").replace("{dead_letter: local-dead}", "skip").as_bytes())?;
+    // One record a line: the fifth would be two.
+    let lines: Vec<Vec<u8>> = (0..40).filter(|id| *id != 5).map(|id| [header(one), long(id)].concat()).collect();
+    write("lines", &lines.join(&b"\n"[..]))?;
+    well("create", &["topic", "create", "local-events", "--local", "data"])?;
+    well("produce", &["topic", "produce", "local-events", "lines", "--local", "data"])?;
+    let run = command("run", &["run", "copy.yaml", "--local", "data", "--until-end"]);
+    registry.kill();
+    let mut run = run.start()?;
+    run.wait_until_it_says("the schema registry does not answer", READY)?;
+    std::thread::sleep(Duration::from_secs(1));
+    ensure!(run.process.ended().is_none(), "it ended: {}", run.output.tail(20));
+    registry.restart()?;
+    let status = run.process.wait(READY)?;
+    ensure!(status.success(), "{status}: {}", run.output.tail(20));
+    let read = well("consume", &["topic", "consume", "local-copied", "--local", "data"])?;
+    let rows = read.lines().filter(|line| line.contains("\"id\":")).count();
+    ensure!(rows == lines.len(), "{rows} rows: {read}");
     Ok(())
 }
