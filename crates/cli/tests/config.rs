@@ -181,14 +181,18 @@ fn nothing_that_is_printed_shows_a_secret() {
     let secrets = [("PASSWORD", CANARY), ("MILLSTREAM_KAFKA__SSL_KEY_PASSWORD", CANARY)];
     let good = format!(
         "kafka:\n  bootstrap.servers: 127.0.0.1:1\n  security.protocol: SASL_PLAINTEXT\n  sasl.mechanism: PLAIN\n  \
-         sasl.username: ${{env:PASSWORD}}\n  sasl.password: ${{file:password}}\n  ssl.keystore.password: {CANARY}\n"
+         sasl.username: ${{env:PASSWORD}}\n  sasl.password: ${{file:password}}\n  ssl.keystore.password: {CANARY}\n\
+         schema_registry:\n  urls: http://127.0.0.1:1\n  username: ${{env:PASSWORD}}\n  password: {CANARY}\n"
     );
+    let of_registry = format!("schema_registry: {{urls: 'http://me:{CANARY}@registry', pasword: {CANARY}}}\n");
     let wrong = format!("kafka: {{sasl.pasword: {CANARY}, ssl.key.pem: {CANARY}}}\nthreads: ${{env:PASSWORD}}\n");
     let broken = format!("kafka:\n  sasl.password: \"{CANARY}\n  linger.ms: 5\n");
     let in_pipeline = format!("{PIPELINE}kafka: {{sasl.password: {CANARY}, linger.ms: 5}}\n");
     let folder = folder(&[
         ("good.yaml", &good),
         ("wrong.yaml", &wrong),
+        ("registry.yaml", &of_registry),
+        ("avro.yaml", "version: 1\npipeline: a\nsources:\n  t: {format: avro}\nsink: {topic: u}\n"),
         ("broken.yaml", &broken),
         ("password", CANARY),
         ("pipelines/copy.yaml", PIPELINE),
@@ -202,6 +206,8 @@ fn nothing_that_is_printed_shows_a_secret() {
         (&["config", "--json", "--config", "good.yaml", "--kafka", &flag], 0),
         (&["config", "--config", "wrong.yaml"], 2),
         (&["config", "--config", "broken.yaml"], 2),
+        (&["config", "--config", "registry.yaml"], 2),
+        (&["run", "avro.yaml", "--config", "good.yaml", "--until-end"], 3),
         (&["config", "--kafka", &slip], 2),
         (&["config", "--kafka", &no_value], 2),
         (&["check", "secret.yaml"], 3),

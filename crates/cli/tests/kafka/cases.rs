@@ -7,6 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use millstream_harness::broker::BrokerOptions;
 use millstream_harness::{Broker, Result, Trouble, ensure, suite};
 use millstream_pipeline::case::TestSpec;
+use millstream_pipeline::found::wanted;
 use millstream_pipeline::interpolate::{Asked, NoValue};
 use millstream_pipeline::lower;
 use millstream_pipeline::spec::Pipeline;
@@ -14,6 +15,7 @@ use millstream_pipeline::topology::{PartitionCounts, Topology};
 use millstream_pipeline::yaml::source_map::SourceMap;
 use millstream_pipeline::yaml::spanned::Spanned;
 use millstream_runtime::case::{self, Way};
+use millstream_runtime::contracts;
 
 use crate::place::OnBroker;
 
@@ -64,7 +66,9 @@ impl Case {
     }
 
     fn lower(&self, counts: &PartitionCounts) -> std::result::Result<Topology, String> {
-        lower::lower(&self.pipeline, &self.map, counts).map_err(|wrong| format!("{wrong:?}"))
+        let folder = self.path.parent().unwrap_or(Path::new(""));
+        let found = contracts::find(&wanted(&self.pipeline), folder, None);
+        lower::lower_with(&self.pipeline, &self.map, counts, &found).map_err(|wrong| format!("{wrong:?}"))
     }
 
     /// What is wrong, and how many tests there were.

@@ -7,6 +7,7 @@ mod access;
 mod brokers;
 mod cases;
 mod commands;
+mod contracts;
 mod controls;
 mod crashes;
 mod fencing;
@@ -38,6 +39,7 @@ fn main() -> ExitCode {
         registry::tests(),
         access::tests(),
         commands::tests(),
+        contracts::tests(),
         cases::tests(),
         torture::tests(),
     ];

@@ -4,7 +4,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use millstream_harness::{Daemon, Message, Result, SchemaRegistry, Trouble, ensure, suite, tests, wait};
+use millstream_harness::daemon::DaemonCommand;
+use millstream_harness::{Daemon, Message, Result, SchemaRegistry, Trouble, ensure, process, suite, tests, wait};
 use serde_json::Value;
 
 use crate::scenario::{PARTITIONS, READY, SETTLED, Scenario};
@@ -12,11 +13,13 @@ use crate::scenario::{PARTITIONS, READY, SETTLED, Scenario};
 pub(crate) fn tests() -> Vec<suite::Trial> {
     tests![
         a_producer_moves_to_its_next_version_in_mid_stream,
+        protobuf_and_json_schema_change_in_mid_stream_too,
         what_cannot_be_read_is_a_dead_letter_and_nothing_else_stops,
         a_registry_that_is_down_at_the_start_is_waited_for,
         columns_of_a_registry_that_is_down_are_waited_for_and_others_run,
         a_registry_that_goes_down_holds_only_those_who_need_it,
         without_a_registry_the_daemon_says_so,
+        over_a_folder_of_topics_a_registry_is_waited_for_too,
     ]
 }
 
@@ -133,7 +136,11 @@ fn header(schema: u32) -> Vec<u8> {
 }
 
 fn long(value: i64) -> Vec<u8> {
-    let mut rest = ((value << 1) ^ (value >> 63)) as u64;
+    varint(((value << 1) ^ (value >> 63)) as u64)
+}
+
+fn varint(value: u64) -> Vec<u8> {
+    let mut rest = value;
     let mut bytes = Vec::new();
     while rest >= 0x80 {
         bytes.push(rest as u8 | 0x80);
@@ -186,6 +193,53 @@ fn a_producer_moves_to_its_next_version_in_mid_stream() -> Result {
     let requests = daemon.metric("millstream_schema_requests_total{outcome=\"found\"} ")?;
     ensure!(requests == Some(2.0), "{requests:?} requests for two schemas");
     ensure!(daemon.process.ended().is_none(), "the daemon ended: {}", daemon.output.tail(20));
+    Ok(())
+}
+
+fn protobuf_and_json_schema_change_in_mid_stream_too() -> Result {
+    let registry = SchemaRegistry::shared()?;
+    let proto = |fields: &str| format!("syntax = \"proto3\";\n\nmessage Event {{\n  int64 id = 1;\n{fields}}}\n");
+    let json = |more: &str| {
+        format!(
+            r#"{{"$schema":"http://json-schema.org/draft-07/schema#","type":"object","properties":{{"id":{{"type":"integer"}}{more}}}}}"#
+        )
+    };
+    let with_note = r#","note":{"type":"string"}"#;
+    for (format, kind, one, two) in [
+        ("protobuf", "PROTOBUF", proto(""), proto("  optional string note = 7;\n")),
+        ("json_schema", "JSON", json(""), json(with_note)),
+    ] {
+        let mut orders = Orders::new(format)?;
+        orders.scenario.set_pipeline(&PIPELINE.replace("avro", format))?;
+        let one = registry.register(&orders.subject, kind, &one)?;
+        let mut daemon = orders.start(registry)?;
+        daemon.wait_until_ready(READY)?;
+        let message = |schema: u32, id: i64, note: Option<&str>| {
+            let body = match (format, note) {
+                ("protobuf", None) => [vec![0, 0x08], varint(id as u64)].concat(),
+                ("protobuf", Some(note)) => {
+                    [vec![0, 0x08], varint(id as u64), vec![0x3a, note.len() as u8], note.into()].concat()
+                }
+                (_, None) => format!("{{\"id\": {id}}}").into_bytes(),
+                (_, Some(note)) => format!("{{\"id\": {id}, \"note\": \"{note}\"}}").into_bytes(),
+            };
+            Message::value([header(schema), body].concat()).to(id as u32 % PARTITIONS)
+        };
+        let events = orders.scenario.topic("events");
+        let first: Vec<Message> = (1..201).map(|id| message(one, id, None)).collect();
+        orders.scenario.client.produce(&events, &first)?;
+        orders.expected.extend((1..201).map(|id| (id, None)));
+        orders.wait_for_rows(200)?;
+        let two = registry.register(&orders.subject, kind, &two)?;
+        ensure!(one != two, "{format}: the second version has the id of the first");
+        let both =
+            (201..401).map(|id| if id % 2 == 0 { message(two, id, Some("new")) } else { message(one, id, None) });
+        orders.scenario.client.produce(&events, &both.collect::<Vec<_>>())?;
+        orders.expected.extend((201..401).map(|id| (id, (id % 2 == 0).then(|| "new".to_owned()))));
+        orders.settle().map_err(|trouble| format!("{format}: {trouble}"))?;
+        ensure!(orders.dead_letters()? == 0, "{format}: there are dead letters");
+        ensure!(daemon.process.ended().is_none(), "the daemon ended: {}", daemon.output.tail(20));
+    }
     Ok(())
 }
 
@@ -365,5 +419,45 @@ fn without_a_registry_the_daemon_says_so() -> Result {
     let mut daemon = orders.scenario.daemon("a").start()?;
     daemon.wait_until_it_says("set `schema_registry.urls` in the settings", READY)?;
     ensure!(daemon.get("/ready")?.status == 503, "it is ready");
+    Ok(())
+}
+
+fn over_a_folder_of_topics_a_registry_is_waited_for_too() -> Result {
+    let mut registry = SchemaRegistry::start()?;
+    let one = registry.register("local-value", "AVRO", ONE)?;
+    let folder = process::temp_folder("local-registry")?;
+    let url = registry.url();
+    let command = |name: &str, arguments: &[&str]| {
+        DaemonCommand::new(env!("CARGO_BIN_EXE_millstream"), name, folder.path())
+            .args(arguments.iter().copied())
+            .env("SCHEMA_REGISTRY_URL", &url)
+    };
+    let well = |name: &str, arguments: &[&str]| -> Result<String> {
+        let (status, output) = command(name, arguments).run(READY)?;
+        ensure!(status.success(), "{arguments:?}: {status}: {}", output.tail(20));
+        Ok(output.text())
+    };
+    let write = |name: &str, bytes: &[u8]| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, bytes).map_err(Trouble::io(path.display()))
+    };
+    write("copy.yaml", PIPELINE.replace("PREFIX", "local-").replace("{dead_letter: local-dead}", "skip").as_bytes())?;
+    // One record a line: the fifth would be two.
+    let lines: Vec<Vec<u8>> = (0..40).filter(|id| *id != 5).map(|id| [header(one), long(id)].concat()).collect();
+    write("lines", &lines.join(&b"\n"[..]))?;
+    well("create", &["topic", "create", "local-events", "--local", "data"])?;
+    well("produce", &["topic", "produce", "local-events", "lines", "--local", "data"])?;
+    let run = command("run", &["run", "copy.yaml", "--local", "data", "--until-end"]);
+    registry.kill();
+    let mut run = run.start()?;
+    run.wait_until_it_says("the schema registry does not answer", READY)?;
+    std::thread::sleep(Duration::from_secs(1));
+    ensure!(run.process.ended().is_none(), "it ended: {}", run.output.tail(20));
+    registry.restart()?;
+    let status = run.process.wait(READY)?;
+    ensure!(status.success(), "{status}: {}", run.output.tail(20));
+    let read = well("consume", &["topic", "consume", "local-copied", "--local", "data"])?;
+    let rows = read.lines().filter(|line| line.contains("\"id\":")).count();
+    ensure!(rows == lines.len(), "{rows} rows: {read}");
     Ok(())
 }

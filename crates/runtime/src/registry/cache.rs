@@ -164,11 +164,17 @@ fn verdict(id: SchemaId, answer: Result<RegisteredSchema, RegistryError>) -> Ver
             Err(error) => Verdict::Unreadable(Arc::from(format!("schema {id} cannot be read: {error}"))),
         },
         Err(RegistryError::NotFound { missing: super::Missing::Schema(_), .. }) => Verdict::Missing,
-        Err(RegistryError::Unavailable { reasons, retry_after }) => {
-            let message = RegistryError::Unavailable { reasons, retry_after }.to_string();
-            Verdict::Failed { message: Arc::from(message), retry_after }
+        // What the schema refers to is gone, say: others may be well.
+        Err(error @ (RegistryError::NotFound { .. } | RegistryError::Rejected { .. })) => {
+            Verdict::Broken(Arc::from(error.to_string()))
         }
-        Err(error) => Verdict::Failed { message: Arc::from(error.to_string()), retry_after: None },
+        Err(error) => {
+            let retry_after = match &error {
+                RegistryError::Unavailable { retry_after, .. } => *retry_after,
+                _ => None,
+            };
+            Verdict::Failed { message: Arc::from(error.to_string()), retry_after }
+        }
     }
 }
 
@@ -178,6 +184,9 @@ enum Verdict {
     Unreadable(Arc<str>),
     /// The registry says that there is none.
     Missing,
+    /// The registry is well, but does not give this schema.
+    Broken(Arc<str>),
+    /// The registry is not well.
     Failed {
         message: Arc<str>,
         retry_after: Option<std::time::Duration>,

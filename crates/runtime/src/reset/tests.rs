@@ -1,3 +1,5 @@
+//! Moving a group by hand: what is planned, and what becomes of it.
+
 #![allow(clippy::unwrap_used)]
 
 use std::sync::Arc;

@@ -30,8 +30,7 @@ pub(super) struct Table {
     waiting: BTreeMap<SchemaId, Waiting>,
     /// The ids that wait, by when they are to be asked for.
     due: BTreeSet<(Instant, SchemaId)>,
-    /// The whole registry is left alone until then, and how long the next wait is.
-    pause: Option<(Instant, Duration)>,
+    pause: Option<Pause>,
     misses: Option<Misses>,
     pub(super) counts: CacheCounts,
     pub(super) over: bool,
@@ -41,7 +40,16 @@ pub(super) struct Table {
 struct Waiting {
     due: Instant,
     was_missing: bool,
-    error: Option<Arc<str>>,
+    /// Why it was not given, if it is the schema and not the registry; and how long the next wait is.
+    broken: Option<(Arc<str>, Duration)>,
+}
+
+/// The whole registry is left alone.
+struct Pause {
+    until: Instant,
+    /// How long the next wait is.
+    next: Duration,
+    error: Arc<str>,
 }
 
 /// A bucket of tokens.
@@ -64,15 +72,18 @@ impl Table {
         if let Some(known) = self.known(id) {
             return known;
         }
-        if let Some(waiting) = self.waiting.get(&id) {
-            return waiting.error.clone().map_or(Lookup::Pending, Lookup::Failing);
-        }
-        if self.waiting.len() < MOST_WAITING {
-            self.waiting.insert(id, Waiting { due: now, was_missing: false, error: None });
-            self.due.insert((now, id));
-            self.has_news = true;
-        }
-        Lookup::Pending
+        let broken = match self.waiting.get(&id) {
+            Some(waiting) => waiting.broken.as_ref().map(|(error, _)| error.clone()),
+            None => {
+                if self.waiting.len() < MOST_WAITING {
+                    self.wait(id, Waiting { due: now, was_missing: false, broken: None });
+                    self.has_news = true;
+                }
+                None
+            }
+        };
+        let error = broken.or_else(|| self.pause.as_ref().map(|pause| pause.error.clone()));
+        error.map_or(Lookup::Pending, Lookup::Failing)
     }
 
     /// Whether something has been added since this was asked last.
@@ -83,7 +94,7 @@ impl Table {
     /// The id to ask for now, or how long to wait before looking again; `None` if nothing is to be asked for.
     pub(super) fn next(&self, now: Instant) -> Option<Result<SchemaId, Duration>> {
         let (due, id) = self.due.first()?;
-        let resumed = self.pause.map_or(now, |(until, _)| until);
+        let resumed = self.pause.as_ref().map_or(now, |pause| pause.until);
         let mut at = (*due).max(resumed);
         if let Some(misses) = &self.misses {
             let left = misses.left_at(now);
@@ -98,42 +109,44 @@ impl Table {
     pub(super) fn answered(&mut self, id: SchemaId, verdict: Verdict, now: Instant) -> Option<Arc<str>> {
         let waiting = self.waiting.remove(&id)?;
         self.due.remove(&(waiting.due, id));
+        if let Verdict::Failed { message, retry_after } = verdict {
+            self.counts.failed += 1;
+            let wait = self.pause.as_ref().map_or(FIRST_WAIT, |pause| pause.next);
+            let until = now + retry_after.map_or(wait, |asked| asked.clamp(wait, LONGEST_WAIT));
+            self.pause = Some(Pause { until, next: (wait * 2).min(LONGEST_WAIT), error: message.clone() });
+            // Others have their turn before it.
+            self.wait(id, Waiting { due: until, ..waiting });
+            return Some(message);
+        }
+        // The registry answers.
+        self.pause = None;
         match verdict {
             Verdict::Known(schema) => {
                 self.counts.found += 1;
-                self.pause = None;
                 self.known.insert(id, Lookup::Known(schema));
             }
             Verdict::Unreadable(reason) => {
                 self.counts.found += 1;
-                self.pause = None;
                 self.known.insert(id, Lookup::Refused(reason));
             }
             Verdict::Missing => {
                 self.counts.missing += 1;
-                self.pause = None;
                 self.miss(now);
                 if waiting.was_missing {
                     self.refuse(id);
                 } else {
-                    self.wait(id, Waiting { due: now + ASKED_TWICE_WITHIN, was_missing: true, error: None });
+                    self.wait(id, Waiting { due: now + ASKED_TWICE_WITHIN, was_missing: true, broken: None });
                 }
             }
-            Verdict::Failed { message, retry_after } => {
+            Verdict::Broken(message) => {
                 self.counts.failed += 1;
-                let wait = self.pause.map_or(FIRST_WAIT, |(_, wait)| wait);
-                let until = now + retry_after.map_or(wait, |asked| asked.clamp(wait, LONGEST_WAIT));
-                self.pause = Some((until, (wait * 2).min(LONGEST_WAIT)));
-                // Whoever waits, waits for the registry: all of them are told why.
-                for other in self.waiting.values_mut() {
-                    other.error = Some(message.clone());
-                }
-                self.wait(id, Waiting { error: Some(message.clone()), ..waiting });
+                let wait = waiting.broken.as_ref().map_or(FIRST_WAIT, |(_, wait)| *wait);
+                let broken = Some((message.clone(), (wait * 2).min(LONGEST_WAIT)));
+                self.wait(id, Waiting { due: now + wait, was_missing: false, broken });
                 return Some(message);
             }
+            Verdict::Failed { .. } => {}
         }
-        // The registry answers again.
-        self.waiting.values_mut().for_each(|other| other.error = None);
         None
     }
 
@@ -214,25 +227,50 @@ mod tests {
         table.get(SchemaId(1), now);
         table.get(SchemaId(2), now);
         let mut waits = Vec::new();
-        for _ in 0..9 {
-            assert_eq!(table.next(now), Some(Ok(SchemaId(1))));
-            assert!(table.answered(SchemaId(1), failed(None), now).is_some());
+        for turn in 0..9 {
+            // Each has its turn.
+            let id = SchemaId(1 + turn % 2);
+            assert_eq!(table.next(now), Some(Ok(id)));
+            assert!(table.answered(id, failed(None), now).is_some());
             let Some(Err(wait)) = table.next(now) else { panic!("it is asked at once") };
             waits.push(wait.as_secs_f64());
             now += wait;
         }
         assert_eq!(waits, [0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0]);
         // All who wait know why.
+        assert_eq!(table.get(SchemaId(1), now), Lookup::Failing(Arc::from("down")));
         assert_eq!(table.get(SchemaId(2), now), Lookup::Failing(Arc::from("down")));
-        table.answered(SchemaId(1), Verdict::Unreadable(Arc::from("no")), now);
-        assert_eq!(table.get(SchemaId(2), now), Lookup::Pending);
         assert_eq!(table.next(now), Some(Ok(SchemaId(2))));
+        table.answered(SchemaId(2), Verdict::Unreadable(Arc::from("no")), now);
+        assert_eq!(table.get(SchemaId(1), now), Lookup::Pending);
+        assert_eq!(table.next(now), Some(Ok(SchemaId(1))));
         // The next failure begins anew; what the registry asks for counts, up to the longest wait.
-        table.answered(SchemaId(2), failed(Some(secs(5.0))), now);
+        table.answered(SchemaId(1), failed(Some(secs(5.0))), now);
         assert_eq!(table.next(now), Some(Err(secs(5.0))));
         let now = now + secs(5.0);
-        table.answered(SchemaId(2), failed(Some(secs(3600.0))), now);
+        table.answered(SchemaId(1), failed(Some(secs(3600.0))), now);
         assert_eq!(table.next(now), Some(Err(LONGEST_WAIT)));
+    }
+
+    #[test]
+    fn a_schema_that_is_not_given_holds_nobody_else_up() {
+        let (mut table, mut now) = (Table::default(), Instant::now());
+        table.get(SchemaId(1), now);
+        for wait in [0.25, 0.5, 1.0] {
+            assert_eq!(table.next(now), Some(Ok(SchemaId(1))));
+            assert!(
+                table.answered(SchemaId(1), Verdict::Broken(Arc::from("what it refers to is gone")), now).is_some()
+            );
+            assert_eq!(table.next(now), Some(Err(secs(wait))));
+            assert_eq!(table.get(SchemaId(1), now), Lookup::Failing(Arc::from("what it refers to is gone")));
+            let other = SchemaId(2 + (wait * 4.0) as u32);
+            assert_eq!(table.get(other, now), Lookup::Pending);
+            assert_eq!(table.next(now), Some(Ok(other)));
+            table.answered(other, Verdict::Unreadable(Arc::from("no")), now);
+            now += secs(wait);
+        }
+        table.answered(SchemaId(1), Verdict::Unreadable(Arc::from("no")), now);
+        assert_eq!(table.next(now), None);
     }
 
     #[test]

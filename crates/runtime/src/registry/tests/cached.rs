@@ -63,6 +63,19 @@ fn a_registry_that_fails_is_told_and_then_answers() {
 }
 
 #[test]
+fn a_registry_that_refuses_access_or_wants_a_rest_is_asked_again() {
+    let busy = Reply::With(429, "retry-after: 2", "{}");
+    let server = Server::of(vec![Reply::Json(401, ""), busy, LONG]);
+    let cache = cache(&server);
+    let refused = until(&cache, 7, |lookup| matches!(lookup, Lookup::Failing(_)));
+    assert!(matches!(refused, Lookup::Failing(error) if error.contains("refuses access (status 401)")));
+    until(&cache, 7, |lookup| matches!(lookup, Lookup::Failing(error) if error.contains("status 429")));
+    let asked_to_rest = Instant::now();
+    until(&cache, 7, is_known);
+    assert!(asked_to_rest.elapsed() > Duration::from_millis(1_500), "{:?}", asked_to_rest.elapsed());
+}
+
+#[test]
 fn an_id_that_there_is_not_is_refused_after_a_second_no() {
     let server = Server::of(vec![NONE]);
     let cache = cache(&server);

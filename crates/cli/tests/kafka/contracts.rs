@@ -1,0 +1,185 @@
+//! Commands that ask a real schema registry: what `check` and `plan` say before anything runs, what a run registers, what
+//! `contract` finds. The topics are folders: no broker is needed.
+
+use std::process::Command;
+
+use millstream_harness::{Result, SchemaRegistry, Trouble, ensure, process, suite, tests};
+use serde_json::Value;
+
+pub(crate) fn tests() -> Vec<suite::Trial> {
+    tests![
+        what_would_be_registered_is_said_and_then_registered_once,
+        a_schema_that_is_not_there_is_not_registered_without_leave,
+        what_would_break_somebody_is_refused_with_field_types_and_rule,
+        a_contract_is_held_against_every_version,
+        every_format_is_registered_and_read_back,
+    ]
+}
+
+/// JSON in, `FORMAT` out.
+const WRITES: &str = "\
+version: 1
+pipeline: writes
+sources:
+  rows: {topic: PREFIX-rows, format: json, schema: {id: bigint, note: string, tags: array<string>}}
+SELECT
+sink: {topic: PREFIX-out, format: FORMAT, name: Row, namespace: shop, register: true}
+";
+
+/// The same topic back to JSON, by the latest version of its subject.
+const READS: &str = "\
+version: 1
+pipeline: reads
+sources:
+  rows: {topic: PREFIX-out, format: FORMAT}
+sink: {topic: PREFIX-back, format: json}
+";
+
+struct Place<'a> {
+    registry: &'a SchemaRegistry,
+    prefix: &'static str,
+    folder: tempfile::TempDir,
+}
+
+struct Said {
+    code: Option<i32>,
+    text: String,
+}
+
+impl<'a> Place<'a> {
+    fn new(prefix: &'static str, registry: &'a SchemaRegistry) -> Result<Place<'a>> {
+        Ok(Place { registry, prefix, folder: process::temp_folder(prefix)? })
+    }
+
+    fn write(&self, name: &str, text: &str, format: &str, select: &str) -> Result {
+        let path = self.folder.path().join(name);
+        let text = text.replace("PREFIX", self.prefix).replace("FORMAT", format).replace("SELECT", select);
+        std::fs::write(&path, text).map_err(Trouble::io(path.display()))
+    }
+
+    fn say(&self, arguments: &[&str]) -> Result<Said> {
+        let output = Command::new(env!("CARGO_BIN_EXE_millstream"))
+            .current_dir(self.folder.path())
+            .env("SCHEMA_REGISTRY_URL", self.registry.url())
+            .args(arguments)
+            .output()
+            .map_err(Trouble::io("millstream"))?;
+        let text = [output.stdout, output.stderr].concat();
+        Ok(Said { code: output.status.code(), text: String::from_utf8_lossy(&text).into_owned() })
+    }
+
+    /// Runs the command, which must end so, and says these parts.
+    fn expect(&self, arguments: &[&str], code: i32, parts: &[&str]) -> Result<String> {
+        let said = self.say(arguments)?;
+        ensure!(said.code == Some(code), "{arguments:?} ended with {:?}, not {code}: {}", said.code, said.text);
+        for part in parts {
+            ensure!(said.text.contains(part), "{arguments:?} does not say {part:?}: {}", said.text);
+        }
+        Ok(said.text)
+    }
+
+    fn versions(&self, subject: &str) -> Result<Value> {
+        self.registry.ask("GET", &format!("/subjects/{subject}/versions"), &Value::Null).map(|answer| answer.body)
+    }
+}
+
+fn what_would_be_registered_is_said_and_then_registered_once() -> Result {
+    let place = Place::new("deploy", SchemaRegistry::shared()?)?;
+    place.write("writes.yaml", WRITES, "avro", "")?;
+    place.expect(&["check", "writes.yaml"], 0, &["would be registered as its first version", "deploy-out-value"])?;
+    place.expect(&["plan", "writes.yaml"], 0, &["registered if it is not there", "would be registered"])?;
+    ensure!(place.versions("deploy-out-value")?.get("error_code").is_some(), "looking has registered it");
+    place.expect(&["topic", "create", "deploy-rows", "--local", "data"], 0, &[])?;
+    for _ in 0..2 {
+        place.expect(&["run", "--local", "data", "--until-end", "writes.yaml"], 0, &[])?;
+    }
+    let versions = place.versions("deploy-out-value")?;
+    ensure!(versions == serde_json::json!([1]), "{versions}");
+    place.expect(&["check", "writes.yaml"], 0, &["is version 1 (id "])?;
+    place.registry.set_level("deploy-out-value", "BACKWARD")?;
+    // A column more may be added: the schema that is made of the columns has defaults.
+    place.write("writes.yaml", WRITES, "avro", "steps: [{map: {more: id * 2}}]")?;
+    place.expect(&["check", "writes.yaml"], 0, &["would be registered as version 2, compatible"])?;
+    place.expect(&["run", "--local", "data", "--until-end", "writes.yaml"], 0, &[])?;
+    let versions = place.versions("deploy-out-value")?;
+    ensure!(versions == serde_json::json!([1, 2]), "{versions}");
+    Ok(())
+}
+
+fn a_schema_that_is_not_there_is_not_registered_without_leave() -> Result {
+    let place = Place::new("noleave", SchemaRegistry::shared()?)?;
+    place.write("writes.yaml", &WRITES.replace(", register: true", ""), "avro", "")?;
+    place.expect(&["check", "writes.yaml"], 3, &["MS1009", "no subject noleave-out-value", "register: true"])?;
+    place.expect(&["topic", "create", "noleave-rows", "--local", "data"], 0, &[])?;
+    place.expect(&["run", "--local", "data", "--until-end", "writes.yaml"], 3, &["MS1009"])?;
+    place.write("reads.yaml", READS, "avro", "")?;
+    place.expect(&["check", "reads.yaml"], 3, &["MS1002", "no subject noleave-out-value"])?;
+    Ok(())
+}
+
+fn what_would_break_somebody_is_refused_with_field_types_and_rule() -> Result {
+    let registry = SchemaRegistry::shared()?;
+    let place = Place::new("breaks", registry)?;
+    let old = r#"{"type":"record","name":"Row","namespace":"shop","fields":[
+        {"name":"id","type":["null","string"],"default":null},{"name":"note","type":["null","string"],"default":null}]}"#;
+    registry.register("breaks-out-value", "AVRO", old)?;
+    registry.set_level("breaks-out-value", "FULL")?;
+    place.write("writes.yaml", WRITES, "avro", "")?;
+    let parts =
+        ["MS1008", "breaks-out-value is kept FULL", "id: was ", "string", "would be ", "long", "rule", "version 1"];
+    place.expect(&["check", "writes.yaml"], 3, &parts)?;
+    place.expect(&["topic", "create", "breaks-rows", "--local", "data"], 0, &[])?;
+    place.expect(&["run", "--local", "data", "--until-end", "writes.yaml"], 3, &parts)?;
+    let versions = place.versions("breaks-out-value")?;
+    ensure!(versions == serde_json::json!([1]), "{versions}");
+    registry.set_level("breaks-out-value", "NONE")?;
+    place.expect(&["check", "writes.yaml"], 0, &["would be registered as version 2, not compared"])?;
+    Ok(())
+}
+
+fn a_contract_is_held_against_every_version() -> Result {
+    let registry = SchemaRegistry::shared()?;
+    let place = Place::new("contract", registry)?;
+    let subject = "contract-out-value";
+    let of = |fields: &str| format!(r#"{{"type":"record","name":"Row","namespace":"shop","fields":[{fields}]}}"#);
+    registry.register(subject, "AVRO", &of(r#"{"name":"id","type":"int"}"#))?;
+    registry.set_level(subject, "NONE")?;
+    registry.register(subject, "AVRO", &of(r#"{"name":"id","type":"string"}"#))?;
+    registry.register(
+        subject,
+        "AVRO",
+        &of(r#"{"name":"id","type":"long"},{"name":"more","type":"string","default":""}"#),
+    )?;
+    place.write("reads.yaml", READS, "avro", "")?;
+    let said = place.expect(&["contract", "reads.yaml", "--json"], 3, &["\"breaks\": 1"])?;
+    let said: Value = serde_json::from_str(&said).map_err(|error| format!("{error}: {said}"))?;
+    let verdicts: Vec<_> =
+        said["versions"].as_array().into_iter().flatten().map(|row| row["verdict"].clone()).collect();
+    ensure!(verdicts == ["good", "breaks", "good"], "{said}");
+    place.expect(&["contract", "reads.yaml"], 3, &[subject, "breaks", "id", "1 version break"])?;
+    Ok(())
+}
+
+fn every_format_is_registered_and_read_back() -> Result {
+    let registry = SchemaRegistry::shared()?;
+    for (format, prefix) in [("avro", "back-avro"), ("protobuf", "back-protobuf"), ("json_schema", "back-json")] {
+        let place = Place::new(prefix, registry)?;
+        place.write("writes.yaml", WRITES, format, "")?;
+        place.write("reads.yaml", READS, format, "")?;
+        let rows = "{\"id\":1,\"note\":\"a\",\"tags\":[\"x\",\"y\"]}\n{\"id\":2,\"note\":null,\"tags\":[]}\n";
+        let path = place.folder.path().join("rows.jsonl");
+        std::fs::write(&path, rows).map_err(Trouble::io(path.display()))?;
+        let (from, back) = (format!("{prefix}-rows"), format!("{prefix}-back"));
+        place.expect(&["topic", "create", &from, "--local", "data"], 0, &[])?;
+        place.expect(&["topic", "produce", &from, "rows.jsonl", "--local", "data"], 0, &[])?;
+        place.expect(&["run", "--local", "data", "--until-end", "writes.yaml"], 0, &[])?;
+        place.expect(&["check", "writes.yaml"], 0, &["is version 1 (id "])?;
+        place.expect(&["plan", "reads.yaml"], 0, &[&format!("schema {prefix}-out-value version 1 (id ")])?;
+        place.expect(&["run", "--local", "data", "--until-end", "reads.yaml"], 0, &[])?;
+        let said = place.expect(&["topic", "consume", &back, "--local", "data"], 0, &[])?;
+        let read: Vec<Value> = said.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+        let wrote: Vec<Value> = rows.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+        ensure!(read == wrote, "{format}: {said}");
+    }
+    Ok(())
+}
