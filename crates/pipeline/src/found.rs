@@ -206,3 +206,61 @@ impl<'a> Reading<'a> {
         subjects.into_iter().map(|subject| Wanted::Subject { subject, version }).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::interpolate::no_lookup;
+
+    /// What a pipeline wants whose source and sink are these.
+    fn wants(source: &str, sink: &str) -> Vec<String> {
+        let text = format!("version: 1\npipeline: p\nsources:\n  trades: {source}\nsink: {sink}\n");
+        let (pipeline, _) = crate::parse("p.yaml", &text, &no_lookup).unwrap();
+        wanted(&pipeline).iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn sources_want_what_says_their_columns() {
+        let of = |source: &str| wants(source, "{topic: out}");
+        assert_eq!(of("{format: avro}"), ["the latest version of trades-value"]);
+        assert_eq!(of("{topic: t, format: json_schema}"), ["the latest version of t-value"]);
+        assert_eq!(of("{format: avro, schema: {version: 2}}"), ["version 2 of trades-value"]);
+        assert_eq!(of("{format: avro, schema: {subject: s, version: latest}}"), ["the latest version of s"]);
+        assert_eq!(of("{format: protobuf, schema: {file: a/b.proto}}"), ["the file a/b.proto"]);
+        let types = "types: [x.A, x.B]";
+        assert_eq!(of(&format!("{{format: avro, {types}}}")), ["the latest version of trades-value"]);
+        assert_eq!(
+            of(&format!("{{format: avro, {types}, subject: record_name}}")),
+            ["the latest version of x.A", "the latest version of x.B"]
+        );
+        assert_eq!(
+            of(&format!("{{format: avro, {types}, subject: topic_record_name}}")),
+            ["the latest version of trades-x.A", "the latest version of trades-x.B"]
+        );
+    }
+
+    #[test]
+    fn what_stands_in_the_pipeline_is_not_wanted() {
+        for source in [
+            "{format: json, schema: {a: int}}",
+            "{format: avro, schema: {a: int}}",
+            "{format: avro, schema: {text: '\"int\"'}}",
+            "{format: avro, schema: {file: string, subject: string, version: int, text: bytes}}",
+        ] {
+            assert_eq!(wants(source, "{topic: out}"), Vec::<String>::new(), "{source}");
+        }
+    }
+
+    #[test]
+    fn keys_and_sinks_want_theirs() {
+        let source = "{format: json, schema: {a: int}, key: {format: avro}}";
+        assert_eq!(wants(source, "{topic: out}"), ["the latest version of trades-key"]);
+        let source = "{format: json, schema: {a: int}}";
+        assert_eq!(wants(source, "{topic: out, format: avro, register: true}"), Vec::<String>::new());
+        assert_eq!(wants(source, "{topic: out, format: avro, schema: {file: a.avsc}}"), ["the file a.avsc"]);
+        // The numbers of its fields go on from there.
+        assert_eq!(wants(source, "{topic: out, format: protobuf}"), ["the latest version of out-value"]);
+        assert_eq!(wants(source, "{topic: out, format: protobuf, framing: none}"), Vec::<String>::new());
+    }
+}

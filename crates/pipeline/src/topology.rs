@@ -177,6 +177,29 @@ impl SourceDef {
     }
 }
 
+impl SourceDef {
+    /// Where its schemas come from, in words: those of values, then those of keys.
+    pub fn schema_origins(&self) -> Vec<String> {
+        let of_values = self.schema.iter().flat_map(|schema| &schema.origins).map(ToString::to_string);
+        let of_keys = self.key.iter().flat_map(|key| &key.schema).flat_map(|schema| &schema.origins);
+        of_values.chain(of_keys.map(|origin| format!("{origin} for keys"))).collect()
+    }
+
+    /// The source as if its values were all that it has.
+    pub fn values_alone(&self) -> SourceDef {
+        let columns = self.of_values(&self.columns);
+        SourceDef { columns, declared: self.of_values(&self.declared), key: None, ..self.clone() }
+    }
+
+    /// The source as if its keys were values, and all that it has; `None` if they have no format.
+    pub fn keys_alone(&self) -> Option<SourceDef> {
+        let key = self.key.clone()?;
+        let columns = self.of_keys(&self.columns);
+        let (format, schema, declared) = (key.format, key.schema, key.declared);
+        Some(SourceDef { columns, declared, format, schema, key: None, ..self.clone() })
+    }
+}
+
 fn pick(columns: &SchemaRef, is_picked: impl Fn(&str) -> bool) -> SchemaRef {
     let fields = columns.fields().iter().filter(|field| is_picked(field.name())).cloned();
     Arc::new(arrow::datatypes::Schema::new(fields.collect::<Vec<_>>()))

@@ -53,6 +53,11 @@ impl Check {
             match &checked.right {
                 Some(right) => {
                     anstream::println!("{GOOD}ok{RESET}    {} ({})", checked.path.display(), right.topology.name);
+                    for source in &right.topology.sources {
+                        for origin in source.schema_origins() {
+                            anstream::println!("      source {}: the schema is {origin}", source.name);
+                        }
+                    }
                     for report in &sinks {
                         anstream::println!("      {}", report.line());
                     }

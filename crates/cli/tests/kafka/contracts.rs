@@ -174,6 +174,7 @@ fn every_format_is_registered_and_read_back() -> Result {
         place.expect(&["topic", "produce", &from, "rows.jsonl", "--local", "data"], 0, &[])?;
         place.expect(&["run", "--local", "data", "--until-end", "writes.yaml"], 0, &[])?;
         place.expect(&["check", "writes.yaml"], 0, &["is version 1 (id "])?;
+        place.expect(&["check", "reads.yaml"], 0, &[&format!("the schema is {prefix}-out-value version 1 (id ")])?;
         place.expect(&["plan", "reads.yaml"], 0, &[&format!("schema {prefix}-out-value version 1 (id ")])?;
         place.expect(&["run", "--local", "data", "--until-end", "reads.yaml"], 0, &[])?;
         let said = place.expect(&["topic", "consume", &back, "--local", "data"], 0, &[])?;

@@ -227,12 +227,15 @@ fn references(document: &Document) -> Vec<(&str, &str)> {
 /// The types that are wanted, if they are among `names`; names are not known where columns are declared.
 fn types(reading: &Reading<'_>, names: &[String], findings: &mut Findings) -> Option<Option<Vec<String>>> {
     let Some(types) = reading.types else { return Some(None) };
-    for name in types.iter().filter(|name| !names.is_empty() && !names.contains(&name.value)) {
+    let unknown = types.iter().filter(|name| !names.is_empty() && !names.contains(&name.value)).collect::<Vec<_>>();
+    for name in &unknown {
         findings.error(codes::UNKNOWN_TYPE, name.span, format!("the schema has no record type {name}")).help_nearest(
             name,
             names.iter().map(String::as_str),
             "It has",
         );
+    }
+    if !unknown.is_empty() {
         return None;
     }
     Some(Some(types.iter().map(|name: &Name| name.value.clone()).collect()))

@@ -41,7 +41,7 @@ codes! { "Columns and expressions":
 
     RESERVED_COLUMN = "MS0608" "reserved-column",
         "a column has a reserved name",
-        "Names of system columns (`_key`, `_timestamp`, `_topic`, `_partition`, `_offset`, `_headers`), and \
+        "Names of system columns (`_key`, `_timestamp`, `_topic`, `_partition`, `_offset`, `_headers`, `_schema`), and \
          `window_start` and `window_end` of a window, are taken.",
         "map: {_key: symbol}";
 

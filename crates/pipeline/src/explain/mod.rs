@@ -238,7 +238,7 @@ fn plan_source(source: &SourceDef, counts: &PartitionCounts) -> PlanSource {
         topic: source.topic.clone(),
         partitions: counts.get(&source.topic),
         format: source.format.name(),
-        schema: source.schema.iter().flat_map(|schema| &schema.origins).map(ToString::to_string).collect(),
+        schema: source.schema_origins(),
         reads,
         skips,
         out_of_order: Duration(source.out_of_order).to_string(),

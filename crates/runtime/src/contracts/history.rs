@@ -74,10 +74,13 @@ impl Verdict {
 pub fn history(topology: &Topology, registry: &dyn Subjects) -> Result<Vec<Entry>, RegistryError> {
     let mut entries = Vec::new();
     for source in &topology.sources {
-        for subject in source.schema.iter().flat_map(|schema| &schema.subjects) {
-            of_subject(&source.name, Direction::Reads, subject, registry, &mut entries, &|id, writer| {
-                reads(source, id, writer)
-            })?;
+        let keys = source.keys_alone().map(|keys| SourceDef { name: format!("{} (key)", keys.name), ..keys });
+        for part in [Some(source.values_alone()), keys].iter().flatten() {
+            for subject in part.schema.iter().flat_map(|schema| &schema.subjects) {
+                of_subject(&part.name, Direction::Reads, subject, registry, &mut entries, &|id, writer| {
+                    reads(part, id, writer)
+                })?;
+            }
         }
     }
     for sink in &topology.sinks {

@@ -253,3 +253,20 @@ fn a_contract_is_held_against_every_version() {
     let narrow = history(&narrow.topology().unwrap(), &registry).unwrap();
     assert_eq!(narrow.iter().map(|entry| entry.verdict.word()).collect::<Vec<_>>(), ["good", "breaks", "good"]);
 }
+
+#[test]
+fn keys_are_held_against_their_own_subject() {
+    const KEY: &str = r#"{"type":"record","name":"Key","fields":[{"name":"id","type":"int"}]}"#;
+    const OTHER: &str = r#"{"type":"record","name":"Key","fields":[{"name":"id","type":"string"}]}"#;
+    let registry = InMemory::new(Level::None, &[("trades-value", &[V1]), ("trades-key", &[OTHER, KEY])]);
+    let text = "version: 1\npipeline: p\nsources:\n  trades: {format: avro, key: {format: avro}}\nsink: {topic: out}\n";
+    let (pipeline, map) = millstream_pipeline::parse("p.yaml", text, &no_lookup).unwrap();
+    let found = find(&wanted(&pipeline), Path::new(""), Some(&registry));
+    let topology = lower::lower_with(&pipeline, &map, &PartitionCounts::unknown(), &found).unwrap();
+    let shown = history(&topology, &registry).unwrap();
+    let shown = shown.iter().map(|entry| (entry.name.as_str(), entry.version.unwrap(), entry.verdict.word()));
+    assert_eq!(
+        shown.collect::<Vec<_>>(),
+        [("trades", 1, "good"), ("trades (key)", 1, "breaks"), ("trades (key)", 2, "good")]
+    );
+}

@@ -38,7 +38,7 @@ pub(super) fn run(
         tracing::info!("{}", report.line());
     }
     for source in loaded.iter().flat_map(|loaded| &loaded.topology.sources) {
-        for origin in source.schema.iter().flat_map(|schema| &schema.origins) {
+        for origin in source.schema_origins() {
             tracing::info!("source {} reads as {origin}", source.name);
         }
     }
