@@ -18,6 +18,7 @@ pub(crate) fn tests() -> Vec<suite::Trial> {
         a_registry_that_is_down_at_the_start_is_waited_for,
         columns_of_a_registry_that_is_down_are_waited_for_and_others_run,
         a_registry_that_goes_down_holds_only_those_who_need_it,
+        a_registry_and_a_daemon_that_come_and_go_lose_nothing,
         without_a_registry_the_daemon_says_so,
         over_a_folder_of_topics_a_registry_is_waited_for_too,
     ]
@@ -411,6 +412,48 @@ fn a_registry_that_goes_down_holds_only_those_who_need_it() -> Result {
     daemon.wait_until_ready(READY)?;
     ensure!(orders.dead_letters()? == 0, "there are dead letters");
     ensure!(daemon.process.ended().is_none(), "the daemon ended: {}", daemon.output.tail(20));
+    Ok(())
+}
+
+fn a_registry_and_a_daemon_that_come_and_go_lose_nothing() -> Result {
+    let mut registry = SchemaRegistry::start()?;
+    let mut orders = Orders::new("comesandgoes")?;
+    let one = registry.register(&orders.subject, "AVRO", ONE)?;
+    // Versions that are all like the second, but each with an id of its own.
+    let versions: Vec<u32> = (0..6)
+        .map(|at| {
+            registry.register(
+                &orders.subject,
+                "AVRO",
+                &TWO.replace("\"default\":\"\"", &format!("\"default\":\"{at}\"")),
+            )
+        })
+        .collect::<Result<_>>()?;
+    let all: Vec<u32> = (0..PARTITIONS).collect();
+    let mut daemon = orders.start(&registry)?;
+    for (round, &version) in versions.iter().enumerate() {
+        match round % 3 {
+            0 => registry.kill(),
+            1 => registry.pause(),
+            _ => {}
+        }
+        orders.write(one, None, 300, &all)?;
+        orders.write(version, Some("note"), 100, &all[round % 2..])?;
+        orders.write(one, None, 300, &all)?;
+        std::thread::sleep(Duration::from_millis(400 + 300 * round as u64));
+        if round % 2 == 1 {
+            daemon.kill();
+            daemon = orders.start(&registry)?;
+        }
+        match round % 3 {
+            0 => registry.restart()?,
+            1 => registry.resume(),
+            _ => {}
+        }
+    }
+    orders.settle()?;
+    daemon.wait_until_ready(READY)?;
+    ensure!(orders.dead_letters()? == 0, "there are dead letters");
     Ok(())
 }
 
