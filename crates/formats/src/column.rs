@@ -17,6 +17,7 @@ use millstream_engine::types::sql_name;
 use crate::error::FormatError;
 use crate::fault::{Fallible, Fault};
 use crate::members::Members;
+use crate::wire::{PIECE, is_ascii_piece, put_piece};
 
 /// One column, or the values of a field or of items below one.
 #[derive(Debug)]
@@ -62,6 +63,38 @@ impl Bytes {
         self.end();
     }
 
+    /// Appends the text that the first `len` of the bytes `ahead` are. Most texts are short and ASCII, and their message
+    /// goes on behind them: those are looked at and copied in one piece.
+    ///
+    /// # Errors
+    /// If they are not UTF-8; then nothing is appended.
+    ///
+    /// # Panics
+    /// If there are not so many bytes.
+    #[inline]
+    pub(crate) fn push_text(&mut self, ahead: &[u8], len: usize) -> Fallible<()> {
+        if let Some(piece) = ahead.first_chunk::<PIECE>()
+            && len <= PIECE
+            && is_ascii_piece(piece, len)
+        {
+            put_piece(piece, len, &mut self.bytes);
+            self.end();
+            return Ok(());
+        }
+        self.push_long_text(&ahead[..len])
+    }
+
+    #[inline(never)]
+    fn push_long_text(&mut self, bytes: &[u8]) -> Fallible<()> {
+        if !is_ascii(bytes)
+            && let Err(error) = std::str::from_utf8(bytes)
+        {
+            return Err(Fault::value(format!("not UTF-8 from byte {} of the text", error.valid_up_to())));
+        }
+        self.push(bytes);
+        Ok(())
+    }
+
     /// Ends a value whose bytes have been appended.
     #[inline]
     pub(crate) fn end(&mut self) {
@@ -93,6 +126,15 @@ impl Bytes {
     fn finish(&mut self) -> (OffsetBuffer<i32>, Buffer) {
         (finish_offsets(&mut self.offsets), Buffer::from_vec(std::mem::take(&mut self.bytes)))
     }
+}
+
+/// Whether these bytes, [`PIECE`] at least, are ASCII; of fewer it says no.
+#[inline]
+fn is_ascii(bytes: &[u8]) -> bool {
+    let Some(last) = bytes.last_chunk::<PIECE>() else { return false };
+    let (pieces, _) = bytes.as_chunks::<PIECE>();
+    let all = pieces.iter().fold(u128::from_le_bytes(*last), |all, piece| all | u128::from_le_bytes(*piece));
+    all & 0x8080_8080_8080_8080_8080_8080_8080_8080 == 0
 }
 
 fn last(offsets: &[i32]) -> usize {

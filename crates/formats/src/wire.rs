@@ -156,6 +156,12 @@ impl<'a> Input<'a> {
         Err(self.cut_off(self.rest.len() + 1))
     }
 
+    /// What is left, without passing over it.
+    #[inline]
+    pub(crate) fn rest(&self) -> &'a [u8] {
+        self.rest
+    }
+
     /// Passes over one number of [`varint`](Self::varint)'s form.
     #[inline]
     pub(crate) fn skip_varint(&mut self) -> Fallible<()> {
@@ -164,7 +170,16 @@ impl<'a> Input<'a> {
                 self.rest = rest;
                 Ok(())
             }
-            _ => self.long_varint().map(|_| ()),
+            rest => {
+                if let Some(chunk) = rest.first_chunk::<8>() {
+                    let ends = !u64::from_le_bytes(*chunk) & 0x8080_8080_8080_8080;
+                    if ends != 0 {
+                        self.rest = &rest[ends.trailing_zeros() as usize / 8 + 1..];
+                        return Ok(());
+                    }
+                }
+                self.long_varint().map(|_| ())
+            }
         }
     }
 
@@ -182,19 +197,54 @@ impl<'a> Input<'a> {
 
 /// Writes a number as [`Input::varint`] reads it.
 #[inline]
-pub(crate) fn put_varint(mut value: u64, out: &mut Vec<u8>) {
-    if value < 0x80 {
-        return out.push(value as u8);
+pub(crate) fn put_varint(value: u64, out: &mut Vec<u8>) {
+    match value {
+        0..0x80 => out.push(value as u8),
+        0x80..0x100_0000_0000_0000 => put_long_varint(value, out),
+        _ => put_longest_varint(value, out),
     }
-    let mut bytes = [0; 10];
-    let mut len = 0;
+}
+
+/// A number of at most 56 bits: its groups of seven bits spread over eight bytes at once, of which the used ones stay.
+#[inline]
+fn put_long_varint(value: u64, out: &mut Vec<u8>) {
+    let len = (70 - value.leading_zeros() as usize) / 7;
+    let word = (value & 0x0000_0000_0fff_ffff) | ((value & 0x00ff_ffff_f000_0000) << 4);
+    let word = (word & 0x0000_3fff_0000_3fff) | ((word & 0x0fff_c000_0fff_c000) << 2);
+    let word = (word & 0x007f_007f_007f_007f) | ((word & 0x3f80_3f80_3f80_3f80) << 1);
+    let goes_on = 0x8080_8080_8080_8080_u64 >> (72 - 8 * len);
+    let end = out.len() + len;
+    out.extend_from_slice(&(word | goes_on).to_le_bytes());
+    out.truncate(end);
+}
+
+fn put_longest_varint(mut value: u64, out: &mut Vec<u8>) {
     while value >= 0x80 {
-        bytes[len] = value as u8 | 0x80;
+        out.push(value as u8 | 0x80);
         value >>= 7;
-        len += 1;
     }
-    bytes[len] = value as u8;
-    out.extend_from_slice(&bytes[..=len]);
+    out.push(value as u8);
+}
+
+/// The length up to which bytes are copied in one piece of this length, if there are so many to read.
+pub(crate) const PIECE: usize = 16;
+
+/// Appends the first `len` bytes of `piece`, which is quicker than to copy so few of them.
+#[inline]
+pub(crate) fn put_piece(piece: &[u8; PIECE], len: usize, out: &mut Vec<u8>) {
+    let end = out.len() + len;
+    out.extend_from_slice(piece);
+    out.truncate(end);
+}
+
+/// Whether the first `len` bytes of `piece` are ASCII.
+#[inline]
+pub(crate) fn is_ascii_piece(piece: &[u8; PIECE], len: usize) -> bool {
+    const HIGH: u64 = 0x8080_8080_8080_8080;
+    let word = u128::from_le_bytes(*piece);
+    // What lies behind `len` is pushed out.
+    let own = |word: u64, len: usize| if len == 0 { 0 } else { word << (64 - 8 * len.min(8)) };
+    (own(word as u64, len) | own((word >> 64) as u64, len.saturating_sub(8))) & HIGH == 0
 }
 
 /// Writes a number as [`Input::zigzag`] reads it.
@@ -232,6 +282,38 @@ mod tests {
                     assert_eq!(input.skip_varint(), Ok(()));
                     assert_eq!(input.remaining(), tail);
                 }
+            }
+        }
+    }
+
+    #[test]
+    fn numbers_are_written_as_short_as_they_can_be() {
+        for bits in 0..64 {
+            for value in [1_u64 << bits, (1 << bits) - 1, u64::MAX >> bits, 0x0123_4567_89ab_cdef >> bits] {
+                let (mut expected, mut rest) = (vec![9], value);
+                while rest >= 0x80 {
+                    expected.push(rest as u8 | 0x80);
+                    rest >>= 7;
+                }
+                expected.push(rest as u8);
+                let mut written = vec![9];
+                put_varint(value, &mut written);
+                assert_eq!(written, expected, "{value}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_piece_is_looked_at_and_copied_as_far_as_it_counts() {
+        for len in 0..=PIECE {
+            let mut piece = [b'x'; PIECE];
+            let mut out = vec![1];
+            put_piece(&piece, len, &mut out);
+            assert_eq!(out, [&[1][..], &piece[..len]].concat());
+            for at in 0..PIECE {
+                piece[at] = 0x80;
+                assert_eq!(is_ascii_piece(&piece, len), at >= len, "{at} of {len}");
+                piece[at] = 0x7f;
             }
         }
     }

@@ -1,8 +1,8 @@
 //! What resolution makes of a writer's schema: steps that read the bytes of a record straight into columns, in the order
 //! of the bytes. Running a program never panics and never allocates beyond what the message pays for.
 
-use super::skip::{Bounds, Skip, Skips, branch, sized};
-use crate::column::{Column, Values};
+use super::skip::{Bounds, Skip, Skips, branch, length, sized};
+use crate::column::{Bytes, Column, Values};
 use crate::fault::{Fallible, Fault};
 use crate::members::Members;
 use crate::wire::Input;
@@ -170,19 +170,14 @@ impl Read {
             (Read::Int, Values::Int32(values) | Values::Date(values)) => values.push(int(input)?),
             (Read::Long, Values::Int64(values) | Values::Timestamp(values, _)) => values.push(input.zigzag()?),
             (Read::Double, Values::Float64(values)) => values.push(f64::from_le_bytes(input.array()?)),
-            (Read::Text, Values::Utf8(values)) => {
-                let bytes = sized(input)?;
-                if let Err(error) = std::str::from_utf8(bytes) {
-                    return Err(Fault::value(format!("not UTF-8 from byte {} of the text", error.valid_up_to())));
-                }
-                values.push(bytes);
-            }
+            (Read::Text, Values::Utf8(values)) => text(input, values)?,
             (Read::Nullable(null, read), _) => {
                 return match branch(input, 2)? == *null {
                     true => column.push_missing("null"),
                     false => read.run(input, column, skips),
                 };
             }
+            (Read::Enum(symbols), Values::Utf8(values)) => symbol(symbols, input, values)?,
             (Read::Boolean, Values::Boolean(values)) => values.push(boolean(input)?),
             (Read::Bytes, Values::Binary(values)) => values.push(sized(input)?),
             (Read::Struct(program), Values::Struct(members)) => program.run(input, members, skips)?,
@@ -220,19 +215,6 @@ impl Read {
                     None => sized(input)?,
                 };
                 values.push(decimal.value(bytes)?);
-            }
-            (Read::Enum(symbols), Values::Utf8(values)) => {
-                let index = input.zigzag()?;
-                match usize::try_from(index).ok().and_then(|index| symbols.get(index)) {
-                    Some(Symbol::Text(text)) => {
-                        input.spend(text.len())?;
-                        values.push(text.as_bytes());
-                    }
-                    Some(Symbol::Unknown(text)) => {
-                        return Err(Fault::value(format!("symbol {text} is not among those of the reader's enum")));
-                    }
-                    None => return Err(Fault::value(format!("symbol {index} of an enum of {}", symbols.len()))),
-                }
             }
             (Read::Member(index, member), Values::Struct(members)) => {
                 for (other, column) in members.columns.iter_mut().enumerate() {
@@ -303,6 +285,38 @@ fn map(
         Some(name) if total > 1 => Err(Members::repeated(&String::from_utf8_lossy(name))),
         _ => Ok(()),
     }
+}
+
+/// Reads a text.
+#[inline]
+fn text(input: &mut Input<'_>, values: &mut Bytes) -> Fallible<()> {
+    let len = length(input)?;
+    let ahead = input.rest();
+    input.take(len)?;
+    values.push_text(ahead, len)
+}
+
+#[inline]
+fn symbol(symbols: &[Symbol], input: &mut Input<'_>, values: &mut Bytes) -> Fallible<()> {
+    let index = input.zigzag()?;
+    match usize::try_from(index).ok().and_then(|index| symbols.get(index)) {
+        Some(Symbol::Text(text)) => {
+            input.spend(text.len())?;
+            values.push(text.as_bytes());
+            Ok(())
+        }
+        other => Err(no_symbol(other, index, symbols.len())),
+    }
+}
+
+#[cold]
+fn no_symbol(found: Option<&Symbol>, index: i64, symbols: usize) -> Box<Fault> {
+    Fault::value(match found {
+        Some(Symbol::Text(text) | Symbol::Unknown(text)) => {
+            format!("symbol {text} is not among those of the reader's enum")
+        }
+        None => format!("symbol {index} of an enum of {symbols}"),
+    })
 }
 
 #[inline]

@@ -179,10 +179,10 @@ impl Skips {
         match skip {
             Skip::Bytes(_) | Skip::Numbers(_) | Skip::Sized(_) => self.run(skip, input),
             Skip::All(all) => all.iter().try_for_each(|skip| self.run_nested(skip, input, depth)),
-            Skip::Union(branches) => {
-                let branch = branch(input, branches.len())?;
-                self.run_nested(&branches[branch], input, depth)
-            }
+            Skip::Union(branches) => match &branches[branch(input, branches.len())?] {
+                Skip::Bytes(0) => Ok(()),
+                skip => self.run_nested(skip, input, depth),
+            },
             Skip::Blocks(item, bounds) => self.blocks(item, *bounds, input, depth),
             Skip::Record(_) if depth == DEPTH => {
                 Err(Fault::value(format!("values nested more than {DEPTH} deep at byte {}", input.at())))
@@ -223,11 +223,20 @@ impl Skips {
 /// A value of bytes or text.
 #[inline]
 pub(super) fn sized<'a>(input: &mut Input<'a>) -> Fallible<&'a [u8]> {
+    let len = length(input)?;
+    input.take(len)
+}
+
+/// The length of a value of bytes or text.
+#[inline]
+pub(super) fn length(input: &mut Input<'_>) -> Fallible<usize> {
     let len = input.zigzag()?;
-    match usize::try_from(len) {
-        Ok(len) => input.take(len),
-        Err(_) => Err(Fault::value(format!("a length of {len} at byte {}", input.at()))),
-    }
+    usize::try_from(len).map_err(|_| negative(len, input))
+}
+
+#[cold]
+fn negative(len: i64, input: &Input<'_>) -> Box<Fault> {
+    Fault::value(format!("a length of {len} at byte {}", input.at()))
 }
 
 /// The index of a union's branch.
@@ -236,8 +245,13 @@ pub(super) fn branch(input: &mut Input<'_>, branches: usize) -> Fallible<usize> 
     let index = input.zigzag()?;
     match usize::try_from(index) {
         Ok(index) if index < branches => Ok(index),
-        _ => Err(Fault::value(format!("branch {index} of a union of {branches}"))),
+        _ => Err(no_branch(index, branches)),
     }
+}
+
+#[cold]
+fn no_branch(index: i64, branches: usize) -> Box<Fault> {
+    Fault::value(format!("branch {index} of a union of {branches}"))
 }
 
 /// Appends to a run, merging what can be passed over at once.

@@ -1,7 +1,5 @@
 //! From columns and a schema to what writes a value, compiled once. Writing never rounds and never cuts off.
 
-use std::collections::BTreeMap;
-
 use arrow::datatypes::{DataType, Field, FieldRef, TimeUnit};
 use millstream_engine::text::per_second;
 use millstream_engine::types::sql_name;
@@ -12,7 +10,7 @@ use super::schema::{AvroSchema, Kind, Logical, NodeId, Record};
 use crate::cells::{Cells, Values, normal};
 use crate::error::FormatError;
 use crate::fault::{Fallible, Fault};
-use crate::wire::put_zigzag;
+use crate::wire::{PIECE, put_piece, put_zigzag};
 
 /// How to write one value of a column.
 #[derive(Debug)]
@@ -38,7 +36,8 @@ pub(super) enum Write {
     /// Months, days and milliseconds.
     Duration,
     Decimal(DecimalWrite),
-    Enum(BTreeMap<String, usize>),
+    /// The symbols' bytes in their order.
+    Enum(Vec<(Vec<u8>, usize)>),
     /// A column that may be null, where the schema does not allow it.
     Required(Box<Write>),
     /// A union: the branch of null, and that of the value.
@@ -192,7 +191,10 @@ impl Compiler<'_> {
                 Write::Duration
             }
             (Kind::Enum(symbols), DataType::Utf8) => {
-                Write::Enum(symbols.symbols.iter().enumerate().map(|(index, symbol)| (symbol.clone(), index)).collect())
+                let all = symbols.symbols.iter().enumerate();
+                let mut all = all.map(|(index, symbol)| (symbol.clone().into_bytes(), index)).collect::<Vec<_>>();
+                all.sort_unstable();
+                Write::Enum(all)
             }
             (Kind::Bytes | Kind::Fixed(_), DataType::Decimal128(_, scale)) => self.decimal(id, *scale, column)?,
             (Kind::Record(record), DataType::Struct(fields)) => self.record(record, fields)?,
@@ -256,9 +258,13 @@ impl Write {
             (Write::Number, Values::Int32(values)) => put_zigzag(i64::from(values[row]), out),
             (Write::Double, Values::Float64(values)) => out.extend_from_slice(&values[row].to_le_bytes()),
             (Write::Sized, Values::Sized(offsets, bytes)) => {
-                let bytes = &bytes[offsets[row] as usize..offsets[row + 1] as usize];
-                put_zigzag(bytes.len() as i64, out);
-                out.extend_from_slice(bytes);
+                let (start, end) = (offsets[row] as usize, offsets[row + 1] as usize);
+                let len = end - start;
+                put_zigzag(len as i64, out);
+                match bytes[start..].first_chunk::<PIECE>() {
+                    Some(piece) if len <= PIECE => put_piece(piece, len, out),
+                    _ => out.extend_from_slice(&bytes[start..end]),
+                }
             }
             (Write::Record(fields), Values::Struct(columns)) => {
                 for field in fields {
@@ -323,11 +329,9 @@ impl Write {
             (Write::Decimal(decimal), Values::Decimal(values)) => decimal.run(values[row], out)?,
             (Write::Enum(symbols), Values::Sized(offsets, bytes)) => {
                 let bytes = &bytes[offsets[row] as usize..offsets[row + 1] as usize];
-                let text = std::str::from_utf8(bytes).expect("a column of strings");
-                let index = symbols.get(text).ok_or_else(|| {
-                    Fault::value(format!("\"{}\" is not a symbol of the schema's enum", crate::fault::excerpt(text)))
-                })?;
-                put_zigzag(*index as i64, out);
+                let found = symbols.binary_search_by(|(symbol, _)| symbol.as_slice().cmp(bytes));
+                let at = found.map_err(|_| no_symbol(bytes))?;
+                put_zigzag(symbols[at].1 as i64, out);
             }
             (Write::Branch { branch, value }, _) => {
                 put_zigzag(*branch as i64, out);
@@ -378,6 +382,12 @@ impl Write {
         }
         Ok(())
     }
+}
+
+#[cold]
+fn no_symbol(bytes: &[u8]) -> Box<Fault> {
+    let text = String::from_utf8_lossy(bytes);
+    Fault::value(format!("\"{}\" is not a symbol of the schema's enum", crate::fault::excerpt(&text)))
 }
 
 impl DecimalWrite {

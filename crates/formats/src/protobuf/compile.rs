@@ -5,6 +5,7 @@ use millstream_engine::types::sql_name;
 use prost_reflect::{Cardinality, EnumDescriptor, FieldDescriptor, Kind, MessageDescriptor};
 
 use super::fields::Wire;
+use super::flat::Flat;
 use super::map::{Entry, Key};
 use super::program::{Absent, Number, Numbers, Plan, Program, Raw, Shape, Target, Value};
 use super::schema::{WellKnown, has_default};
@@ -20,8 +21,10 @@ pub(super) enum Missing {
 
 /// How to read `message` to `columns`, which are named as its fields.
 pub(super) fn message(message: &MessageDescriptor, columns: &[FieldRef], missing: Missing) -> Fallible<Program> {
-    let mut program = Program { plans: Vec::new(), nulls: Vec::new(), numbers: Numbers::default(), oneofs: Vec::new() };
+    let mut program =
+        Program { plans: Vec::new(), nulls: Vec::new(), numbers: Numbers::default(), oneofs: Vec::new(), flat: None };
     let mut oneofs: Vec<String> = Vec::new();
+    let mut fields = Vec::with_capacity(columns.len());
     for (index, column) in columns.iter().enumerate() {
         let Some(field) = message.get_field_by_name(column.name()) else {
             if missing == Missing::Null && column.is_nullable() {
@@ -34,6 +37,7 @@ pub(super) fn message(message: &MessageDescriptor, columns: &[FieldRef], missing
         let shape = shape(&field, column, missing).map_err(|fault| fault.in_member(column.name()))?;
         let plan = program.plans.len();
         program.plans.push(Plan { column: index, shape });
+        fields.push(field.number());
         let plan = u16::try_from(plan).map_err(|_| Fault::value("more than 65,535 columns"))?;
         let oneof = field.containing_oneof().filter(|oneof| !oneof.is_synthetic()).map(|oneof| {
             let known = oneofs.iter().position(|name| name == oneof.name());
@@ -52,6 +56,9 @@ pub(super) fn message(message: &MessageDescriptor, columns: &[FieldRef], missing
             let unread = oneof.fields().filter(|field| columns.iter().all(|column| column.name() != field.name()));
             unread.for_each(|field| program.numbers.insert(field.number(), Target::Clears(index as u16)));
         }
+    }
+    if oneofs.is_empty() {
+        program.flat = Flat::of(&fields.into_iter().zip(&program.plans).collect::<Vec<_>>());
     }
     Ok(program)
 }

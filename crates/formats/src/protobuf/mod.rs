@@ -6,6 +6,7 @@ mod decode;
 mod derive;
 mod encode;
 mod fields;
+mod flat;
 mod json;
 mod known;
 mod map;

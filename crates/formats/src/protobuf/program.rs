@@ -2,6 +2,7 @@
 //! then every column gets its value. Never panics, never believes a length, never goes deeper than the columns do.
 
 use super::fields::{Wire, code, number, sized, skip, tag};
+use super::flat::{self, Flat};
 use super::json;
 use super::map::{Entry, Part, part};
 use super::schema::JsonKind;
@@ -19,6 +20,8 @@ pub(super) struct Program {
     pub(super) numbers: Numbers,
     /// The plans of each oneof of which one is read.
     pub(super) oneofs: Vec<Vec<usize>>,
+    /// The quick way, where there is one.
+    pub(super) flat: Option<Flat>,
 }
 
 /// A field that is read.
@@ -114,6 +117,11 @@ impl Numbers {
         }
     }
 
+    /// Whether anything is done with this field.
+    pub(super) fn is_read(&self, number: u32) -> bool {
+        self.find(number) != Target::Unread
+    }
+
     #[inline]
     fn find(&self, number: u32) -> Target {
         match self.low.get(number as usize) {
@@ -146,6 +154,15 @@ pub(super) struct Run<'a> {
 impl Program {
     /// Reads one message to one row of `members`. After a fault the columns are of different lengths.
     pub(super) fn run(&self, message: &[u8], members: &mut Members, run: &mut Run<'_>) -> Fallible<()> {
+        if let Some(flat) = &self.flat {
+            let (rows, room) = (members.rows, run.room);
+            if flat::run(self, flat, message, members, run).is_some() {
+                return Ok(());
+            }
+            // Something rare is in it, or wrong with it: the general way says what.
+            members.truncate(rows);
+            run.room = room;
+        }
         let base = run.slots.len();
         run.slots.resize(base + self.plans.len(), Slot::Absent);
         let mut merged = Vec::new();
@@ -390,10 +407,7 @@ impl Value {
     #[inline]
     pub(super) fn push_bytes(&self, bytes: &[u8], column: &mut Column, run: &mut Run<'_>) -> Fallible<()> {
         match (self, &mut column.values) {
-            (Value::Text, Values::Utf8(values)) => {
-                utf8(bytes)?;
-                values.push(bytes);
-            }
+            (Value::Text, Values::Utf8(values)) => values.push_text(bytes, bytes.len())?,
             (Value::Text | Value::Bytes, Values::Binary(values)) => values.push(bytes),
             (Value::Message(program), Values::Struct(members)) => program.run(bytes, members, run)?,
             (Value::Time(per_second), Values::Timestamp(values, _)) => values.push(time(bytes, *per_second)?),

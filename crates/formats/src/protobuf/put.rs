@@ -9,7 +9,7 @@ use super::program::Number;
 use super::write::{MessageWrite, sized};
 use crate::cells::{Cells, Values};
 use crate::fault::{Fallible, Fault, excerpt};
-use crate::wire::put_varint;
+use crate::wire::{PIECE, put_piece, put_varint};
 
 /// The seconds from 1970 of the first and the last second that a `google.protobuf.Timestamp` may be: years 1 to 9999.
 const SECONDS: std::ops::RangeInclusive<i64> = -62_135_596_800..=253_402_300_799;
@@ -64,17 +64,21 @@ impl Put {
     pub(super) fn run(&self, tag: &[u8], zero: Zero, cells: &Cells, row: usize, out: &mut Vec<u8>) -> Fallible<()> {
         match (self, &cells.values) {
             (Put::Sized, Values::Sized(offsets, bytes)) => {
-                let bytes = &bytes[offsets[row] as usize..offsets[row + 1] as usize];
-                if !bytes.is_empty() || zero == Zero::Written {
-                    out.extend_from_slice(tag);
-                    put_varint(bytes.len() as u64, out);
-                    out.extend_from_slice(bytes);
+                let (start, end) = (offsets[row] as usize, offsets[row + 1] as usize);
+                let len = end - start;
+                if len > 0 || zero == Zero::Written {
+                    put_tag(tag, out);
+                    put_varint(len as u64, out);
+                    match bytes[start..].first_chunk::<PIECE>() {
+                        Some(piece) if len <= PIECE => put_piece(piece, len, out),
+                        _ => out.extend_from_slice(&bytes[start..end]),
+                    }
                 }
             }
             (Put::Number(wire, number), values) => {
                 let bits = number_bits(*number, values, row)?;
                 if bits != 0 || zero == Zero::Written {
-                    out.extend_from_slice(tag);
+                    put_tag(tag, out);
                     put_bits(*wire, bits, out);
                 }
             }
@@ -133,6 +137,15 @@ impl Put {
             (_, Values::Int32(values)) => Ok(values[row]),
             _ => unreachable!("a writer is made for its columns"),
         }
+    }
+}
+
+/// Writes a tag, which is one byte nearly always.
+#[inline]
+fn put_tag(tag: &[u8], out: &mut Vec<u8>) {
+    match tag {
+        [one] => out.push(*one),
+        tag => out.extend_from_slice(tag),
     }
 }
 

@@ -253,3 +253,32 @@ fn a_reader_goes_by_numbers_and_types_can_be_chosen() {
     assert_eq!(decoded.unwanted, [1]);
     assert_eq!(json_rows(&decoded.rows), [json!({"id": 5, "note": null})]);
 }
+
+/// The quick way for flat messages gives way to the general one, and nobody can tell.
+#[test]
+fn flat_messages_with_something_rare_in_them_are_read_as_all_are() {
+    let schema = proto3("message M { int64 a = 1; string b = 2; double c = 3; optional int64 d = 2000; }");
+    let message = first(&schema);
+    let high = [0x80, 0x7d];
+    for (bytes, expected) in [
+        (&[8, 1, 18, 1, b'x'][..], json!({"a": 1, "b": "x", "c": 0.0, "d": null})),
+        // Of a field that stands twice the last counts, whatever the first was.
+        (&[8, 1, 18, 1, 0xff, 8, 5, 18, 1, b'y'], json!({"a": 5, "b": "y", "c": 0.0, "d": null})),
+        // Another wire type than the schema's is another field.
+        (&[13, 0, 0, 0, 0, 18, 0, 24, 7], json!({"a": 0, "b": "", "c": 0.0, "d": null})),
+        // Fields that the schema does not have, a group among them.
+        (&[40, 9, 43, 8, 1, 44, 8, 3], json!({"a": 3, "b": "", "c": 0.0, "d": null})),
+        (&[high[0], high[1], 6, 8, 3], json!({"a": 3, "b": "", "c": 0.0, "d": 6})),
+        (&[], json!({"a": 0, "b": "", "c": 0.0, "d": null})),
+    ] {
+        let plain = [8, 2];
+        let decoded = decode(&mut all(&message), &[&plain, bytes, &plain]);
+        assert_eq!(decoded.faults, [], "{bytes:?}");
+        assert_eq!(json_rows(&decoded.rows)[1], expected, "{bytes:?}");
+        assert_eq!(json_rows(&decoded.rows)[2], json!({"a": 2, "b": "", "c": 0.0, "d": null}), "{bytes:?}");
+    }
+    let decoded = decode(&mut all(&message), &[&[18, 1, 0xff], &[8], &[18, 5, b'a'], &[0, 1]]);
+    let faults = decoded.faults.iter().map(|(_, fault)| fault.message.as_str()).collect::<Vec<_>>();
+    assert_eq!(faults[0], "column b: not UTF-8 from byte 0 of the text");
+    assert_eq!(faults.len(), 4);
+}
