@@ -10,6 +10,9 @@ use millstream_harness::{Broker, Result, ensure, process, suite, tests, wait};
 
 use crate::scenario::{READY, Scenario};
 
+/// Properties of a client by name.
+type Properties<'a> = Vec<(&'a str, &'a str)>;
+
 pub(crate) fn tests() -> Vec<suite::Trial> {
     tests![every_way_in_works, who_is_not_known_is_told_so, what_is_not_allowed_is_named]
 }
@@ -45,7 +48,7 @@ fn every_way_in_works() -> Result {
     let sasl_tls = ("security.protocol", "SASL_SSL");
     let mechanism = |name| ("sasl.mechanism", name);
     let unsecured = [("enable.sasl.oauthbearer.unsecure.jwt", "true"), ("sasl.oauthbearer.config", "principal=alice")];
-    let ways: Vec<(&str, String, Vec<(&str, &str)>)> = vec![
+    let ways: Vec<(&str, String, Properties<'_>)> = vec![
         ("tls", broker.tls_bootstrap(), vec![("security.protocol", "SSL"), trust]),
         (
             "mutual-tls",
@@ -104,7 +107,7 @@ fn who_is_not_known_is_told_so() -> Result {
             ("sasl.password", WRONG),
         ]
     };
-    let strangers: Vec<(String, Vec<(&str, &str)>, &str)> = vec![
+    let strangers: Vec<(String, Properties<'_>, &str)> = vec![
         (broker.sasl_bootstrap(), stranger("PLAIN"), "uthentication"),
         (broker.sasl_bootstrap(), stranger("SCRAM-SHA-256"), "uthentication"),
         (broker.tls_bootstrap(), vec![("security.protocol", "SSL"), ("ssl.ca.location", &wrong_ca)], "certificate"),

@@ -19,7 +19,7 @@ pub(crate) fn tests() -> Vec<suite::Trial> {
 }
 
 /// A scenario whose daemons go through the proxy.
-fn through<'a>(name: &str, broker: &'a Broker) -> Result<(Scenario, Proxy)> {
+fn through(name: &str, broker: &Broker) -> Result<(Scenario, Proxy)> {
     Ok((Scenario::on(name, broker)?, Proxy::before(broker)?))
 }
 
