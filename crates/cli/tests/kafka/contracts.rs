@@ -99,7 +99,7 @@ fn what_would_be_registered_is_said_and_then_registered_once() -> Result {
     place.registry.set_level("deploy-out-value", "BACKWARD")?;
     // A column more may be added: the schema that is made of the columns has defaults.
     place.write("writes.yaml", WRITES, "avro", "steps: [{map: {more: id * 2}}]")?;
-    place.expect(&["check", "writes.yaml"], 0, &["would be registered as version 2, compatible"])?;
+    place.expect(&["check", "writes.yaml"], 0, &["would be registered as version 2, compatible with version 1"])?;
     place.expect(&["run", "--local", "data", "--until-end", "writes.yaml"], 0, &[])?;
     let versions = place.versions("deploy-out-value")?;
     ensure!(versions == serde_json::json!([1, 2]), "{versions}");

@@ -54,10 +54,13 @@ pub(super) fn with_straight(topology: &Topology, straight: &Outcome, outcome: &O
             sorted(expected) == sorted(found)
         };
         if !same {
+            let (mut straight, mut this) = (show_all(expected), show_all(found));
+            if straight == this {
+                // What differs is beside keys and values.
+                (straight, this) = (format!("{expected:?}"), format!("{found:?}"));
+            }
             wrong.push(format!(
-                "topic {topic} is not what it is straight through\n  straight: {}\n  found:    {}",
-                show_all(expected),
-                show_all(found)
+                "topic {topic} is not what it is straight through\n  straight: {straight}\n  found:    {this}"
             ));
         }
     }

@@ -250,16 +250,15 @@ pub(super) fn level_name(level: Level) -> &'static str {
 impl SinkReport {
     /// What became of it, in a line.
     pub fn line(&self) -> String {
+        let compared = |known: &[u32]| match (self.level, known) {
+            (Level::None, _) | (_, []) => "not compared with what is there".to_owned(),
+            (Level::Backward | Level::Forward | Level::Full, [.., last]) => format!("compatible with version {last}"),
+            (_, [only]) => format!("compatible with version {only}"),
+            (_, [first, .., last]) => format!("compatible with all from version {first} to {last}"),
+        };
         let behind = |known: &[u32]| match known {
             [] => "as its first version".to_owned(),
-            [.., last] => format!(
-                "as version {}, {} with what is there",
-                last + 1,
-                match self.level {
-                    Level::None => "not compared",
-                    _ => "compatible",
-                }
-            ),
+            [.., last] => format!("as version {}, {}", last + 1, compared(known)),
         };
         let SinkReport { topic, subject, .. } = self;
         let level = level_name(self.level);
