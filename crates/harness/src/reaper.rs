@@ -20,7 +20,7 @@ while read -r verb what; do
 $what" ;;
     esac
 done
-for group in $groups; do kill -KILL -- -"$group" 2>/dev/null; done
+for group in $groups; do kill -s KILL -- -"$group" 2>/dev/null; done
 printf '%s\n' "$folders" | while read -r folder; do
     [ -n "$folder" ] && rm -rf -- "$folder"
 done
