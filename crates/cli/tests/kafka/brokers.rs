@@ -32,7 +32,9 @@ fn a_broker_restarts_dies_and_freezes() -> Result {
         }
         std::thread::sleep(Duration::from_millis(500));
         scenario.end_load(load)?;
-        scenario.settle().map_err(|trouble| format!("after {fault}: {trouble}"))?;
+        scenario.settle().map_err(|trouble| {
+            format!("after {fault}: {trouble}\n{}\n{}", state_of(&scenario), daemon.output.tail(40))
+        })?;
     }
     ensure!(daemon.process.ended().is_none(), "the daemon ended: {}", daemon.output.tail(20));
     Ok(())
@@ -63,7 +65,16 @@ fn state_of(scenario: &Scenario) -> String {
     });
     let lacking: Vec<String> = lacking.collect();
     let offsets = client.group_offsets(&scenario.group());
-    format!("lacking replicas: {lacking:#?}; transactions: {:?}; offsets: {offsets:?}", client.transactions())
+    // Were an event there twice, its results would be too.
+    let mut events = client.read(&scenario.topic("events")).unwrap_or_default();
+    let all = events.len();
+    events.sort_by(|one, other| one.value.cmp(&other.value));
+    events.dedup_by(|one, other| one.value == other.value);
+    let again = all - events.len();
+    format!(
+        "events: {all}, {again} of them not for the first time; lacking replicas: {lacking:#?}; transactions: {:?}; offsets: {offsets:?}",
+        client.transactions()
+    )
 }
 
 fn a_cluster_loses_its_leaders() -> Result {
