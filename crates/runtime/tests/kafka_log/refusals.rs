@@ -226,7 +226,7 @@ fn times_before_1970() -> Result {
     }
     log.commit("old", &BTreeMap::new()).told()?;
     let read: Vec<i64> = Broker::shared()?.client().read("old")?.iter().map(|read| read.timestamp).collect();
-    ensure!(read[..2] == times[..2] && read[3] == 1, "{read:?}");
-    ensure!(read[2] > 1_700_000_000_000, "{read:?}");
+    // The client library takes 0 for "now", and a result must not depend on when it is written.
+    ensure!(read == [times[0], times[1], 1, times[3]], "{read:?}");
     Ok(())
 }

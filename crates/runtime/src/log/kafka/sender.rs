@@ -269,8 +269,12 @@ pub(super) fn check(interrupt: &Interrupt, doing: &str) -> Result<(), LogError> 
     Ok(())
 }
 
-/// Kafka has no times before 1970, and to the library 0 means "now": as a result must not depend on when it is written, times up
-/// to the first millisecond of 1970 are written as the second.
+/// To the library 0 means "now": as a result must not depend on when it is written, the first millisecond of 1970 is written
+/// as the second.
 fn writable_time(timestamp: Millis) -> i64 {
-    if timestamp == UNTIMED { 0 } else { timestamp.0.max(1) }
+    match timestamp {
+        UNTIMED => 0,
+        Millis(0) => 1,
+        Millis(time) => time,
+    }
 }
