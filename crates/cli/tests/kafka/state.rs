@@ -16,13 +16,15 @@ use millstream_harness::{Result, Trouble, ensure, suite, tests, wait};
 use crate::scenario::{READY, Scenario};
 
 pub(crate) fn tests() -> Vec<suite::Trial> {
-    tests![
+    let mut tests = tests![
         a_wiped_folder_is_rebuilt,
         damaged_files_are_put_aside,
         a_deleted_changelog_is_refused,
         a_truncated_changelog_is_refused_without_the_state,
-        a_full_disk_is_said_and_survived,
-    ]
+    ];
+    // Needs the right to mount.
+    tests.push(suite::extra("state::a_full_disk_is_said_and_survived", a_full_disk_is_said_and_survived));
+    tests
 }
 
 /// Some state, settled, and the daemon gone.
