@@ -105,6 +105,8 @@ fn the_last_write_to_a_key_in_a_batch_counts() {
     let mut store = stores.open_task("t").unwrap();
     store.apply(StoreBatch { writes, position: None }).unwrap();
     assert_eq!(store.get(&key).unwrap(), Some(vec![3]));
+    assert!(stores.open_task("t").is_err(), "a task has one owner at a time");
+    drop(store);
     assert_eq!(content(&*stores.open_task("t").unwrap()).unwrap().len(), 1);
 }
 
