@@ -4,13 +4,15 @@ use std::ops::Range;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::{FieldRef, SchemaRef};
-use millstream_engine::error::RowFault;
+use millstream_engine::error::{RecordError, RecordErrorKind, RowFault};
 use millstream_engine::text::Cells;
 use millstream_engine::types::sql_name;
 
 use crate::avro::{AvroEncoder, AvroWrite};
+use crate::cells;
 use crate::csv::{CsvDialect, CsvEncoder};
 use crate::error::FormatError;
+use crate::fault::Fallible;
 use crate::json::JsonEncoder;
 use crate::json_schema::{JsonSchemaEncoder, JsonSchemaWrite};
 use crate::protobuf::{ProtobufEncoder, ProtobufWrite};
@@ -139,4 +141,28 @@ impl Encoder {
             Payloads::JsonSchema(json) => json.encode(rows, out),
         }
     }
+}
+
+/// Writes the cells of `columns` as one binary payload for each row, behind `header`. A row that `write` cannot write is among
+/// the faults, and leaves nothing behind.
+pub(crate) fn encode_rows(
+    rows: &RecordBatch,
+    columns: &[usize],
+    header: &[u8],
+    out: &mut Encoded,
+    write: impl Fn(&cells::Cells, usize, &mut Vec<u8>) -> Fallible<()>,
+) -> Vec<RowFault> {
+    let cells = cells::Cells::of_columns(columns.iter().map(|&column| rows.column(column).clone()).collect());
+    let mut faults = Vec::new();
+    for row in 0..rows.num_rows() {
+        let start = out.bytes.len();
+        out.bytes.extend_from_slice(header);
+        if let Err(fault) = write(&cells, row, &mut out.bytes) {
+            out.bytes.truncate(start);
+            let message = fault.into_error().message;
+            faults.push(RowFault { row, error: RecordError { kind: RecordErrorKind::Encode, message } });
+        }
+        out.ends.push(out.bytes.len());
+    }
+    faults
 }

@@ -3,12 +3,11 @@
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::FieldRef;
-use millstream_engine::error::{RecordError, RecordErrorKind, RowFault};
+use millstream_engine::error::RowFault;
 
 use super::schema::AvroSchema;
 use super::write::{self, Write};
-use crate::cells::Cells;
-use crate::encode::Encoded;
+use crate::encode::{Encoded, encode_rows};
 use crate::error::FormatError;
 use crate::framing::SchemaId;
 
@@ -39,19 +38,6 @@ impl AvroEncoder {
     }
 
     pub(crate) fn encode(&self, rows: &RecordBatch, out: &mut Encoded) -> Vec<RowFault> {
-        let arrays = self.columns.iter().map(|&column| rows.column(column).clone());
-        let cells = Cells::of_columns(arrays.collect());
-        let mut faults = Vec::new();
-        for row in 0..rows.num_rows() {
-            let start = out.bytes.len();
-            out.bytes.extend_from_slice(&self.header);
-            if let Err(fault) = self.record.run(&cells, row, &mut out.bytes) {
-                out.bytes.truncate(start);
-                let message = fault.into_error().message;
-                faults.push(RowFault { row, error: RecordError { kind: RecordErrorKind::Encode, message } });
-            }
-            out.ends.push(out.bytes.len());
-        }
-        faults
+        encode_rows(rows, &self.columns, &self.header, out, |cells, row, bytes| self.record.run(cells, row, bytes))
     }
 }
