@@ -14,6 +14,15 @@ impl std::fmt::Display for SchemaId {
 }
 
 impl SchemaId {
+    /// The id that `payload` begins with, if it may be a message of a registry.
+    #[inline]
+    pub fn named_by(payload: &[u8]) -> Option<SchemaId> {
+        match payload {
+            [0, a, b, c, d, ..] => Some(SchemaId(u32::from_be_bytes([*a, *b, *c, *d]))),
+            _ => None,
+        }
+    }
+
     /// What messages of this schema begin with.
     pub fn header(self) -> [u8; 5] {
         let [a, b, c, d] = self.0.to_be_bytes();
@@ -33,8 +42,10 @@ fn list(ids: &[SchemaId]) -> String {
 /// The schema's id and what follows it.
 #[inline]
 pub(crate) fn split(payload: &[u8]) -> Fallible<(SchemaId, &[u8])> {
+    if let Some(id) = SchemaId::named_by(payload) {
+        return Ok((id, &payload[5..]));
+    }
     match payload {
-        [0, a, b, c, d, rest @ ..] => Ok((SchemaId(u32::from_be_bytes([*a, *b, *c, *d])), rest)),
         [] => Err(Fault::syntax("an empty message, where a schema id is expected")),
         [0, ..] => Err(Fault::syntax(format!("a message of {} bytes, too short for a schema id", payload.len()))),
         [magic, ..] => Err(Fault::syntax(format!(

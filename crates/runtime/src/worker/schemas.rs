@@ -29,8 +29,8 @@ impl Held {
     pub(super) fn first_waiting(&self, records: &Records) -> usize {
         let mut ids = self.ids.clone();
         ids.sort_unstable();
-        let waits = |bytes: Option<&[u8]>| named(bytes).is_some_and(|id| ids.binary_search(&id).is_ok());
-        let waits = |record: RecordView<'_>| waits(record.value) || waits(record.key);
+        let waits = |bytes: &[u8]| SchemaId::named_by(bytes).is_some_and(|id| ids.binary_search(&id).is_ok());
+        let waits = |record: RecordView<'_>| record.value.is_some_and(waits) || record.key.is_some_and(waits);
         (self.from..records.len()).find(|&index| waits(records.get(index))).unwrap_or(self.from)
     }
 
@@ -39,14 +39,6 @@ impl Held {
         self.ids.extend(ids);
         self.ids.sort_unstable();
         self.ids.dedup();
-    }
-}
-
-/// The id that bytes begin with, if they may be a message of a registry.
-fn named(bytes: Option<&[u8]>) -> Option<SchemaId> {
-    match bytes {
-        Some([0, a, b, c, d, ..]) => Some(SchemaId(u32::from_be_bytes([*a, *b, *c, *d]))),
-        _ => None,
     }
 }
 
