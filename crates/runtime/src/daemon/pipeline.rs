@@ -182,7 +182,7 @@ impl Supervisor {
             counts.0.insert(source.topic.clone(), log.partitions(&source.topic)?.ok_or_else(missing)?);
         }
         let topology = (self.unit.lower)(&counts).map_err(MemberError::Pipeline)?;
-        self.examine(&log)?;
+        self.examine(&log, &topology, &counts)?;
         let (stores, quarantined) =
             SledStores::open(&self.instance.pipeline_dir(&self.unit.name)).map_err(WorkerError::from)?;
         if let Some(quarantined) = quarantined {
@@ -198,10 +198,10 @@ impl Supervisor {
     }
 
     /// What can be known before the first record is said before the first record, all at once.
-    fn examine(&self, log: &KafkaLog) -> Result<(), MemberError> {
-        let examined = preflight::examine(log, &*self.unit.lower)?;
+    fn examine(&self, log: &KafkaLog, topology: &Topology, counts: &PartitionCounts) -> Result<(), MemberError> {
+        let findings = preflight::examine_made(log, topology, counts)?;
         let (errors, warnings): (Vec<_>, Vec<_>) =
-            examined.findings.into_iter().partition(|finding| finding.gravity == Gravity::Error);
+            findings.into_iter().partition(|finding| finding.gravity == Gravity::Error);
         for warning in warnings {
             tracing::warn!(pipeline = %self.unit.name, "{warning}");
         }

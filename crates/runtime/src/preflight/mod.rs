@@ -79,8 +79,7 @@ pub fn examine(
             return Ok(Examined { findings: findings.0, ..examined });
         }
     };
-    let sources: Vec<String> = unknown.topics.clone();
-    let mut topics = log.topic_facts(&sources)?;
+    let topics = log.topic_facts(&unknown.topics)?;
     for (name, standing) in &topics {
         if let TopicStanding::There(facts) = standing {
             examined.counts.0.insert(name.clone(), facts.partitions);
@@ -93,14 +92,35 @@ pub fn examine(
             unknown
         }
     };
-    let others: Vec<String> = names(&topology).into_iter().filter(|name| !sources.contains(name)).collect();
-    topics.extend(log.topic_facts(&others)?);
-    let facts = gather(log, &topology, topics, &mut findings)?;
-    let extent = extent(&topology, &examined.counts, &facts);
-    judge::all(&topology, &extent, &facts, &mut findings);
-    examined.running = facts.group.members;
+    examined.running = look(log, &topology, &examined.counts, topics, &mut findings)?;
     findings.0.sort_by_key(|finding| finding.gravity);
     Ok(Examined { findings: findings.0, ..examined })
+}
+
+/// As [`examine`], for a topology that was made for `counts`: what speaks against it, gravest first.
+///
+/// # Errors
+/// If the brokers do not answer.
+pub fn examine_made(log: &KafkaLog, topology: &Topology, counts: &PartitionCounts) -> Result<Vec<Finding>, LogError> {
+    let mut findings = Findings::default();
+    look(log, topology, counts, log.topic_facts(&topology.topics)?, &mut findings)?;
+    findings.0.sort_by_key(|finding| finding.gravity);
+    Ok(findings.0)
+}
+
+/// Adds to the findings, and says who runs the pipeline already; `topics` are what is known of the source topics.
+fn look(
+    log: &KafkaLog,
+    topology: &Topology,
+    counts: &PartitionCounts,
+    mut topics: BTreeMap<String, TopicStanding>,
+    findings: &mut Findings,
+) -> Result<Vec<(String, String)>, LogError> {
+    let others: Vec<String> = names(topology).into_iter().filter(|name| !topics.contains_key(name)).collect();
+    topics.extend(log.topic_facts(&others)?);
+    let facts = gather(log, topology, topics, findings)?;
+    judge::all(topology, &extent(topology, counts, &facts), &facts, findings);
+    Ok(facts.group.members)
 }
 
 fn gather(
