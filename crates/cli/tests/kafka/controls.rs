@@ -23,7 +23,7 @@ pub(crate) fn tests() -> Vec<suite::Trial> {
 const SEEN: Duration = Duration::from_secs(30);
 
 /// The oracle must complain.
-fn seen(control: &str, settled: Result) -> Result {
+pub(crate) fn seen(control: &str, settled: Result) -> Result {
     match settled {
         Err(Trouble::Wrong(report)) if report.contains("the oracle") => Ok(()),
         Err(other) => Err(other),
