@@ -4,14 +4,13 @@ use std::path::{Path, PathBuf};
 
 use millstream_pipeline::case::TestSpec;
 use millstream_pipeline::diagnostic::{Diagnostic, Diagnostics, Severity, Style};
+use millstream_pipeline::found::{Found, wanted};
 use millstream_pipeline::interpolate::{Asked, NoValue};
 use millstream_pipeline::lower;
 use millstream_pipeline::spec::Pipeline;
 use millstream_pipeline::topology::{PartitionCounts, Topology};
 use millstream_pipeline::yaml::source_map::SourceMap;
 use millstream_pipeline::yaml::spanned::Spanned;
-
-use millstream_pipeline::found::{Found, wanted};
 use millstream_runtime::contracts::{self, SinkReport};
 
 use crate::exit::Failure;
@@ -37,9 +36,7 @@ impl Loaded {
         lower::lower_with(&self.pipeline, &self.map, counts, &self.found)
             .map_err(|wrong| wrong.iter().next().map_or_else(String::new, |diagnostic| diagnostic.message.clone()))
     }
-}
 
-impl Loaded {
     /// Makes the topology anew with what was found since.
     pub(crate) fn refresh(&mut self) -> Result<(), Failure> {
         self.topology = self.lower(&PartitionCounts::unknown()).map_err(Failure::run)?;
