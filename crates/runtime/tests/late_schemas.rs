@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, clippy::disallowed_types)]
 
+mod reading;
+
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -162,11 +164,7 @@ fn content(log: &mut MemoryLog) -> Vec<(String, u32, Vec<String>)> {
     let mut content = Vec::new();
     for topic in ["out", "late", "dead"] {
         for partition in (0..log.partitions(topic).unwrap().unwrap()).map(PartitionId) {
-            let mut records = Records::new();
-            let mut next = Offset(0);
-            while next < log.extent(topic, partition).unwrap().end {
-                next = log.read(topic, partition, next, ReadLimit::default(), &mut records).unwrap();
-            }
+            let records = reading::all_of(log, topic, partition);
             let text = |bytes: Option<&[u8]>| bytes.map(|bytes| String::from_utf8_lossy(bytes).into_owned());
             // The words about a schema that there is not are the registry's.
             let is_told = |name: &str| name != "millstream.error.message";

@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used, clippy::disallowed_methods)]
 
+mod reading;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -210,11 +212,7 @@ impl World {
         let mut content = Vec::new();
         for topic in ["out", "late", "dead"] {
             for partition in (0..log.partitions(topic).unwrap().unwrap_or(0)).map(PartitionId) {
-                let mut records = Records::new();
-                let mut next = Offset(0);
-                while next < log.extent(topic, partition).unwrap().end {
-                    next = log.read(topic, partition, next, ReadLimit::default(), &mut records).unwrap();
-                }
+                let records = reading::all_of(&mut log, topic, partition);
                 let lines = records.iter().map(|record| {
                     let text = |bytes: Option<&[u8]>| bytes.map(|bytes| String::from_utf8_lossy(bytes).into_owned());
                     let headers: Vec<_> = record.headers.map(|h| (h.name.to_owned(), text(h.value))).collect();
