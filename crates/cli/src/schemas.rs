@@ -4,6 +4,7 @@ use std::path::Path;
 
 use millstream_pipeline::diagnostic::Diagnostics;
 use millstream_pipeline::found::{Found, Wanted};
+use millstream_pipeline::topology::SinkDef;
 use millstream_runtime::config::Settings;
 use millstream_runtime::contracts::{self, Act, Outcome, SinkReport};
 use millstream_runtime::registry::{Registry, RegistryError};
@@ -75,12 +76,8 @@ impl Schemas {
                 let (of_this, diagnostics) = self.settle(loaded, act)?;
                 load::print(&diagnostics);
                 wrong |= diagnostics.has_errors();
-                let open = loaded
-                    .topology
-                    .sinks
-                    .iter()
-                    .filter_map(|sink| sink.schema.as_ref())
-                    .find(|schema| schema.is_open());
+                let mut schemas = loaded.topology.sinks.iter().flat_map(SinkDef::schemas).map(|(_, _, schema)| schema);
+                let open = schemas.find(|schema| schema.is_open());
                 if let (Some(schema), None) = (open, &self.registry) {
                     let message = format!(
                         "pipeline {}: the schema {} stands in a registry, and none is named",
@@ -122,6 +119,7 @@ pub(crate) fn as_json(reports: &[SinkReport]) -> serde_json::Value {
         };
         serde_json::json!({
             "topic": report.topic,
+            "part": report.part.to_string(),
             "subject": report.subject,
             "outcome": outcome,
             "version": at.map(|at| at.version),

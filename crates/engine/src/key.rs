@@ -16,23 +16,6 @@ pub enum KeyStyle {
     Object(Vec<String>),
     /// The plain texts of the columns with this between them; null only if all columns are.
     Joined(String),
-    /// Kafka Streams' windowed bytes. The last columns are the bounds in the order in which they are written, those
-    /// before make the key itself; a null key stays null.
-    Windowed {
-        /// How the key itself is made: not windowed again.
-        key: Box<KeyStyle>,
-        /// Which bounds follow it.
-        bounds: WindowBounds,
-    },
-}
-
-/// The bounds in a windowed key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum WindowBounds {
-    /// key ‖ i64 BE `window_start`.
-    Start,
-    /// key ‖ i64 BE `window_end` ‖ i64 BE `window_start`, as of a session.
-    EndAndStart,
 }
 
 /// The keys of the rows of `columns`, which all have the same length.
@@ -53,6 +36,30 @@ pub fn render(columns: &[ArrayRef], style: &KeyStyle) -> BinaryArray {
         }
     }
     keys.finish()
+}
+
+/// `keys` as Kafka Streams writes those of windows: each with the bounds of its window behind it, as 64-bit big-endian
+/// milliseconds, in this order (the start; of a session the end, then the start). A null key stays null.
+///
+/// # Panics
+/// If a bound is no column of times: a mistake of the plan, never of the data.
+pub fn windowed(keys: &BinaryArray, bounds: &[ArrayRef]) -> BinaryArray {
+    let bounds: Vec<Int64Array> = bounds.iter().map(millis).collect();
+    let mut out = BinaryBuilder::with_capacity(keys.len(), keys.values().len() + keys.len() * 8 * bounds.len());
+    let mut bytes = Vec::with_capacity(64);
+    for (row, key) in keys.iter().enumerate() {
+        let Some(key) = key else {
+            out.append_null();
+            continue;
+        };
+        bytes.clear();
+        bytes.extend_from_slice(key);
+        for bound in &bounds {
+            bytes.extend_from_slice(&bound.value(row).to_be_bytes());
+        }
+        out.append_value(&bytes);
+    }
+    out.finish()
 }
 
 /// The hash by which Kafka's Java clients place keys (32-bit murmur2 with Kafka's seed).
@@ -91,7 +98,6 @@ enum Key {
     Plain(Cells),
     Object(Vec<(Vec<u8>, Cells)>),
     Joined(Vec<Cells>, Vec<u8>),
-    Windowed(Box<Key>, Vec<Int64Array>),
 }
 
 impl Key {
@@ -108,14 +114,6 @@ impl Key {
             }
             KeyStyle::Joined(separator) => {
                 Key::Joined(columns.iter().map(Cells::new).collect(), separator.clone().into_bytes())
-            }
-            KeyStyle::Windowed { key, bounds } => {
-                let count = match bounds {
-                    WindowBounds::Start => 1,
-                    WindowBounds::EndAndStart => 2,
-                };
-                let (key_columns, bounds) = columns.split_at(columns.len().saturating_sub(count));
-                Key::Windowed(Box::new(Key::new(key_columns, key)), bounds.iter().map(millis).collect())
             }
         }
     }
@@ -139,13 +137,6 @@ impl Key {
                     cells.write_text(row, out);
                 }
                 parts.iter().any(|cells| !cells.is_null(row))
-            }
-            Key::Windowed(key, bounds) => {
-                let some = key.write(row, out);
-                for bound in bounds {
-                    out.extend_from_slice(&bound.value(row).to_be_bytes());
-                }
-                some
             }
         }
     }
@@ -245,13 +236,12 @@ mod tests {
 
     #[test]
     fn windowed_keys_carry_bounds_as_kafka_streams_writes_them() {
-        let bounds = |ms: i64| -> ArrayRef { Arc::new(TimestampMillisecondArray::from(vec![ms]).with_timezone("UTC")) };
-        let key: ArrayRef = Arc::new(StringArray::from(vec!["k"]));
-        let style = |bounds| KeyStyle::Windowed { key: Box::new(KeyStyle::Plain), bounds };
-        let columns = [key, bounds(-1), bounds(258)];
-        let windowed = render(&[columns[0].clone(), columns[2].clone()], &style(WindowBounds::Start));
-        assert_eq!(windowed.value(0), b"k\0\0\0\0\0\0\x01\x02");
-        let session = render(&columns, &style(WindowBounds::EndAndStart));
+        let bound = |ms: i64| -> ArrayRef { Arc::new(TimestampMillisecondArray::from(vec![ms]).with_timezone("UTC")) };
+        let key = BinaryArray::from_iter_values([b"k"]);
+        assert_eq!(windowed(&key, &[bound(258)]).value(0), b"k\0\0\0\0\0\0\x01\x02");
+        let session = windowed(&key, &[bound(-1), bound(258)]);
         assert_eq!(session.value(0), b"k\xff\xff\xff\xff\xff\xff\xff\xff\0\0\0\0\0\0\x01\x02");
+        let none = BinaryArray::from_iter([None::<&[u8]>]);
+        assert_eq!(keys(&windowed(&none, &[bound(1)])), [None]);
     }
 }

@@ -151,7 +151,7 @@ pub enum Arrival {
 ///
 /// | key | meaning, in `in` | meaning, in `out` |
 /// |---|---|---|
-/// | `_key` | the record's key, as text; where the source's keys have a format, a mapping with their columns | the same |
+/// | `_key` | the record's key, as text; where keys have a format, a mapping with their columns | the same, of the sink's keys |
 /// | `_timestamp` | the record's timestamp: a time, or milliseconds since 1970 | the same |
 /// | `_partition` | the partition it is written to; by default 0 | the partition it was written to |
 /// | `_headers` | a mapping from names to texts | headers that it must have |

@@ -6,11 +6,14 @@ use std::fmt;
 
 use millstream_formats::SchemaId;
 
+use crate::check::words;
 use crate::spec::format::FormatOptions;
 use crate::spec::names::Name;
 use crate::spec::pipeline::Pipeline;
 use crate::spec::schema::{Framing, SchemaSpec, SubjectNaming, Version};
+use crate::spec::sink::{Key, Sink};
 use crate::spec::source::{Source, SourceKey};
+use crate::yaml::span::Span;
 use crate::yaml::spanned::Spanned;
 
 /// A schema outside a pipeline's text.
@@ -108,8 +111,11 @@ pub fn wanted(pipeline: &Pipeline) -> Vec<Wanted> {
         all.extend(Reading::of_key(name, source).into_iter().flat_map(|reading| reading.wanted()));
     }
     for sink in pipeline.sink.iter().chain(pipeline.sinks.iter()) {
-        all.extend(sink.schema.as_ref().and_then(|schema| named(schema)));
-        all.extend(sink.previous());
+        let parts = [Writing::of_value(sink), Writing::of_key(sink)];
+        for writing in parts.iter().flatten() {
+            all.extend(writing.schema.and_then(|schema| named(schema)));
+            all.extend(writing.previous());
+        }
     }
     all.sort();
     all.dedup();
@@ -126,13 +132,22 @@ pub(crate) fn named(schema: &SchemaSpec) -> Option<Wanted> {
     Some(Wanted::Subject { subject, version })
 }
 
-/// What part of a record is read.
+/// A part of a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Part {
+pub enum Part {
     /// The value.
     Value,
     /// The key.
     Key,
+}
+
+impl fmt::Display for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Part::Value => "value",
+            Part::Key => "key",
+        })
+    }
 }
 
 /// Messages, or their keys, whose schema stands outside of them.
@@ -195,16 +210,110 @@ impl<'a> Reading<'a> {
         let version = schema.and_then(|schema| schema.version.as_ref()).map(|version| version.value);
         let version = version.unwrap_or_default();
         let subjects = match (self.part, self.naming, self.types) {
-            (Part::Key, ..) => vec![format!("{}-key", self.topic)],
-            (Part::Value, SubjectNaming::TopicName, _) | (Part::Value, _, None) => {
-                vec![SubjectNaming::TopicName.subject(self.topic, "")]
+            (Part::Value, SubjectNaming::RecordName | SubjectNaming::TopicRecordName, Some(types)) => {
+                types.iter().map(|record| self.naming.subject(self.part, self.topic, record)).collect()
             }
-            (Part::Value, naming, Some(types)) => {
-                types.iter().map(|record| naming.subject(self.topic, record)).collect()
-            }
+            _ => vec![SubjectNaming::TopicName.subject(self.part, self.topic, "")],
         };
         subjects.into_iter().map(|subject| Wanted::Subject { subject, version }).collect()
     }
+}
+
+/// Messages, or their keys, that are written by a schema which others read them by.
+#[derive(Debug, Clone)]
+pub(crate) struct Writing<'a> {
+    pub(crate) topic: &'a Name,
+    pub(crate) part: Part,
+    pub(crate) format: FormatOptions,
+    /// Where the format is named.
+    pub(crate) at: Span,
+    pub(crate) schema: Option<&'a Spanned<SchemaSpec>>,
+    pub(crate) name: Option<&'a Name>,
+    pub(crate) namespace: Option<&'a Name>,
+    /// Whether it may be registered. What one part of a sink cannot mean, as it has no ids, is meant for the other.
+    pub(crate) register: Option<&'a Spanned<bool>>,
+    pub(crate) subject: Option<&'a Spanned<SubjectNaming>>,
+    pub(crate) framing: Option<&'a Spanned<Framing>>,
+}
+
+impl<'a> Writing<'a> {
+    /// The values of a sink, if they have a schema.
+    pub(crate) fn of_value(sink: &'a Sink) -> Option<Writing<'a>> {
+        let format = sink.format.as_ref()?;
+        let registers_keys = || {
+            Writing::of_key(sink).is_some_and(|keys| keys.framing() == Framing::Confluent && !is_framed(&sink.framing))
+        };
+        let writing = Writing {
+            topic: &sink.topic,
+            part: Part::Value,
+            format: format.options(),
+            at: format.span(),
+            schema: sink.schema.as_ref(),
+            name: sink.name.as_ref(),
+            namespace: sink.namespace.as_ref(),
+            register: sink.register.as_ref().filter(|_| !registers_keys()),
+            subject: sink.subject.as_ref(),
+            framing: sink.framing.as_ref(),
+        };
+        writing.format.has_schema().then_some(writing)
+    }
+
+    /// The keys of a sink, if they have a schema.
+    pub(crate) fn of_key(sink: &'a Sink) -> Option<Writing<'a>> {
+        let Some(Key::Options(key)) = &sink.key else { return None };
+        let format = key.format.as_ref()?;
+        let has_value = sink.format.as_ref().is_some_and(|format| format.options().has_schema());
+        let writing = Writing {
+            topic: &sink.topic,
+            part: Part::Key,
+            format: format.options(),
+            at: format.span(),
+            schema: key.schema.as_ref(),
+            name: key.name.as_ref(),
+            namespace: key.namespace.as_ref(),
+            register: sink.register.as_ref().filter(|_| is_framed(&key.framing) || !has_value),
+            subject: key.subject.as_ref(),
+            framing: key.framing.as_ref(),
+        };
+        writing.format.has_schema().then_some(writing)
+    }
+
+    /// How its subject is named.
+    pub(crate) fn naming(&self) -> SubjectNaming {
+        self.subject.map(|naming| naming.value).unwrap_or_default()
+    }
+
+    /// What precedes each of them.
+    pub(crate) fn framing(&self) -> Framing {
+        self.framing.map(|framing| framing.value).unwrap_or_default()
+    }
+
+    /// The full name of the record in a schema that is made of the columns.
+    pub(crate) fn record_name(&self) -> String {
+        let name = match (self.name, self.part) {
+            (Some(name), _) => name.value.clone(),
+            (None, Part::Value) => words::as_name(self.topic),
+            (None, Part::Key) => format!("{}_key", words::as_name(self.topic)),
+        };
+        match self.namespace {
+            Some(namespace) => format!("{}.{name}", namespace.value),
+            None => name,
+        }
+    }
+
+    /// The version before a schema that is made of the columns, where it decides what the next one is: Protobuf's fields keep
+    /// their numbers.
+    pub(crate) fn previous(&self) -> Option<Wanted> {
+        let is_protobuf = matches!(self.format, FormatOptions::Protobuf(_));
+        (is_protobuf && self.framing() == Framing::Confluent && self.schema.is_none()).then(|| {
+            let subject = self.naming().subject(self.part, self.topic, &self.record_name());
+            Wanted::Subject { subject, version: Version::Latest }
+        })
+    }
+}
+
+fn is_framed(framing: &Option<Spanned<Framing>>) -> bool {
+    framing.as_ref().is_none_or(|framing| framing.value == Framing::Confluent)
 }
 
 #[cfg(test)]
@@ -262,5 +371,10 @@ mod tests {
         // The numbers of its fields go on from there.
         assert_eq!(wants(source, "{topic: out, format: protobuf}"), ["the latest version of out-value"]);
         assert_eq!(wants(source, "{topic: out, format: protobuf, framing: none}"), Vec::<String>::new());
+        let key = |key: &str| wants(source, &format!("{{topic: out, key: {{columns: [a], {key}}}}}"));
+        assert_eq!(key("format: avro"), Vec::<String>::new());
+        assert_eq!(key("format: avro, schema: {subject: a-key, version: 2}"), ["version 2 of a-key"]);
+        assert_eq!(key("format: protobuf"), ["the latest version of out-key"]);
+        assert_eq!(key("format: protobuf, name: K, subject: record_name"), ["the latest version of K"]);
     }
 }

@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::diagnostic::Diagnostics;
+pub use crate::found::Part;
 use crate::found::Registered;
 pub use crate::spec::schema::Framing;
 pub use crate::spec::{Cleanup, Guarantee};
@@ -290,6 +291,18 @@ pub enum SinkFormat {
 }
 
 impl SinkFormat {
+    /// The format's name, as it is written.
+    pub fn name(&self) -> &'static str {
+        match self {
+            SinkFormat::Json => "json",
+            SinkFormat::Csv(_) => "csv",
+            SinkFormat::Raw { .. } => "raw",
+            SinkFormat::Avro(_) => "avro",
+            SinkFormat::Protobuf(_) => "protobuf",
+            SinkFormat::JsonSchema(_) => "json_schema",
+        }
+    }
+
     /// Says which id messages begin with, if they begin with any.
     pub fn set_id(&mut self, to: SchemaId) {
         match self {
@@ -342,15 +355,66 @@ pub enum SinkKey {
         /// What stands between two of them.
         separator: String,
     },
+    /// Columns in a format of their own.
+    Encoded(Box<EncodedKey>),
     /// Kafka Streams' windowed key: the bytes of the key, then the bounds as 64-bit big-endian milliseconds.
     Windowed {
-        /// The key itself: a column, or an object for several.
+        /// The key itself: not windowed again.
         key: Box<SinkKey>,
         /// What follows it.
         bounds: WindowedBounds,
     },
     /// The bytes of the source message's key: the hidden column `_key`.
     SourceKey(usize),
+}
+
+/// A key in a format of its own. If it is made of one column, null makes no key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EncodedKey {
+    /// How it is written.
+    pub format: SinkFormat,
+    /// Its schema, where it has one.
+    pub schema: Option<SinkSchema>,
+    /// The columns, with the names of the fields that they are written to.
+    pub columns: Vec<(String, usize)>,
+}
+
+impl SinkKey {
+    /// The key in a format of its own, also where the bounds of a window follow it.
+    pub fn encoded(&self) -> Option<&EncodedKey> {
+        match self {
+            SinkKey::Encoded(key) => Some(key),
+            SinkKey::Windowed { key, .. } => key.encoded(),
+            _ => None,
+        }
+    }
+
+    /// The same, to be changed.
+    pub fn encoded_mut(&mut self) -> Option<&mut EncodedKey> {
+        match self {
+            SinkKey::Encoded(key) => Some(key),
+            SinkKey::Windowed { key, .. } => key.encoded_mut(),
+            _ => None,
+        }
+    }
+}
+
+impl SinkDef {
+    /// The schemas by which it writes: of its values, then of its keys.
+    pub fn schemas(&self) -> impl Iterator<Item = (Part, &SinkFormat, &SinkSchema)> {
+        let of_values = self.schema.iter().map(|schema| (Part::Value, &self.format, schema));
+        let key = self.key.encoded();
+        let of_keys = key.and_then(|key| Some((Part::Key, &key.format, key.schema.as_ref()?)));
+        of_values.chain(of_keys)
+    }
+
+    /// The same, to be changed.
+    pub fn schemas_mut(&mut self) -> impl Iterator<Item = (Part, &mut SinkFormat, &mut SinkSchema)> {
+        let SinkDef { format, schema, key, .. } = self;
+        let of_values = schema.as_mut().map(|schema| (Part::Value, format, schema)).into_iter();
+        let of_keys = key.encoded_mut().and_then(|key| Some((Part::Key, &mut key.format, key.schema.as_mut()?)));
+        of_values.chain(of_keys)
+    }
 }
 
 /// Which bounds follow the key in a windowed key. Indices are those of [`SinkDef::columns`].

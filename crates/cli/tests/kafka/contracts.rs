@@ -13,6 +13,7 @@ pub(crate) fn tests() -> Vec<suite::Trial> {
         what_would_break_somebody_is_refused_with_field_types_and_rule,
         a_contract_is_held_against_every_version,
         every_format_is_registered_and_read_back,
+        keys_have_subjects_of_their_own,
     ]
 }
 
@@ -182,5 +183,59 @@ fn every_format_is_registered_and_read_back() -> Result {
         let wrote: Vec<Value> = rows.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
         ensure!(read == wrote, "{format}: {said}");
     }
+    Ok(())
+}
+
+const KEYED: &str = "\
+version: 1
+pipeline: keyed
+sources:
+  rows: {topic: PREFIX-rows, format: json, schema: {id: bigint, note: string}}
+sink: {topic: PREFIX-out, format: json, REGISTER key: {columns: [id, note], format: FORMAT, name: Place}}
+";
+
+const READS_KEYS: &str = "\
+version: 1
+pipeline: reads-keys
+sources:
+  rows: {topic: PREFIX-out, format: json, schema: {id: bigint}, key: {format: FORMAT}}
+sink: {topic: PREFIX-back, format: json}
+";
+
+fn keys_have_subjects_of_their_own() -> Result {
+    let registry = SchemaRegistry::shared()?;
+    for (format, prefix) in [("avro", "key-avro"), ("protobuf", "key-protobuf"), ("json_schema", "key-json")] {
+        let place = Place::new(prefix, registry)?;
+        let subject = format!("{prefix}-out-key");
+        place.write("keyed.yaml", &KEYED.replace("REGISTER ", ""), format, "")?;
+        place.expect(&["check", "keyed.yaml"], 3, &["MS1009", &format!("no subject {subject}")])?;
+        place.write("keyed.yaml", &KEYED.replace("REGISTER", "register: true,"), format, "")?;
+        let first = format!("the schema of keys would be registered as its first version; subject {subject}");
+        place.expect(&["check", "keyed.yaml"], 0, &[&first])?;
+        place.expect(&["plan", "keyed.yaml"], 0, &[&format!("key id, note as {format}"), "schema of keys", &first])?;
+        let rows = "{\"id\":1,\"note\":\"a\"}\n{\"id\":2,\"note\":null}\n";
+        let path = place.folder.path().join("rows.jsonl");
+        std::fs::write(&path, rows).map_err(Trouble::io(path.display()))?;
+        let (from, back) = (format!("{prefix}-rows"), format!("{prefix}-back"));
+        place.expect(&["topic", "create", &from, "--local", "data"], 0, &[])?;
+        place.expect(&["topic", "produce", &from, "rows.jsonl", "--local", "data"], 0, &[])?;
+        place.expect(&["run", "--local", "data", "--until-end", "keyed.yaml"], 0, &[])?;
+        place.expect(&["check", "keyed.yaml"], 0, &["the schema of keys is version 1 (id "])?;
+        let contract = place.expect(&["contract", "keyed.yaml"], 0, &["(key)", &subject])?;
+        ensure!(contract.contains("is read by"), "{contract}");
+        // `note` stands in keys alone.
+        place.write("reads.yaml", READS_KEYS, format, "")?;
+        place.expect(&["run", "--local", "data", "--until-end", "reads.yaml"], 0, &[])?;
+        let said = place.expect(&["topic", "consume", &back, "--local", "data"], 0, &[])?;
+        let read: Vec<Value> = said.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+        let wrote: Vec<Value> = rows.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+        ensure!(read == wrote, "{format}: {said}");
+    }
+    let place = Place::new("key-breaks", registry)?;
+    let old = r#"{"type":"record","name":"Place","fields":[{"name":"id","type":["null","string"],"default":null}]}"#;
+    registry.register("key-breaks-out-key", "AVRO", old)?;
+    registry.set_level("key-breaks-out-key", "FULL")?;
+    place.write("keyed.yaml", &KEYED.replace("REGISTER", "register: true,"), "avro", "")?;
+    place.expect(&["check", "keyed.yaml"], 3, &["MS1008", "key-breaks-out-key is kept FULL", "id: was "])?;
     Ok(())
 }

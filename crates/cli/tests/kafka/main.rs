@@ -11,6 +11,7 @@ mod contracts;
 mod controls;
 mod crashes;
 mod fencing;
+mod keys;
 mod network;
 mod place;
 mod records;
@@ -37,6 +38,7 @@ fn main() -> ExitCode {
         topics::tests(),
         records::tests(),
         registry::tests(),
+        keys::tests(),
         access::tests(),
         commands::tests(),
         contracts::tests(),

@@ -23,6 +23,16 @@ impl AvroSchema {
         let text = serde_json::to_string(&schema).expect("a value of strings and numbers");
         AvroSchema::parse(&text, &[])
     }
+
+    /// The schema of a column's values alone, which are never null: of keys. `name` is that of a record among them.
+    ///
+    /// # Errors
+    /// If the column's type has no form in Avro.
+    pub fn of_value(name: &str, column: &Field) -> Result<AvroSchema, FormatError> {
+        let (schema, _) = field_type(name, column)?;
+        let text = serde_json::to_string(&schema).expect("a value of strings and numbers");
+        AvroSchema::parse(&text, &[])
+    }
 }
 
 /// A record. The names of records within it are made of its own and the field's, so that they differ.

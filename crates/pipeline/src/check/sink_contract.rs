@@ -1,4 +1,4 @@
-//! The schema that a sink writes: made of its columns, or given; and the subject under which it stands in a registry.
+//! The schema that a sink writes values or keys by: made of its columns, or given; and the subject under which it stands in a registry.
 
 use std::sync::Arc;
 
@@ -6,17 +6,16 @@ use arrow::datatypes::Schema;
 use millstream_formats::avro::{AvroSchema, AvroWrite};
 use millstream_formats::json_schema::{JsonSchema, JsonSchemaWrite, RowValidation};
 use millstream_formats::protobuf::{ProtobufMessage, ProtobufSchema, ProtobufWrite};
-use millstream_formats::{EncodeFormat, Encoder, SchemaId};
+use millstream_formats::{EncodeFormat, Encoder, FormatError, KeyColumn, KeyEncoder, SchemaId};
 
 use super::Findings;
 use super::sink_columns::Written;
 use super::source_contract::{avro_schema, document, json_schema, protobuf_schema};
 use crate::codes;
-use crate::found::{Document, Found, named};
-use crate::lower::columns::Columns;
+use crate::found::{Document, Found, Part, Writing, named};
 use crate::spec::format::FormatOptions;
-use crate::spec::schema::{Framing, SchemaSpec};
-use crate::spec::sink::Sink;
+use crate::spec::schema::{Framing, SchemaSpec, SubjectNaming};
+use crate::spec::sink::{KeyColumns, Sink};
 use crate::topology::{SchemaOrigin, SinkSchema};
 use crate::yaml::span::Span;
 use crate::yaml::spanned::Spanned;
@@ -54,51 +53,48 @@ impl Made {
     }
 }
 
-/// How a sink with a schema writes `columns`; `None` where a mistake was found, or hides the type of a column.
+/// What a schema is made of where none is given.
+pub(crate) enum Shape {
+    /// A record with a field for each column.
+    Record,
+    /// The one column alone.
+    Alone,
+}
+
+/// How `columns` are written by a schema; `None` after a mistake.
 pub(crate) fn check(
-    sink: &Spanned<Sink>,
-    options: &FormatOptions,
-    at: Span,
-    columns: &Columns,
+    writing: &Writing<'_>,
+    shape: &Shape,
+    columns: &Arc<Schema>,
     found: &Found,
     findings: &mut Findings,
 ) -> Option<(Written, SinkSchema)> {
-    let at = sink.schema.as_ref().map_or(at, |schema| schema.span);
-    if columns.visible.iter().any(|column| column.data_type.is_none()) {
-        return None;
-    }
-    let columns = columns.project(columns.names());
-    let (schema, origin) = match &sink.schema {
-        None => (derived(sink, options, at, &columns, found, findings)?, SchemaOrigin::Columns),
-        Some(schema) => given(sink, options, schema, found, findings)?,
+    let at = writing.schema.map_or(writing.at, |schema| schema.span);
+    let (schema, origin) = match writing.schema {
+        None => (derived(writing, shape, columns, found, findings)?, SchemaOrigin::Columns),
+        Some(schema) => given(writing, schema, found, findings)?,
     };
-    let framing = sink.framing.as_ref().map(|framing| framing.value).unwrap_or_default();
+    let framing = writing.framing();
     if framing == Framing::None {
-        without_registry(sink, findings)?;
+        without_registry(writing, findings)?;
     }
     let subject = match &origin {
         SchemaOrigin::Registry(registered) => registered.subject.clone(),
-        _ => sink.naming().subject(&sink.topic, schema.name()),
+        _ => subject(writing, &schema, findings)?,
     };
     let registered = match &origin {
         SchemaOrigin::Registry(registered) => Some(registered.clone()),
         _ => found.settled(&subject, schema.text()).cloned(),
     };
     let registered = registered.filter(|_| framing == Framing::Confluent);
-    let validation = match options {
+    let validation = match &writing.format {
         FormatOptions::JsonSchema(options) if options.validate.as_ref().is_some_and(|validate| validate.value) => {
             RowValidation::EachRow
         }
         _ => RowValidation::Off,
     };
     let write = schema.written(registered.as_ref().map(|registered| registered.id), validation);
-    let encode = match &write {
-        Written::Avro(write) => EncodeFormat::Avro(write.clone()),
-        Written::Protobuf(write) => EncodeFormat::Protobuf(write.clone()),
-        Written::JsonSchema(write) => EncodeFormat::JsonSchema(write.clone()),
-        Written::Json | Written::Csv(_) | Written::Raw(_) => return None,
-    };
-    if let Err(error) = Encoder::new(encode, &columns) {
+    if let Err(error) = fits(&write, writing.part, columns) {
         findings
             .error(codes::SCHEMA_MISMATCH, at, format!("the schema cannot take the columns: {error}"))
             .help("Let a step before give what the schema asks for: `map`, `cast`, `rename` or `drop`.");
@@ -109,10 +105,44 @@ pub(crate) fn check(
         subject,
         text: schema.text().to_owned(),
         origin,
-        register: sink.register.as_ref().is_some_and(|register| register.value),
+        register: writing.register.is_some_and(|register| register.value),
         registered,
     };
     Some((write, of_sink))
+}
+
+/// Whether the columns can be written so.
+fn fits(write: &Written, part: Part, columns: &Arc<Schema>) -> Result<(), FormatError> {
+    let encode = match write {
+        Written::Avro(write) => EncodeFormat::Avro(write.clone()),
+        Written::Protobuf(write) => EncodeFormat::Protobuf(write.clone()),
+        Written::JsonSchema(write) => EncodeFormat::JsonSchema(write.clone()),
+        Written::Json => EncodeFormat::Json,
+        // Their columns are checked by name.
+        Written::Csv(_) | Written::Raw(_) => return Ok(()),
+    };
+    match part {
+        Part::Value => Encoder::new(encode, columns).map(drop),
+        Part::Key => KeyEncoder::new(encode, &key_columns(columns), columns).map(drop),
+    }
+}
+
+/// The columns of a key under their own names.
+fn key_columns(columns: &Schema) -> Vec<KeyColumn> {
+    let names = columns.fields().iter().map(|field| field.name());
+    names.map(|name| KeyColumn { column: name.clone(), field: name.clone() }).collect()
+}
+
+/// The subject under which the schema is to stand.
+fn subject(writing: &Writing<'_>, schema: &Made, findings: &mut Findings) -> Option<String> {
+    let naming = writing.naming();
+    if let (true, Some(named)) = (naming != SubjectNaming::TopicName && schema.name().is_empty(), writing.subject) {
+        findings
+            .error(codes::SCHEMA_OPTIONS, named.span, "a schema without a name gives none to its subject")
+            .help("Leave `subject` out, or write a record: `columns: [..]`.");
+        return None;
+    }
+    Some(naming.subject(writing.part, writing.topic, schema.name()))
 }
 
 /// Keys of a sink that only a format with a schema has.
@@ -121,20 +151,35 @@ pub(crate) fn only_with_schema(sink: &Sink, format: &FormatOptions, findings: &m
         ("schema", sink.schema.as_ref().map(|key| key.span)),
         ("name", sink.name.as_ref().map(|key| key.span)),
         ("namespace", sink.namespace.as_ref().map(|key| key.span)),
-        ("register", sink.register.as_ref().map(|key| key.span)),
+        ("register", sink.register.as_ref().map(|key| key.span).filter(|_| Writing::of_key(sink).is_none())),
         ("subject", sink.subject.as_ref().map(|key| key.span)),
         ("framing", sink.framing.as_ref().map(|key| key.span)),
     ];
+    has_no_schema(&keys, &format!("this sink writes {}", format.name()), findings);
+}
+
+/// Keys of a sink's key that only a format with a schema has.
+pub(crate) fn only_with_schema_of_key(key: &KeyColumns, format: Option<&FormatOptions>, findings: &mut Findings) {
+    let keys = [
+        ("schema", key.schema.as_ref().map(|key| key.span)),
+        ("name", key.name.as_ref().map(|key| key.span)),
+        ("namespace", key.namespace.as_ref().map(|key| key.span)),
+        ("subject", key.subject.as_ref().map(|key| key.span)),
+        ("framing", key.framing.as_ref().map(|key| key.span)),
+    ];
+    let what =
+        format.map_or_else(|| "this key has no `format`".to_owned(), |format| format!("this key is {}", format.name()));
+    has_no_schema(&keys, &what, findings);
+}
+
+fn has_no_schema(keys: &[(&str, Option<Span>)], what: &str, findings: &mut Findings) {
     for (key, span) in keys {
         if let Some(span) = span {
             findings
                 .error(
                     codes::SCHEMA_OPTIONS,
-                    span,
-                    format!(
-                        "`{key}` is for `avro`, `protobuf` and `json_schema`, and this sink writes {}",
-                        format.name()
-                    ),
+                    *span,
+                    format!("`{key}` is for `avro`, `protobuf` and `json_schema`, and {what}"),
                 )
                 .help("Leave it out, or choose another format.");
         }
@@ -142,53 +187,60 @@ pub(crate) fn only_with_schema(sink: &Sink, format: &FormatOptions, findings: &m
 }
 
 fn derived(
-    sink: &Spanned<Sink>,
-    options: &FormatOptions,
-    at: Span,
+    writing: &Writing<'_>,
+    shape: &Shape,
     columns: &Arc<Schema>,
     found: &Found,
     findings: &mut Findings,
 ) -> Option<Made> {
-    let name = sink.record_name();
-    let made = match options {
-        FormatOptions::Protobuf(_) => {
-            let previous = previous(sink, found, findings)?;
+    let name = writing.record_name();
+    let made = match (&writing.format, shape) {
+        (FormatOptions::Avro(_), Shape::Alone) => AvroSchema::of_value(&name, columns.field(0)).map(Made::Avro),
+        (format, Shape::Alone) => {
+            alone(format, writing.at, findings);
+            return None;
+        }
+        (FormatOptions::Protobuf(_), _) => {
+            let previous = previous(writing, found, findings)?;
             ProtobufSchema::of_columns(&name, columns.fields(), previous.as_ref())
                 .and_then(|schema| schema.message(Some(&name)))
                 .map(Made::Protobuf)
         }
-        FormatOptions::JsonSchema(_) => JsonSchema::of_columns(&name, columns.fields()).map(Made::Json),
+        (FormatOptions::JsonSchema(_), _) => JsonSchema::of_columns(&name, columns.fields()).map(Made::Json),
         _ => AvroSchema::of_columns(&name, columns.fields()).map(Made::Avro),
     };
     match made {
         Ok(made) => Some(made),
         Err(error) => {
-            findings.error(
-                codes::SCHEMA_MISMATCH,
-                at,
-                format!("the columns make no {} schema: {error}", options.name()),
-            );
+            let message = format!("the columns make no {} schema: {error}", writing.format.name());
+            findings.error(codes::SCHEMA_MISMATCH, writing.at, message);
             None
         }
     }
 }
 
+/// Says that the format writes no value alone.
+pub(crate) fn alone(format: &FormatOptions, at: Span, findings: &mut Findings) {
+    findings
+        .error(codes::KEY_OPTIONS, at, format!("{} writes objects, and this key is one column alone", format.name()))
+        .help("Write a list, `columns: [..]`; or leave `format` out for the column's plain text.");
+}
+
 /// The message of the version before, whose fields keep their numbers; the outer `None` after a mistake.
-fn previous(sink: &Spanned<Sink>, found: &Found, findings: &mut Findings) -> Option<Option<ProtobufMessage>> {
-    let Some(Ok(document)) = sink.previous().and_then(|wanted| found.get(&wanted)) else { return Some(None) };
-    let schema = protobuf_schema(document, sink.topic.span, findings)?;
-    let name = sink.record_name();
+fn previous(writing: &Writing<'_>, found: &Found, findings: &mut Findings) -> Option<Option<ProtobufMessage>> {
+    let Some(Ok(document)) = writing.previous().and_then(|wanted| found.get(&wanted)) else { return Some(None) };
+    let schema = protobuf_schema(document, writing.topic.span, findings)?;
+    let name = writing.record_name();
     Some(schema.message(Some(&name)).or_else(|_| schema.message(None)).ok())
 }
 
 fn given(
-    sink: &Sink,
-    options: &FormatOptions,
+    writing: &Writing<'_>,
     schema: &Spanned<SchemaSpec>,
     found: &Found,
     findings: &mut Findings,
 ) -> Option<(Made, SchemaOrigin)> {
-    let own = [&sink.name, &sink.namespace].into_iter().flatten().next();
+    let own = [writing.name, writing.namespace].into_iter().flatten().next();
     if let Some(key) = own {
         findings
             .error(codes::SCHEMA_OPTIONS, key.span, "a schema that is given has a name already")
@@ -208,7 +260,7 @@ fn given(
             return None;
         }
     };
-    let made = match options {
+    let made = match &writing.format {
         FormatOptions::Protobuf(options) => {
             let compiled = protobuf_schema(&document, schema.span, findings)?;
             let name = options.message.as_ref().map(|message| message.value.as_str());
@@ -228,8 +280,8 @@ fn given(
 }
 
 /// Without ids there is nothing to register.
-fn without_registry(sink: &Sink, findings: &mut Findings) -> Option<()> {
-    let keys = [sink.register.as_ref().map(|key| key.span), sink.subject.as_ref().map(|key| key.span)];
+fn without_registry(writing: &Writing<'_>, findings: &mut Findings) -> Option<()> {
+    let keys = [writing.register.map(|key| key.span), writing.subject.map(|key| key.span)];
     let Some(span) = keys.into_iter().flatten().next() else { return Some(()) };
     findings
         .error(codes::SCHEMA_OPTIONS, span, "messages without the id of a schema have none in a registry")

@@ -4,15 +4,20 @@ use crate::check::words::a;
 use crate::codes;
 use arrow::datatypes::DataType;
 
+use super::sink_columns::{self, Written};
+use super::sink_contract::{self, Shape};
 use super::{Findings, group_keys};
-use crate::lower::columns::Columns;
+use crate::found::{Found, Writing};
+use crate::lower::columns::{Columns, SystemColumns};
 use crate::lower::stream::{Stream, WindowColumns};
+use crate::spec::format::{Format, FormatOptions};
 use crate::spec::names::{Name, Names};
-use crate::spec::sink::{Key, KeyColumns};
+use crate::spec::sink::{Key, KeyColumns, Sink};
+use crate::topology::SinkSchema;
 use crate::yaml::span::Span;
 
 /// A sink's key by the names of its columns.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) enum KeyDraft {
     /// No key.
     None,
@@ -22,8 +27,21 @@ pub(crate) enum KeyDraft {
     Columns(Vec<String>),
     /// Texts joined.
     Joined(Vec<String>, String),
-    /// Columns, then the bounds of the window.
-    Windowed(Vec<String>, WindowColumns),
+    /// Columns in a format of their own.
+    Encoded(Box<EncodedDraft>),
+    /// A key, then the bounds of the window.
+    Windowed(Box<KeyDraft>, WindowColumns),
+}
+
+/// A key in a format of its own.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct EncodedDraft {
+    /// How it is written.
+    pub(crate) format: Written,
+    /// Its schema, if it has one.
+    pub(crate) schema: Option<SinkSchema>,
+    /// Its columns.
+    pub(crate) columns: Vec<String>,
 }
 
 impl KeyDraft {
@@ -33,8 +51,9 @@ impl KeyDraft {
             KeyDraft::None => Vec::new(),
             KeyDraft::Source => vec!["_key".to_owned()],
             KeyDraft::Columns(columns) | KeyDraft::Joined(columns, _) => columns.clone(),
-            KeyDraft::Windowed(columns, bounds) => {
-                let mut reads = columns.clone();
+            KeyDraft::Encoded(key) => key.columns.clone(),
+            KeyDraft::Windowed(key, bounds) => {
+                let mut reads = key.reads();
                 reads.extend([bounds.start.clone(), bounds.end.clone()]);
                 reads
             }
@@ -42,13 +61,20 @@ impl KeyDraft {
     }
 }
 
-/// Checks a key as written.
-pub(crate) fn check(key: &Key, stream: &Stream, columns: &Columns, findings: &mut Findings) -> Option<KeyDraft> {
+/// Checks the key `key` of a sink as written.
+pub(crate) fn check(
+    sink: &Sink,
+    key: &Key,
+    stream: &Stream,
+    columns: &Columns,
+    found: &Found,
+    findings: &mut Findings,
+) -> Option<KeyDraft> {
     match key {
         Key::Word(word) if word.value == "none" => Some(KeyDraft::None),
         Key::Word(column) => Some(KeyDraft::Columns(of_columns(std::slice::from_ref(column), columns, findings)?)),
         Key::Columns(names) => Some(KeyDraft::Columns(of_columns(names, columns, findings)?)),
-        Key::Options(options) => with_options(options, stream, columns, findings),
+        Key::Options(options) => with_options(sink, options, stream, columns, found, findings),
     }
 }
 
@@ -57,27 +83,97 @@ pub(crate) fn partition_by(names: &Names, columns: &Columns, findings: &mut Find
     Some(KeyDraft::Columns(of_columns(names.as_slice(), columns, findings)?))
 }
 
-fn with_options(options: &KeyColumns, stream: &Stream, columns: &Columns, findings: &mut Findings) -> Option<KeyDraft> {
+fn with_options(
+    sink: &Sink,
+    options: &KeyColumns,
+    stream: &Stream,
+    columns: &Columns,
+    found: &Found,
+    findings: &mut Findings,
+) -> Option<KeyDraft> {
     let names = of_columns(options.columns.as_slice(), columns, findings);
     let windowed = options.windowed.as_ref().filter(|windowed| windowed.value);
-    match (windowed, &options.join) {
-        (Some(windowed), Some(join)) => {
+    if let Some(join) = &options.join {
+        if let Some(windowed) = windowed {
             findings
                 .error(codes::KEY_OPTIONS, join.span, "a key is either joined or windowed")
                 .help("Remove `join` or `windowed`.")
                 .related(windowed.span, "windowed is here");
+            return None;
+        }
+        if let Some(format) = &options.format {
+            findings
+                .error(codes::KEY_OPTIONS, join.span, "a key is either joined text or written in a format")
+                .help("Remove `join` or `format`.")
+                .related(format.span(), "the format is here");
+            return None;
+        }
+    }
+    let formatted = options.format.as_ref().map(Format::options);
+    if formatted.as_ref().is_none_or(|format| !format.has_schema()) {
+        sink_contract::only_with_schema_of_key(options, formatted.as_ref(), findings);
+    }
+    let key = match (formatted, &options.join) {
+        (Some(format), _) => {
+            KeyDraft::Encoded(Box::new(encoded(sink, options, &format, names?, columns, found, findings)?))
+        }
+        (None, Some(join)) => KeyDraft::Joined(names?, join.value.clone()),
+        (None, None) => KeyDraft::Columns(names?),
+    };
+    match (windowed, &stream.window) {
+        (None, _) => Some(key),
+        (Some(_), Some(bounds)) => Some(KeyDraft::Windowed(Box::new(key), bounds.clone())),
+        (Some(windowed), None) => {
+            not_windowed(windowed.span, findings);
             None
         }
-        (Some(windowed), None) => {
-            let Some(bounds) = stream.window.clone() else {
-                not_windowed(windowed.span, findings);
-                return None;
-            };
-            Some(KeyDraft::Windowed(names?, bounds))
-        }
-        (None, Some(join)) => Some(KeyDraft::Joined(names?, join.value.clone())),
-        (None, None) => Some(KeyDraft::Columns(names?)),
     }
+}
+
+/// A key in a format of its own.
+fn encoded(
+    sink: &Sink,
+    options: &KeyColumns,
+    format: &FormatOptions,
+    names: Vec<String>,
+    columns: &Columns,
+    found: &Found,
+    findings: &mut Findings,
+) -> Option<EncodedDraft> {
+    let at = options.format.as_ref()?.span();
+    if names.is_empty() {
+        findings
+            .error(codes::KEY_OPTIONS, at, "a key in a format is made of columns, and none is named")
+            .help("Name them, or write `key: none`.");
+        return None;
+    }
+    let shape = match &options.columns {
+        Names::One(_) => Shape::Alone,
+        Names::Many(_) => Shape::Record,
+    };
+    let picked = columns.project(names.iter().map(String::as_str));
+    let (format, schema) = match (Writing::of_key(sink), format) {
+        (Some(writing), _) => {
+            let (format, schema) = sink_contract::check(&writing, &shape, &picked, found, findings)?;
+            (format, Some(schema))
+        }
+        (None, FormatOptions::Json(_)) if matches!(shape, Shape::Alone) => {
+            sink_contract::alone(format, at, findings);
+            return None;
+        }
+        (None, FormatOptions::Raw(_)) if names.len() > 1 => {
+            findings
+                .error(codes::KEY_OPTIONS, at, format!("a raw key is one column, and {} are named", names.len()))
+                .help("Name one, or join their texts: `join: \"_\"` instead of `format`.");
+            return None;
+        }
+        (None, _) => {
+            let fields = picked.fields().iter().map(|field| (field.name().clone(), field.data_type().clone()));
+            let picked = Columns::new(fields.collect(), SystemColumns::Gone);
+            (sink_columns::check(options.format.as_ref(), at, &picked, findings)?, None)
+        }
+    };
+    Some(EncodedDraft { format, schema, columns: names })
 }
 
 fn not_windowed(at: Span, findings: &mut Findings) {

@@ -16,7 +16,7 @@ pub use graph::{dot, mermaid};
 
 use crate::spec::duration::Duration;
 use crate::topology::{
-    CreateDef, ExchangePartitions, Framing, PartitionCounts, SinkRole, SinkSchema, SourceDef, Topology, is_hidden,
+    CreateDef, ExchangePartitions, Framing, Part, PartitionCounts, SinkRole, SinkSchema, SourceDef, Topology, is_hidden,
 };
 
 /// What a topology comes to.
@@ -133,6 +133,9 @@ pub struct PlanTopic {
     /// The schema of its messages, where they have one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub schema: Option<PlanSchema>,
+    /// The schema of its keys, where they have one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key_schema: Option<PlanSchema>,
 }
 
 /// The schema of a topic that is written.
@@ -265,6 +268,7 @@ fn topics(topology: &Topology, counts: &PartitionCounts) -> Vec<PlanTopic> {
         settings: BTreeMap::new(),
         key,
         schema: None,
+        key_schema: None,
     };
     let mut topics = Vec::new();
     for sink in &topology.sinks {
@@ -273,7 +277,8 @@ fn topics(topology: &Topology, counts: &PartitionCounts) -> Vec<PlanTopic> {
             SinkRole::Late { .. } => "late rows",
         };
         let topic = output(&sink.topic, role, Some(nodes::key(&sink.key, &sink.columns)), sink.create);
-        topics.push(PlanTopic { schema: sink.schema.as_ref().map(PlanSchema::of), ..topic });
+        let of = |part| sink.schemas().find(|(of, ..)| *of == part).map(|(_, _, schema)| PlanSchema::of(schema));
+        topics.push(PlanTopic { schema: of(Part::Value), key_schema: of(Part::Key), ..topic });
     }
     let dead_letter = topology.on_error.dead_letter.iter();
     topics.extend(dead_letter.map(|topic| output(topic, "failed records", None, topology.on_error.create)));
@@ -287,6 +292,7 @@ fn topics(topology: &Topology, counts: &PartitionCounts) -> Vec<PlanTopic> {
             settings: BTreeMap::new(),
             key: (!keys.is_empty()).then(|| keys.join(", ")),
             schema: None,
+            key_schema: None,
         });
     }
     // The clock of a repartition's sender is state too.
@@ -303,6 +309,7 @@ fn topics(topology: &Topology, counts: &PartitionCounts) -> Vec<PlanTopic> {
             settings: BTreeMap::new(),
             key: None,
             schema: None,
+            key_schema: None,
         });
     }
     topics

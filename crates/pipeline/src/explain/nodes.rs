@@ -131,6 +131,10 @@ pub(super) fn key(key: &SinkKey, schema: &Schema) -> String {
             format!("{{{}}}", names.join(", "))
         }
         SinkKey::Joined { columns, separator } => format!("{} joined by {separator:?}", names(columns, schema)),
+        SinkKey::Encoded(key) => {
+            let names = key.columns.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>();
+            format!("{} as {}", names.join(", "), key.format.name())
+        }
         SinkKey::Windowed { key: inner, bounds } => {
             let bounds = match bounds {
                 WindowedBounds::Start { .. } => "start",

@@ -100,11 +100,12 @@ fn write_topic(topic: &PlanTopic, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         Created::Outside => {}
     }
     writeln!(f)?;
-    topic.schema.as_ref().map_or(Ok(()), |schema| write_schema(schema, f))
+    topic.schema.as_ref().map_or(Ok(()), |schema| write_schema("schema", schema, f))?;
+    topic.key_schema.as_ref().map_or(Ok(()), |schema| write_schema("schema of keys", schema, f))
 }
 
-fn write_schema(schema: &PlanSchema, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    write!(f, "       schema {}", schema.origin)?;
+fn write_schema(what: &str, schema: &PlanSchema, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    write!(f, "       {what} {}", schema.origin)?;
     match (&schema.subject, schema.version, schema.id) {
         (None, ..) => write!(f, ", messages without ids")?,
         (Some(subject), Some(version), Some(id)) => write!(f, ", is {subject} version {version} (id {id})")?,

@@ -16,8 +16,8 @@ use crate::check::sink_columns::Written;
 use crate::check::sink_key::KeyDraft;
 use crate::diagnostic::Diagnostics;
 use crate::topology::{
-    KeyDef, OnErrorDef, SinkDef, SinkFormat, SinkKey, SourceDef, StoreDef, Subtopology, Topology, WindowedBounds,
-    is_hidden,
+    EncodedKey, KeyDef, OnErrorDef, SinkDef, SinkFormat, SinkKey, SourceDef, StoreDef, Subtopology, Topology,
+    WindowedBounds, is_hidden,
 };
 use millstream_engine::expr::ExprError;
 
@@ -231,21 +231,15 @@ fn sink_def(draft: &SinkDraft, placed: &Placed, arriving: &Placed, columns: &sup
     let at = |name: &String| arriving.columns.iter().position(|column| column == name);
     let index = |name: &String| at(name).unwrap_or_default();
     debug_assert!(draft.reads().iter().all(|name| at(name).is_some()), "what a sink reads is live");
-    let (format, written) = match &draft.format {
-        Written::Json => (SinkFormat::Json, draft.visible.iter().map(index).collect()),
-        Written::Csv(csv) => (SinkFormat::Csv(csv.clone()), draft.visible.iter().map(index).collect()),
-        Written::Avro(write) => (SinkFormat::Avro(write.clone()), draft.visible.iter().map(index).collect()),
-        Written::Protobuf(write) => (SinkFormat::Protobuf(write.clone()), draft.visible.iter().map(index).collect()),
-        Written::JsonSchema(write) => {
-            (SinkFormat::JsonSchema(write.clone()), draft.visible.iter().map(index).collect())
-        }
-        Written::Raw(column) => (SinkFormat::Raw { column: index(column) }, vec![index(column)]),
+    let written = match &draft.format {
+        Written::Raw(column) => vec![index(column)],
+        _ => draft.visible.iter().map(index).collect(),
     };
     debug_assert!(draft.visible.iter().all(|name| !is_hidden(name)), "hidden columns are not written");
     SinkDef {
         name: draft.name.clone(),
         topic: draft.topic.clone(),
-        format,
+        format: sink_format(&draft.format, &index),
         schema: draft.schema.clone(),
         columns: columns.project(arriving.columns.iter().map(String::as_str)),
         written,
@@ -255,6 +249,17 @@ fn sink_def(draft: &SinkDraft, placed: &Placed, arriving: &Placed, columns: &sup
         role: draft.role.clone(),
         subtopology: placed.subtopology,
         node: placed.node,
+    }
+}
+
+fn sink_format(format: &Written, index: &impl Fn(&String) -> usize) -> SinkFormat {
+    match format {
+        Written::Json => SinkFormat::Json,
+        Written::Csv(csv) => SinkFormat::Csv(csv.clone()),
+        Written::Raw(column) => SinkFormat::Raw { column: index(column) },
+        Written::Avro(write) => SinkFormat::Avro(write.clone()),
+        Written::Protobuf(write) => SinkFormat::Protobuf(write.clone()),
+        Written::JsonSchema(write) => SinkFormat::JsonSchema(write.clone()),
     }
 }
 
@@ -271,13 +276,18 @@ fn sink_key(key: &KeyDraft, index: &impl Fn(&String) -> usize) -> SinkKey {
         KeyDraft::Joined(columns, separator) => {
             SinkKey::Joined { columns: columns.iter().map(index).collect(), separator: separator.clone() }
         }
-        KeyDraft::Windowed(columns, window) => {
+        KeyDraft::Encoded(key) => SinkKey::Encoded(Box::new(EncodedKey {
+            format: sink_format(&key.format, index),
+            schema: key.schema.clone(),
+            columns: key.columns.iter().map(|column| (column.clone(), index(column))).collect(),
+        })),
+        KeyDraft::Windowed(key, window) => {
             let (start, end) = (index(&window.start), index(&window.end));
             let bounds = match window.kind {
                 WindowedBy::Span => WindowedBounds::Start { start },
                 WindowedBy::Gap => WindowedBounds::EndStart { end, start },
             };
-            SinkKey::Windowed { key: Box::new(of_columns(columns)), bounds }
+            SinkKey::Windowed { key: Box::new(sink_key(key, index)), bounds }
         }
     }
 }

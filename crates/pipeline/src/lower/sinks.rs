@@ -8,10 +8,11 @@ use super::stream::{Retracted, Stream};
 use crate::check::create::Keys;
 use crate::check::form::Form;
 use crate::check::sink_columns::{self, Written};
-use crate::check::sink_contract;
+use crate::check::sink_contract::{self, Shape};
 use crate::check::sink_key::{self, KeyDraft};
 use crate::check::topics::Use;
 use crate::codes;
+use crate::found::Writing;
 use crate::spec::format::{Format, FormatOptions, JsonOptions};
 use crate::spec::sink::Sink;
 use crate::topology::{SinkRole, SinkSchema};
@@ -61,7 +62,7 @@ impl<'a> Builder<'a> {
         let at = sink.format.as_ref().map_or(sink.span, Format::span);
         let format = self.written(sink, at, &columns);
         let key = match &sink.key {
-            Some(key) => sink_key::check(key, &stream, &columns, &mut self.findings),
+            Some(key) => sink_key::check(sink, key, &stream, &columns, self.found, &mut self.findings),
             None => self.default_key(sink, &stream),
         };
         let partition_by =
@@ -89,19 +90,20 @@ impl<'a> Builder<'a> {
     }
 
     fn written(&mut self, sink: &Spanned<Sink>, at: Span, columns: &Columns) -> Option<(Written, Option<SinkSchema>)> {
-        match sink.format.as_ref().map(Format::options) {
-            Some(options) if options.has_schema() => {
-                let (write, schema) =
-                    sink_contract::check(sink, &options, at, columns, self.found, &mut self.findings)?;
-                Some((write, Some(schema)))
+        if let Some(writing) = Writing::of_value(sink) {
+            if columns.visible.iter().any(|column| column.data_type.is_none()) {
+                // The mistake that hides a type has been told.
+                return None;
             }
-            options => {
-                let options = options.unwrap_or(FormatOptions::Json(JsonOptions::default()));
-                sink_contract::only_with_schema(sink, &options, &mut self.findings);
-                let format = sink_columns::check(sink.format.as_ref(), at, columns, &mut self.findings)?;
-                Some((format, None))
-            }
+            let columns = columns.project(columns.names());
+            let (write, schema) =
+                sink_contract::check(&writing, &Shape::Record, &columns, self.found, &mut self.findings)?;
+            return Some((write, Some(schema)));
         }
+        let options = sink.format.as_ref().map_or(FormatOptions::Json(JsonOptions::default()), Format::options);
+        sink_contract::only_with_schema(sink, &options, &mut self.findings);
+        let format = sink_columns::check(sink.format.as_ref(), at, columns, &mut self.findings)?;
+        Some((format, None))
     }
 
     /// The key of the last keyed step, else the source's own.
@@ -142,8 +144,8 @@ impl<'a> Builder<'a> {
             changes.step
         );
         let columns = match key {
-            KeyDraft::Columns(columns) | KeyDraft::Joined(columns, _) if !columns.is_empty() => columns.join(", "),
-            _ => "..".to_owned(),
+            KeyDraft::None | KeyDraft::Source => "..".to_owned(),
+            key => key.reads().join(", "),
         };
         self.findings
             .error(codes::CHANGES_NEED_KEY, sink.topic.span, what)

@@ -10,6 +10,7 @@ use serde::de::{Deserializer, Error, MapAccess, Visitor};
 use super::entries::Entries;
 use super::names::Name;
 use super::types::ColumnType;
+use crate::found::Part;
 use crate::yaml::spanned::Spanned;
 
 const ABOUT: &str = r#"What messages hold: columns with their types, or where a schema is that says so.
@@ -82,7 +83,7 @@ pub enum Framing {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum SubjectNaming {
-    /// `<topic>-value`: one schema a topic.
+    /// `<topic>-value` (of keys `<topic>-key`): one schema a topic.
     #[default]
     TopicName,
     /// The full name of the record: one schema a record type, in whatever topic.
@@ -92,10 +93,10 @@ pub enum SubjectNaming {
 }
 
 impl SubjectNaming {
-    /// The subject of records of a topic.
-    pub fn subject(self, topic: &str, record: &str) -> String {
+    /// The subject of this part of a topic's records.
+    pub fn subject(self, part: Part, topic: &str, record: &str) -> String {
         match self {
-            SubjectNaming::TopicName => format!("{topic}-value"),
+            SubjectNaming::TopicName => format!("{topic}-{part}"),
             SubjectNaming::RecordName => record.to_owned(),
             SubjectNaming::TopicRecordName => format!("{topic}-{record}"),
         }
@@ -110,7 +111,9 @@ impl SchemaSpec {
 
     /// Takes `key: value` for a place of a schema, if it is one: a type behind such a key is a column that is named so.
     fn take(&mut self, key: &Name, value: &Spanned<String>) -> Result<bool, String> {
-        if value.value.parse::<ColumnType>().is_ok() {
+        // `"string"` in quotes is a schema of Avro.
+        let is_text = key.as_str() == "text" && value.trim_start().starts_with('"');
+        if !is_text && value.value.parse::<ColumnType>().is_ok() {
             return Ok(false);
         }
         let place = match key.as_str() {

@@ -4,11 +4,9 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::create::Create;
-use super::format::{Format, FormatOptions};
+use super::format::Format;
 use super::names::{Name, Names};
-use super::schema::{Framing, SchemaSpec, SubjectNaming, Version};
-use crate::check::words;
-use crate::found::Wanted;
+use super::schema::{Framing, SchemaSpec, SubjectNaming};
 use crate::yaml::spanned::Spanned;
 
 /// A stream written to a topic. The linear form has one, under `sink:`; a graph has a list of them, under `sinks:`, and
@@ -49,8 +47,9 @@ pub struct Sink {
     pub name: Option<Name>,
     /// The namespace of the record in a schema that is made of the columns. None by default.
     pub namespace: Option<Name>,
-    /// Whether the schema is registered when the pipeline starts, if it is not in the registry yet. By default it must be
-    /// there: schemas are often registered by a build, and a pipeline then has no right to. Never done for a record.
+    /// Whether the schema is registered when the pipeline starts, if it is not in the registry yet; and that of the keys, if
+    /// they have one. By default they must be there: schemas are often registered by a build, and a pipeline then has no
+    /// right to. Never done for a record.
     pub register: Option<Spanned<bool>>,
     /// How the subject of the schema is named: `topic_name` (the default), `record_name` or `topic_record_name`.
     pub subject: Option<Spanned<SubjectNaming>>,
@@ -60,37 +59,11 @@ pub struct Sink {
     /// The key of each record. By default the key of the last step that has one (`window`, `aggregate`, `key_by`), else
     /// the bytes of the key that the row was read with.
     pub key: Option<Key>,
-    /// Columns by which the partition is chosen, where these are to be others than the key's.
+    /// Columns by which the partition is chosen, by their plain text (several: their JSON object), where that is not to be
+    /// the key. By default it is chosen by the bytes of the key as the Java clients do it; of a windowed key without the window.
     pub partition_by: Option<Names>,
     /// How the topic is made when it is missing. Without it, over Kafka, a topic that is missing is an error.
     pub create: Option<Spanned<Create>>,
-}
-
-impl Sink {
-    /// How its subject is named.
-    pub fn naming(&self) -> SubjectNaming {
-        self.subject.as_ref().map(|naming| naming.value).unwrap_or_default()
-    }
-
-    /// The full name of the record in a schema that is made of the columns.
-    pub fn record_name(&self) -> String {
-        let name = self.name.as_ref().map_or_else(|| words::as_name(&self.topic), |name| name.value.clone());
-        match &self.namespace {
-            Some(namespace) => format!("{}.{name}", namespace.value),
-            None => name,
-        }
-    }
-
-    /// The version before a schema that is made of the columns, where it decides what the next one is: Protobuf's fields keep
-    /// their numbers.
-    pub(crate) fn previous(&self) -> Option<Wanted> {
-        let is_protobuf = matches!(self.format.as_ref().map(Format::options), Some(FormatOptions::Protobuf(_)));
-        let is_framed = self.framing.as_ref().is_none_or(|framing| framing.value == Framing::Confluent);
-        (is_protobuf && is_framed && self.schema.is_none()).then(|| {
-            let subject = self.naming().subject(&self.topic, &self.record_name());
-            Wanted::Subject { subject, version: Version::Latest }
-        })
-    }
 }
 
 /// The key of each record of a sink.
@@ -100,6 +73,8 @@ impl Sink {
 /// key: [user_id, region]                                   # a JSON object: {"user_id":7,"region":"eu"}
 /// key: {columns: [user_id, transaction_id], join: "_"}     # text: 7_t-12
 /// key: {columns: symbol, windowed: true}                   # as Kafka Streams writes the key of a window
+/// key: {columns: [user_id, region], format: avro}          # an Avro record of these columns
+/// key: {columns: symbol, format: avro}                     # an Avro string
 /// key: none                                                # no key
 /// ```
 ///
@@ -116,18 +91,32 @@ pub enum Key {
     Columns(Vec<Name>),
     /// Columns, and how they are written.
     #[serde(rename = "map")]
-    Options(KeyColumns),
+    Options(Box<KeyColumns>),
 }
 
 /// Columns of a key, and how they are written.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct KeyColumns {
-    /// The columns: one, written as its plain text, or a list of them, written as a JSON object.
+    /// The columns: one, written as its plain text, or a list of them, written as a JSON object. With a `format` one column
+    /// is the value alone where the format can write that, as in Avro's `"string"`; a list is a record, also of one.
     pub columns: Names,
     /// Write the columns' plain texts with this between them instead of a JSON object.
     pub join: Option<Spanned<String>>,
     /// Append the window as Kafka Streams does: the key's bytes, then the window's start (for sessions its end and
     /// start), each as eight bytes, big-endian. The stream must come from a window.
     pub windowed: Option<Spanned<bool>>,
+    /// Write the columns in this format. A key of one column that is null is none; any other is there, with nulls in it.
+    pub format: Option<Format>,
+    /// The schema of the keys, for formats with one: as of values. By default it is made of the key's columns.
+    pub schema: Option<Spanned<SchemaSpec>>,
+    /// The name of the record in a schema that is made of the columns. By default that of the topic and `_key`.
+    pub name: Option<Name>,
+    /// The namespace of that record. None by default.
+    pub namespace: Option<Name>,
+    /// How the subject of the schema is named: `topic_name` (the default, `<topic>-key`), `record_name` or
+    /// `topic_record_name`.
+    pub subject: Option<Spanned<SubjectNaming>>,
+    /// What precedes each key: `confluent` (the default), a zero and the id of its schema in the registry; or `none`.
+    pub framing: Option<Spanned<Framing>>,
 }

@@ -131,7 +131,7 @@ fn assign(
 
 /// Why `message` is not what `row` says; `None` if it is.
 fn differs(row: &Row, message: &Message, sink: Option<&SinkDef>, exact: bool) -> Option<String> {
-    if let Some(why) = envelope_differs(row, message) {
+    if let Some(why) = envelope_differs(row, message, sink) {
         return Some(why);
     }
     let columns: Vec<_> = row.columns().collect();
@@ -158,13 +158,23 @@ fn differs(row: &Row, message: &Message, sink: Option<&SinkDef>, exact: bool) ->
     Some(format!("it has the column {more}, which the test does not name"))
 }
 
-fn envelope_differs(row: &Row, message: &Message) -> Option<String> {
+fn envelope_differs(row: &Row, message: &Message, sink: Option<&SinkDef>) -> Option<String> {
     if let Some(expected) = row.get("_key") {
+        let columns = message.key.as_deref().and_then(|key| message::decode_key(key, sink));
+        if let (Value::Object(_), Some(columns)) = (&expected.value, columns) {
+            let is_it = same(&expected.value, &columns);
+            return (!is_it).then(|| format!("its key is {columns}")).or_else(|| rest_differs(row, message));
+        }
         let expected = (!expected.is_null()).then(|| text_of(&expected.value).into_bytes());
         if expected != message.key {
             return Some(format!("its key is {}", show_bytes(message.key.as_deref())));
         }
     }
+    rest_differs(row, message)
+}
+
+/// What differs beside key and columns.
+fn rest_differs(row: &Row, message: &Message) -> Option<String> {
     if let Some(expected) = row.get("_value") {
         let expected = expected.as_str().map(|text| text.as_bytes().to_vec());
         if expected != message.value {

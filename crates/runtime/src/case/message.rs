@@ -2,7 +2,7 @@
 
 use millstream_engine::time::Millis;
 use millstream_pipeline::case::Row;
-use millstream_pipeline::topology::{CsvFormat, SinkDef, SinkFormat, SourceDef, SourceFormat};
+use millstream_pipeline::topology::{CsvFormat, SinkDef, SinkFormat, SinkKey, SourceDef, SourceFormat, WindowedBounds};
 use serde_json::{Map, Value};
 
 use super::schemas::{self, Writers};
@@ -48,17 +48,40 @@ pub(super) fn encode(row: &Row, source: &SourceDef, [values, keys]: &[Writers; 2
 /// The columns of a message in a sink's topic, by name; `None` if it is not of the sink's format.
 pub(super) fn decode(value: &[u8], sink: Option<&SinkDef>) -> Option<Map<String, Value>> {
     let Some(sink) = sink else { return serde_json::from_slice(value).ok() };
-    match &sink.format {
-        SinkFormat::Json => serde_json::from_slice(value).ok(),
-        SinkFormat::Avro(_) | SinkFormat::Protobuf(_) | SinkFormat::JsonSchema(_) => schemas::columns(value, sink),
+    let names = sink.written.iter().map(|&column| sink.columns.field(column).name().clone());
+    decode_as(value, &sink.format, names.collect())
+}
+
+/// The columns of a key as its sink writes it; `None` if it has no format of its own, or is not of it.
+pub(super) fn decode_key(key: &[u8], sink: Option<&SinkDef>) -> Option<Value> {
+    let of_sink = &sink?.key;
+    let bounds = match of_sink {
+        SinkKey::Windowed { bounds: WindowedBounds::Start { .. }, .. } => 8,
+        SinkKey::Windowed { bounds: WindowedBounds::EndStart { .. }, .. } => 16,
+        _ => 0,
+    };
+    let key = key.get(..key.len().checked_sub(bounds)?)?;
+    let encoded = of_sink.encoded()?;
+    let names = encoded.columns.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>();
+    let mut columns = decode_as(key, &encoded.format, names.clone())?;
+    if let ([name], true) = (&names[..], columns.len() == 1) {
+        // A value alone has no name.
+        columns = columns.into_iter().map(|(_, value)| (name.clone(), value)).collect();
+    }
+    Some(Value::Object(columns))
+}
+
+fn decode_as(bytes: &[u8], format: &SinkFormat, names: Vec<String>) -> Option<Map<String, Value>> {
+    match format {
+        SinkFormat::Json => serde_json::from_slice(bytes).ok(),
+        SinkFormat::Avro(_) | SinkFormat::Protobuf(_) | SinkFormat::JsonSchema(_) => schemas::columns(bytes, format),
         SinkFormat::Csv(csv) => {
-            let names = sink.written.iter().map(|&column| sink.columns.field(column).name().clone());
-            let fields = split(value, csv)?;
-            Some(names.zip(fields.into_iter().map(|field| field.map_or(Value::Null, Value::String))).collect())
+            let fields = split(bytes, csv)?.into_iter();
+            Some(names.into_iter().zip(fields.map(|field| field.map_or(Value::Null, Value::String))).collect())
         }
-        SinkFormat::Raw { column } => {
-            let text = Value::String(String::from_utf8_lossy(value).into_owned());
-            Some([(sink.columns.field(*column).name().clone(), text)].into_iter().collect())
+        SinkFormat::Raw { .. } => {
+            let text = Value::String(String::from_utf8_lossy(bytes).into_owned());
+            Some(names.into_iter().zip([text]).collect())
         }
     }
 }

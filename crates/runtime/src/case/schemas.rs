@@ -233,9 +233,9 @@ fn nullable(columns: SchemaColumns) -> Arc<Schema> {
     Arc::new(Schema::new(columns.fields.into_iter().map(|field| field.with_nullable(true)).collect::<Vec<_>>()))
 }
 
-/// The columns of a message in the topic of a sink with a schema.
-pub(super) fn columns(value: &[u8], sink: &SinkDef) -> Option<Map<String, Value>> {
-    let (columns, format, known) = match &sink.format {
+/// The columns of a message that a sink writes by a schema.
+pub(super) fn columns(value: &[u8], written: &SinkFormat) -> Option<Map<String, Value>> {
+    let (columns, format, known) = match written {
         SinkFormat::Avro(write) => {
             let schema = write.schema.clone();
             let framing = if write.id.is_some() { AvroFraming::Registry } else { AvroFraming::Bare(schema.clone()) };
@@ -283,14 +283,13 @@ fn read(
     }
 }
 
-/// Gives the schema of each sink an id, as a registry would.
+/// Gives each schema of a sink an id, as a registry would.
 pub(super) fn settle(topology: &mut Topology) {
-    for (index, sink) in topology.sinks.iter_mut().enumerate() {
-        if let Some(schema) = sink.schema.as_mut().filter(|schema| schema.is_open()) {
-            let id = SchemaId(index as u32 + 1);
-            sink.format.set_id(id);
-            let subject = schema.subject.clone();
-            schema.registered = Some(millstream_pipeline::found::Registered { subject, version: 1, id });
-        }
+    let schemas = topology.sinks.iter_mut().flat_map(SinkDef::schemas_mut);
+    for (id, (_, format, schema)) in schemas.filter(|(_, _, schema)| schema.is_open()).enumerate() {
+        let id = SchemaId(id as u32 + 1);
+        format.set_id(id);
+        let subject = schema.subject.clone();
+        schema.registered = Some(millstream_pipeline::found::Registered { subject, version: 1, id });
     }
 }

@@ -4,7 +4,7 @@
 
 use millstream_formats::avro::{Finding, compatibility};
 use millstream_formats::{Decoder, SchemaId, WriterSchema};
-use millstream_pipeline::topology::{SinkFormat, SourceDef, SourceFormat, Topology};
+use millstream_pipeline::topology::{Part, SinkFormat, SourceDef, SourceFormat, Topology};
 
 use super::{Subjects, versions};
 use crate::registry::{RegistryError, Version};
@@ -84,10 +84,15 @@ pub fn history(topology: &Topology, registry: &dyn Subjects) -> Result<Vec<Entry
         }
     }
     for sink in &topology.sinks {
-        let Some(schema) = &sink.schema else { continue };
-        of_subject(&sink.name, Direction::Writes, &schema.subject, registry, &mut entries, &|_, reader| {
-            is_read(&sink.format, reader)
-        })?;
+        for (part, format, schema) in sink.schemas() {
+            let name = match part {
+                Part::Value => sink.name.clone(),
+                Part::Key => format!("{} (key)", sink.name),
+            };
+            of_subject(&name, Direction::Writes, &schema.subject, registry, &mut entries, &|_, reader| {
+                is_read(format, reader)
+            })?;
+        }
     }
     Ok(entries)
 }

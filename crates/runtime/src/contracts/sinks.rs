@@ -7,9 +7,10 @@ use millstream_formats::avro::{AvroSchema, Finding, Level, NewIs};
 use millstream_pipeline::codes;
 use millstream_pipeline::diagnostic::{Diagnostic, Diagnostics};
 use millstream_pipeline::found::{Found, Registered};
-use millstream_pipeline::spec::Pipeline;
-use millstream_pipeline::topology::{SinkDef, SinkFormat, SinkRole, SinkSchema, Topology};
+use millstream_pipeline::spec::{Format, Key, Pipeline, Sink};
+use millstream_pipeline::topology::{Part, SinkFormat, SinkRole, SinkSchema, Topology};
 use millstream_pipeline::yaml::source_map::SourceMap;
+use millstream_pipeline::yaml::span::Span;
 
 use super::{Subjects, new_schema, versions};
 use crate::registry::{RegistryError, Version};
@@ -30,6 +31,8 @@ pub struct SinkReport {
     pub sink: usize,
     /// The topic.
     pub topic: String,
+    /// What of its records the schema is of.
+    pub part: Part,
     /// The subject.
     pub subject: String,
     /// The level of the subject.
@@ -104,57 +107,51 @@ pub fn settle(
 ) -> Result<Vec<SinkReport>, RegistryError> {
     let mut reports = Vec::new();
     for (index, sink) in topology.sinks.iter().enumerate() {
-        let Some(schema) = sink.schema.as_ref().filter(|schema| schema.is_open()) else { continue };
-        let report = settle_one(index, sink, schema, registry, act)?;
-        if let Outcome::Exists(registered) | Outcome::Registered(registered) = &report.outcome {
-            found.settle(&schema.text, registered.clone());
+        for (part, format, schema) in sink.schemas().filter(|(_, _, schema)| schema.is_open()) {
+            let (outcome, level) = settle_one(format, schema, registry, act)?;
+            if let Outcome::Exists(registered) | Outcome::Registered(registered) = &outcome {
+                found.settle(&schema.text, registered.clone());
+            }
+            let (topic, subject) = (sink.topic.clone(), schema.subject.clone());
+            reports.push(SinkReport { sink: index, topic, part, subject, level, outcome });
         }
-        reports.push(report);
     }
     Ok(reports)
 }
 
 fn settle_one(
-    index: usize,
-    sink: &SinkDef,
+    format: &SinkFormat,
     schema: &SinkSchema,
     registry: &dyn Subjects,
     act: Act,
-) -> Result<SinkReport, RegistryError> {
+) -> Result<(Outcome, Level), RegistryError> {
     let subject = &schema.subject;
-    let new = new_schema(&sink.format, &schema.text);
-    let report = |level, outcome| SinkReport {
-        sink: index,
-        topic: sink.topic.clone(),
-        subject: subject.clone(),
-        level,
-        outcome,
-    };
+    let new = new_schema(format, &schema.text);
     let place = |id, version| Registered { subject: subject.clone(), version, id };
     let level = registry.level(subject)?;
     if let Some((id, version)) = registry.lookup(subject, &new)? {
-        return Ok(report(level, Outcome::Exists(place(id, version))));
+        return Ok((Outcome::Exists(place(id, version)), level));
     }
     let known = versions(registry, subject)?;
-    let mut breaches = own_findings(&sink.format, subject, level, &known, registry)?;
+    let mut breaches = own_findings(format, subject, level, &known, registry)?;
     if breaches.is_empty() && !known.is_empty() {
         breaches.extend(registry.against_level(subject, &new)?.into_iter().flat_map(said));
     }
     if !breaches.is_empty() {
-        return Ok(report(level, Outcome::Breaks(breaches)));
+        return Ok((Outcome::Breaks(breaches), level));
     }
     match (schema.register, act) {
-        (false, _) => Ok(report(level, Outcome::Missing(known))),
-        (true, Act::Look) => Ok(report(level, Outcome::WouldRegister(known))),
+        (false, _) => Ok((Outcome::Missing(known), level)),
+        (true, Act::Look) => Ok((Outcome::WouldRegister(known), level)),
         (true, Act::Register) => match registry.register(subject, &new) {
             // Somebody else was quicker, or the registry knows a rule that we do not.
             Err(RegistryError::Incompatible { message, .. }) => {
-                Ok(report(level, Outcome::Breaks(vec![Breach::Said(message)])))
+                Ok((Outcome::Breaks(vec![Breach::Said(message)]), level))
             }
             Err(error) => Err(error),
             Ok(id) => {
                 let version = registry.lookup(subject, &new)?.map_or(0, |(_, version)| version);
-                Ok(report(level, Outcome::Registered(place(id, version))))
+                Ok((Outcome::Registered(place(id, version)), level))
             }
         },
     }
@@ -202,8 +199,7 @@ pub fn diagnostics(reports: &[SinkReport], topology: &Topology, pipeline: &Pipel
     for report in reports {
         let user = topology.sinks.get(report.sink).is_some_and(|sink| sink.role == SinkRole::User);
         let sink = pipeline.sink.iter().chain(pipeline.sinks.iter()).nth(report.sink).filter(|_| user);
-        let at = sink
-            .map_or(pipeline.pipeline.span, |sink| sink.schema.as_ref().map_or(sink.topic.span, |schema| schema.span));
+        let at = sink.map_or(pipeline.pipeline.span, |sink| place_of(report.part, sink));
         let subject = &report.subject;
         match &report.outcome {
             Outcome::Exists(_) | Outcome::Registered(_) | Outcome::WouldRegister(_) => {}
@@ -234,6 +230,16 @@ pub fn diagnostics(reports: &[SinkReport], topology: &Topology, pipeline: &Pipel
     diagnostics
 }
 
+/// Where a sink says what schema it has.
+fn place_of(part: Part, sink: &Sink) -> Span {
+    let (schema, format) = match (part, &sink.key) {
+        (Part::Key, Some(Key::Options(key))) => (&key.schema, &key.format),
+        _ => (&sink.schema, &None),
+    };
+    let of_format = || format.as_ref().map_or(sink.topic.span, Format::span);
+    schema.as_ref().map_or_else(of_format, |schema| schema.span)
+}
+
 /// A level as registries call it.
 pub(super) fn level_name(level: Level) -> &'static str {
     match level {
@@ -262,6 +268,10 @@ impl SinkReport {
         };
         let SinkReport { topic, subject, .. } = self;
         let level = level_name(self.level);
+        let of = match self.part {
+            Part::Value => "the schema",
+            Part::Key => "the schema of keys",
+        };
         let what = match &self.outcome {
             Outcome::Exists(at) => format!("is version {} (id {})", at.version, at.id),
             Outcome::Registered(at) => format!("was registered as version {} (id {})", at.version, at.id),
@@ -269,6 +279,6 @@ impl SinkReport {
             Outcome::Missing(_) => "is not registered".to_owned(),
             Outcome::Breaks(breaches) => format!("would break somebody: {} finding(s)", breaches.len()),
         };
-        format!("{topic}: the schema {what}; subject {subject}, {level}")
+        format!("{topic}: {of} {what}; subject {subject}, {level}")
     }
 }

@@ -4,13 +4,14 @@ use arrow::array::{Array, ArrayRef, AsArray, BinaryArray};
 use millstream_engine::context::Output;
 use millstream_engine::error::{RecordError, RecordErrorKind, RowFault};
 use millstream_engine::ids::PartitionId;
-use millstream_engine::key::{self, KeyStyle, WindowBounds};
+use millstream_engine::key;
 use millstream_engine::time::Millis;
 use millstream_formats::frame::{self, ExchangeFrame};
-use millstream_formats::{CsvDialect, EncodeFormat, Encoded, Encoder};
-use millstream_pipeline::topology::{CsvFormat, SinkDef, SinkFormat, SinkKey, SinkRole, WindowedBounds};
+use millstream_formats::{CsvDialect, EncodeFormat, Encoded, Encoder, FormatError};
+use millstream_pipeline::topology::{CsvFormat, SinkDef, SinkFormat, SinkRole};
 
 use super::WorkerError;
+use super::keys::{KeyWriter, Keys};
 use crate::log::{Header, Log, NewRecord, UNTIMED};
 
 /// Encodes the rows of one sink and appends them to the open transaction.
@@ -18,27 +19,25 @@ pub(super) struct SinkWriter {
     def: SinkDef,
     encoder: Encoder,
     encoded: Encoded,
+    key: KeyWriter,
+    /// Where that is not the key.
+    placed_by: Option<KeyWriter>,
     partitions: u32,
 }
 
 impl SinkWriter {
     pub(super) fn new(def: &SinkDef, partitions: u32) -> Result<SinkWriter, WorkerError> {
-        let format = match &def.format {
-            SinkFormat::Json => EncodeFormat::Json,
-            SinkFormat::Csv(csv) => EncodeFormat::Csv(dialect(csv)),
-            SinkFormat::Raw { .. } => EncodeFormat::Raw,
-            SinkFormat::Avro(write) => EncodeFormat::Avro(write.clone()),
-            SinkFormat::Protobuf(write) => EncodeFormat::Protobuf(write.clone()),
-            SinkFormat::JsonSchema(write) => EncodeFormat::JsonSchema(write.clone()),
-        };
-        if let Some(schema) = def.schema.as_ref().filter(|schema| schema.is_open()) {
+        if let Some((_, _, schema)) = def.schemas().find(|(_, _, schema)| schema.is_open()) {
             let message = format!("its schema has no id yet: no registry was asked for {}", schema.subject);
             return Err(WorkerError::Format { name: def.topic.clone(), message });
         }
         let written = def.columns.project(&written_columns(def)).map_err(|error| WorkerError::internal(&error))?;
-        let encoder = Encoder::new(format, &written.into())
-            .map_err(|error| WorkerError::Format { name: def.topic.clone(), message: error.to_string() })?;
-        Ok(SinkWriter { def: def.clone(), encoder, encoded: Encoded::default(), partitions })
+        let wrong = |error: FormatError| WorkerError::Format { name: def.topic.clone(), message: error.to_string() };
+        let encoder = Encoder::new(encode_format(&def.format), &written.into()).map_err(wrong)?;
+        let key = KeyWriter::new(&def.key, &def.columns).map_err(wrong)?;
+        let placed_by = def.partition_by.as_ref().map(|key| KeyWriter::new(key, &def.columns)).transpose();
+        let placed_by = placed_by.map_err(wrong)?;
+        Ok(SinkWriter { def: def.clone(), encoder, encoded: Encoded::default(), key, placed_by, partitions })
     }
 
     pub(super) fn def(&self) -> &SinkDef {
@@ -57,12 +56,12 @@ impl SinkWriter {
             output.batch.rows.project(&written_columns(&self.def)).map_err(|error| WorkerError::internal(&error))?;
         let mut faults = self.encoder.encode(&rows, &mut self.encoded);
         faults.retain(|fault| !output.batch.is_tombstone(fault.row));
-        let keys = self.keys(&self.def.key, &output.batch.rows);
-        let placed_by = match (&self.def.partition_by, &self.def.key) {
-            (Some(style), _) => self.keys(style, &output.batch.rows),
-            (None, SinkKey::Windowed { key, .. }) => self.keys(key, &output.batch.rows),
-            (None, _) => None,
+        let Keys { keys, places, faults: of_keys } = self.key.write(&output.batch.rows)?;
+        let places = match &mut self.placed_by {
+            Some(placed_by) => placed_by.write(&output.batch.rows)?.keys,
+            None => places,
         };
+        add_faults(&mut faults, of_keys);
         let limit = log.record_limit(&self.def.topic);
         let mut oversized = Vec::new();
         let mut failed = faults.iter().map(|fault| fault.row).peekable();
@@ -71,7 +70,7 @@ impl SinkWriter {
                 continue;
             }
             let key = keys.as_ref().and_then(|keys| bytes_at(keys, row));
-            let place = placed_by.as_ref().map_or(key, |places| bytes_at(places, row));
+            let place = places.as_ref().map_or(key, |places| bytes_at(places, row));
             let partition = match place {
                 Some(place) => key::partition_for(place, self.partitions),
                 None => PartitionId(task.0 % self.partitions),
@@ -89,18 +88,6 @@ impl SinkWriter {
         }
         faults.append(&mut oversized);
         Ok(faults)
-    }
-
-    fn keys(&self, style: &SinkKey, rows: &arrow::array::RecordBatch) -> Option<BinaryArray> {
-        let pick = |columns: &[usize]| columns.iter().map(|&column| rows.column(column).clone()).collect::<Vec<_>>();
-        match style {
-            SinkKey::None => None,
-            SinkKey::SourceKey(column) => rows.column(*column).as_binary_opt::<i32>().cloned(),
-            made => {
-                let (columns, style) = style_of(made);
-                Some(key::render(&pick(&columns), &style))
-            }
-        }
     }
 }
 
@@ -141,31 +128,26 @@ pub(super) fn dialect(csv: &CsvFormat) -> CsvDialect {
     CsvDialect { delimiter: csv.delimiter, quote: csv.quote, null: csv.null.clone() }
 }
 
-/// The columns that a key is made of, and how.
-fn style_of(key: &SinkKey) -> (Vec<usize>, KeyStyle) {
-    match key {
-        SinkKey::Column(column) => (vec![*column], KeyStyle::Plain),
-        SinkKey::Object(columns) => (
-            columns.iter().map(|(_, column)| *column).collect(),
-            KeyStyle::Object(columns.iter().map(|(name, _)| name.clone()).collect()),
-        ),
-        SinkKey::Joined { columns, separator } => (columns.clone(), KeyStyle::Joined(separator.clone())),
-        SinkKey::Windowed { key, bounds } => {
-            let (mut columns, key) = style_of(key);
-            let bounds = match bounds {
-                WindowedBounds::Start { start } => {
-                    columns.push(*start);
-                    WindowBounds::Start
-                }
-                WindowedBounds::EndStart { end, start } => {
-                    columns.extend([*end, *start]);
-                    WindowBounds::EndAndStart
-                }
-            };
-            (columns, KeyStyle::Windowed { key: Box::new(key), bounds })
-        }
-        SinkKey::None | SinkKey::SourceKey(_) => (Vec::new(), KeyStyle::Plain),
+/// How the formats write what a sink writes.
+pub(super) fn encode_format(format: &SinkFormat) -> EncodeFormat {
+    match format {
+        SinkFormat::Json => EncodeFormat::Json,
+        SinkFormat::Csv(csv) => EncodeFormat::Csv(dialect(csv)),
+        SinkFormat::Raw { .. } => EncodeFormat::Raw,
+        SinkFormat::Avro(write) => EncodeFormat::Avro(write.clone()),
+        SinkFormat::Protobuf(write) => EncodeFormat::Protobuf(write.clone()),
+        SinkFormat::JsonSchema(write) => EncodeFormat::JsonSchema(write.clone()),
     }
+}
+
+/// Adds faults to those that there are, in the order of rows; a row that has one keeps it.
+fn add_faults(faults: &mut Vec<RowFault>, more: Vec<RowFault>) {
+    if more.is_empty() {
+        return;
+    }
+    faults.extend(more);
+    faults.sort_by_key(|fault| fault.row);
+    faults.dedup_by_key(|fault| fault.row);
 }
 
 fn written_columns(def: &SinkDef) -> Vec<usize> {
@@ -196,18 +178,5 @@ pub(super) fn as_json(row: &arrow::array::RecordBatch) -> Vec<u8> {
             encoded.bytes
         }
         Err(_) => Vec::new(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn windowed_keys_name_their_columns_in_the_order_of_the_bytes() {
-        let key = || Box::new(SinkKey::Column(7));
-        let of = |bounds| style_of(&SinkKey::Windowed { key: key(), bounds }).0;
-        assert_eq!(of(WindowedBounds::Start { start: 1 }), [7, 1]);
-        assert_eq!(of(WindowedBounds::EndStart { end: 2, start: 1 }), [7, 2, 1]);
     }
 }

@@ -7,6 +7,7 @@ use millstream_pipeline::diagnostic::{Diagnostics, Severity};
 use millstream_pipeline::found::{Wanted, wanted};
 use millstream_pipeline::interpolate::Asked;
 use millstream_pipeline::spec::Pipeline;
+use millstream_pipeline::topology::SinkDef;
 use millstream_runtime::config::Settings;
 use millstream_runtime::contracts::Act;
 use millstream_runtime::daemon::PipelineUnit;
@@ -42,7 +43,7 @@ fn needs_registry(path: &Path) -> Option<Pipeline> {
     let writes = || {
         let (_, loaded) = load::check_text(path, &text, &Schemas::none());
         let sinks = loaded.map(|loaded| loaded.topology.sinks).unwrap_or_default();
-        sinks.iter().filter_map(|sink| sink.schema.as_ref()).any(|schema| schema.is_open())
+        sinks.iter().flat_map(SinkDef::schemas).any(|(_, _, schema)| schema.is_open())
     };
     (reads || writes()).then_some(pipeline)
 }
