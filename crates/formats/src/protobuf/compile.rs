@@ -1,6 +1,6 @@
 //! From a message's descriptor and the columns that are wanted to a program.
 
-use arrow::datatypes::{DataType, FieldRef};
+use arrow::datatypes::{DataType, Field, FieldRef};
 use millstream_engine::types::sql_name;
 use prost_reflect::{Cardinality, EnumDescriptor, FieldDescriptor, Kind, MessageDescriptor};
 
@@ -8,7 +8,7 @@ use super::fields::Wire;
 use super::flat::Flat;
 use super::map::{Entry, Key};
 use super::program::{Absent, Number, Numbers, Plan, Program, Raw, Shape, Target, Value};
-use super::schema::{WellKnown, has_default};
+use super::schema::{WellKnown, has_default, items_of};
 use crate::fault::{Fallible, Fault};
 
 /// What becomes of a column that the message has no field for.
@@ -116,6 +116,7 @@ fn value(field: &FieldDescriptor, kind: &Kind, data_type: &DataType, missing: Mi
     Ok(match (kind, data_type) {
         (Kind::Enum(names), DataType::Utf8 | DataType::Int32) => Value::Enum(enum_names(names)),
         (Kind::String, DataType::Utf8 | DataType::Binary) => Value::Text,
+        (Kind::String, DataType::Date32 | DataType::Decimal128(_, _)) => Value::Parsed,
         (Kind::Bytes, DataType::Binary) => Value::Bytes,
         (Kind::Message(inner), data_type) => match (WellKnown::of(inner), data_type) {
             (Some(WellKnown::Timestamp), DataType::Timestamp(unit, _)) => {
@@ -127,10 +128,20 @@ fn value(field: &FieldDescriptor, kind: &Kind, data_type: &DataType, missing: Mi
                 Value::Wrapped(Box::new(value(&wrapped, &wrapped.kind(), data_type, missing)?), default)
             }
             (_, DataType::Struct(columns)) => Value::Message(message(inner, columns, missing)?),
+            (None, DataType::List(_) | DataType::Map(_, _)) => match items_of(inner) {
+                Some(only) => Value::Items(only.number(), Box::new(items(&only, data_type, missing)?)),
+                None => return Err(unfit(field, data_type)),
+            },
             _ => return Err(unfit(field, data_type)),
         },
         _ => return Err(unfit(field, data_type)),
     })
+}
+
+/// How the only field of a message that stands for a list or map is read.
+fn items(field: &FieldDescriptor, data_type: &DataType, missing: Missing) -> Fallible<Plan> {
+    let column = FieldRef::new(Field::new(field.name(), data_type.clone(), false));
+    Ok(Plan { column: 0, shape: shape(field, &column, missing)? })
 }
 
 /// How a number of this kind stands in a message, and what its bits mean.

@@ -8,7 +8,7 @@ use arrow::datatypes::{DataType, Field, Fields};
 use millstream_engine::types::sql_name;
 use prost_reflect::{Kind, MessageDescriptor};
 
-use super::schema::{ProtobufMessage, ProtobufSchema};
+use super::schema::{ITEMS, ProtobufMessage, ProtobufSchema};
 use crate::error::FormatError;
 
 /// Field numbers that Protobuf keeps for itself.
@@ -17,7 +17,9 @@ const LAST_NUMBER: u32 = (1 << 29) - 1;
 
 impl ProtobufSchema {
     /// The schema (proto3) of messages named `name` (with its package in front, `shop.orders.Order`) that have a field
-    /// for each column. A column that may be null is `optional`, a timestamp a `google.protobuf.Timestamp`.
+    /// for each column. A column that may be null is `optional`, a timestamp a `google.protobuf.Timestamp`, a date or a
+    /// decimal its text (`2026-01-31`, `12.50`). Protobuf repeats no lists and maps: those within others stand in a message
+    /// whose only field is `items`.
     ///
     /// Fields are numbered in the order of the columns. Given the message of the `previous` version, fields keep the
     /// numbers that they had there, new ones get numbers that were never used, and those of columns that are gone are
@@ -25,7 +27,7 @@ impl ProtobufSchema {
     ///
     /// # Errors
     /// If a name is none in Protobuf (a letter or `_`, then letters, digits and `_`), or a column's type has no form
-    /// there: a decimal or date (cast it to string), or an array of arrays.
+    /// there.
     pub fn of_columns(
         name: &str,
         columns: &Fields,
@@ -87,11 +89,11 @@ fn message(
             own @ DataType::Struct(_) => ("", String::new(), Some(own)),
             _ => (if column.is_nullable() { "optional " } else { "" }, kind(column, column)?, None),
         };
-        let kind = match nested {
-            Some(DataType::Struct(fields)) => {
+        let kind = match nested.and_then(fields_within) {
+            Some(fields) => {
                 let known = previous.and_then(|previous| nested_before(previous, name));
                 let nested = type_name(name, known.as_ref(), &mut taken);
-                message_of(column, message(&nested, fields, known.as_ref(), depth + 1, out))?;
+                message_of(column, message(&nested, &fields, known.as_ref(), depth + 1, out))?;
                 nested
             }
             _ => kind,
@@ -104,6 +106,15 @@ fn message(
     Ok(())
 }
 
+/// The fields of the message that a value within another stands in, if it does.
+fn fields_within(data_type: &DataType) -> Option<Fields> {
+    match data_type {
+        DataType::Struct(fields) => Some(fields.clone()),
+        DataType::List(_) | DataType::Map(_, _) => Some(vec![Field::new(ITEMS, data_type.clone(), false)].into()),
+        _ => None,
+    }
+}
+
 /// The error of a field of a struct, seen from its column.
 fn message_of(column: &Field, result: Result<(), FormatError>) -> Result<(), FormatError> {
     result.map_err(|error| match error {
@@ -114,7 +125,7 @@ fn message_of(column: &Field, result: Result<(), FormatError>) -> Result<(), For
     })
 }
 
-/// The type of a value, but for a struct, whose message has yet to be named.
+/// The type of a value, but for one that stands in a message, which has yet to be named.
 fn kind(column: &Field, value: &Field) -> Result<String, FormatError> {
     let kind = match value.data_type() {
         DataType::Boolean => "bool",
@@ -123,9 +134,10 @@ fn kind(column: &Field, value: &Field) -> Result<String, FormatError> {
         DataType::Float32 => "float",
         DataType::Float64 => "double",
         DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => "string",
+        DataType::Decimal128(_, _) | DataType::Date32 => "string",
         DataType::Binary | DataType::LargeBinary | DataType::BinaryView => "bytes",
         DataType::Timestamp(_, _) => TIMESTAMP,
-        DataType::Struct(_) => "",
+        DataType::Struct(_) | DataType::List(_) | DataType::Map(_, _) => "",
         other => return Err(unwritable(column, other)),
     };
     Ok(kind.to_owned())
@@ -212,12 +224,8 @@ fn is_name(name: &str) -> bool {
 }
 
 fn unwritable(column: &Field, data_type: &DataType) -> FormatError {
-    let way_out = match data_type {
-        DataType::Decimal128(_, _) | DataType::Date32 => "; cast it to string",
-        _ => "",
-    };
     FormatError::Column {
         column: column.name().clone(),
-        message: format!("{} has no form in Protobuf here{way_out}", sql_name(data_type)),
+        message: format!("{} has no form in Protobuf; cast it", sql_name(data_type)),
     }
 }

@@ -7,8 +7,10 @@ use super::json;
 use super::map::{Entry, Part, part};
 use super::schema::JsonKind;
 use crate::column::{Column, Values};
-use crate::fault::{Fallible, Fault};
+use crate::fault::{Fallible, Fault, excerpt};
 use crate::members::Members;
+use crate::number::decimal;
+use crate::temporal;
 use crate::wire::{Input, Room};
 
 /// How to read one message.
@@ -60,8 +62,12 @@ pub(super) enum Value {
     Number(Wire, Number),
     Enum(Vec<(i32, String)>),
     Text,
+    /// Text of a date or a decimal.
+    Parsed,
     Bytes,
     Message(Program),
+    /// A list or map in a message of its own, whose only field has this number.
+    Items(u32, Box<Plan>),
     /// The parts of a second that the column counts.
     Time(i64),
     /// The only field of a wrapper.
@@ -257,7 +263,7 @@ fn note(value: &Value, slot: Slot, input: &mut Input<'_>, message: &[u8], merged
     }
     let bytes = sized(input)?;
     let end = message.len() - input.remaining();
-    if matches!(value, Value::Text | Value::Bytes) {
+    if matches!(value, Value::Text | Value::Parsed | Value::Bytes) {
         return Ok(Slot::Range(end - bytes.len(), end));
     }
     Ok(match slot {
@@ -302,6 +308,29 @@ impl Plan {
             Shape::Map(entry) => entry.finish(message, column, run),
         }
     }
+}
+
+impl Plan {
+    /// Gives the column its value for this row: a list or map from a message of which it is the only field.
+    fn run_alone(&self, own: u32, message: &[u8], column: &mut Column, run: &mut Run<'_>) -> Fallible<()> {
+        let mut input = Input::new(message, usize::MAX);
+        while !input.is_empty() {
+            let (field, wire) = tag(&mut input)?;
+            match &self.shape {
+                Shape::List(value) if field == own => item(value, field, wire, &mut input, column, run)?,
+                Shape::Map(entry) if field == own && wire == code(Wire::Sized) => {
+                    entry.push(sized(&mut input)?, column, run)?;
+                }
+                _ => skip(&mut input, field, wire, 0)?,
+            }
+        }
+        self.finish(Slot::Absent, message, &[], column, run)
+    }
+}
+
+/// The fault of a text that is no value of the column's type.
+fn no_value(bytes: &[u8], what: &str) -> Box<Fault> {
+    Fault::value(format!("\"{}\" is no {what}", excerpt(&String::from_utf8_lossy(bytes))))
 }
 
 /// Appends the next item, or the next packed ones, of a list.
@@ -410,6 +439,17 @@ impl Value {
             (Value::Text, Values::Utf8(values)) => values.push_text(bytes, bytes.len())?,
             (Value::Text | Value::Bytes, Values::Binary(values)) => values.push(bytes),
             (Value::Message(program), Values::Struct(members)) => program.run(bytes, members, run)?,
+            (Value::Items(number, plan), _) => return plan.run_alone(*number, bytes, column, run),
+            (Value::Parsed, Values::Date(values)) => {
+                let text = std::str::from_utf8(bytes).ok();
+                values.push(text.and_then(temporal::date).ok_or_else(|| no_value(bytes, "date"))?);
+            }
+            (Value::Parsed, Values::Decimal(values, precision, scale)) => {
+                let text = std::str::from_utf8(bytes).ok();
+                let decimal = text.and_then(|text| decimal(text, *precision, *scale));
+                let what = || format!("decimal({precision},{scale})");
+                values.push(decimal.ok_or_else(|| no_value(bytes, &what()))?);
+            }
             (Value::Time(per_second), Values::Timestamp(values, _)) => values.push(time(bytes, *per_second)?),
             (Value::Wrapped(value, default), _) => {
                 let mut input = Input::new(bytes, usize::MAX);

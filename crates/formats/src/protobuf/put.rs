@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use arrow::datatypes::DataType;
+use arrow::datatypes::{DataType, Decimal128Type, DecimalType};
+use millstream_engine::text::write_date;
 
 use super::fields::Wire;
 use super::program::Number;
-use super::write::{MessageWrite, sized};
+use super::write::{FieldWrite, MessageWrite, sized};
 use crate::cells::{Cells, Values};
 use crate::fault::{Fallible, Fault, excerpt};
 use crate::wire::{PIECE, put_piece, put_varint};
@@ -27,6 +28,12 @@ pub(super) enum Put {
     /// A message of one field, by that field's tag.
     Wrapped(Vec<u8>, Box<Put>),
     Message(MessageWrite),
+    /// A date as text.
+    Date,
+    /// A decimal of so many digits, so many of them behind the point, as text.
+    Decimal(u8, i8),
+    /// A list or map in a message of its own, of which this is the only field.
+    Items(Box<FieldWrite>),
 }
 
 /// What becomes of an enum's number in place of a name.
@@ -113,6 +120,18 @@ impl Put {
                     Ok(())
                 })?;
             }
+            (Put::Date, Values::Int32(values)) => {
+                let mut text = Vec::with_capacity(10);
+                write_date(i64::from(values[row]), &mut text);
+                put_text(tag, &text, out);
+            }
+            (Put::Decimal(precision, scale), Values::Decimal(values)) => {
+                put_text(tag, Decimal128Type::format_decimal(values[row], *precision, *scale).as_bytes(), out);
+            }
+            (Put::Items(field), _) => {
+                out.extend_from_slice(tag);
+                sized(out, |out| field.run(cells, row, out))?;
+            }
             (Put::Wrapped(inner, put), _) => {
                 out.extend_from_slice(tag);
                 sized(out, |out| put.run(inner, Zero::LeftOut, cells, row, out))?;
@@ -181,6 +200,12 @@ fn number_bits(number: Number, values: &Values, row: usize) -> Fallible<u64> {
         (Values::Decimal(values), number) => bits(number, values[row]).ok_or_else(|| beyond(values[row]))?,
         _ => unreachable!("a writer is made for its columns"),
     })
+}
+
+fn put_text(tag: &[u8], text: &[u8], out: &mut Vec<u8>) {
+    out.extend_from_slice(tag);
+    put_varint(text.len() as u64, out);
+    out.extend_from_slice(text);
 }
 
 /// The bits of a whole number of this type, if it is one.

@@ -305,3 +305,13 @@ impl fmt::Debug for ProtobufMessage {
         f.debug_tuple("ProtobufMessage").field(&self.name()).finish()
     }
 }
+
+/// The only field of a message that stands for a list or map within another.
+pub(super) const ITEMS: &str = "items";
+
+/// That field, if the message is such a one.
+pub(super) fn items_of(message: &MessageDescriptor) -> Option<FieldDescriptor> {
+    let mut fields = message.fields();
+    let only = fields.next().filter(|_| fields.next().is_none())?;
+    (only.name() == ITEMS && (only.is_list() || only.is_map())).then_some(only)
+}

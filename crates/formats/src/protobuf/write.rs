@@ -1,7 +1,7 @@
 //! From columns and a message type to what writes a message, compiled once. Fields are written in the order of their
 //! numbers. Writing never rounds, never cuts off, and never lets a null pass for a default.
 
-use arrow::datatypes::{DataType, FieldRef};
+use arrow::datatypes::{DataType, Field, FieldRef};
 use millstream_engine::text::per_second;
 use millstream_engine::types::sql_name;
 use prost_reflect::{Cardinality, EnumDescriptor, FieldDescriptor, Kind, MessageDescriptor, Syntax};
@@ -9,7 +9,7 @@ use prost_reflect::{Cardinality, EnumDescriptor, FieldDescriptor, Kind, MessageD
 use super::compile::number;
 use super::fields::{Wire, code};
 use super::put::{Put, Unnamed, Zero};
-use super::schema::WellKnown;
+use super::schema::{WellKnown, items_of};
 use crate::cells::{Cells, Values, normal};
 use crate::fault::{Fallible, Fault};
 use crate::wire::put_varint;
@@ -22,8 +22,9 @@ pub(super) struct MessageWrite {
     oneofs: Vec<(String, Vec<usize>)>,
 }
 
+/// How to write one field of a message.
 #[derive(Debug)]
-struct FieldWrite {
+pub(super) struct FieldWrite {
     column: usize,
     name: String,
     tag: Vec<u8>,
@@ -145,6 +146,8 @@ fn put(kind: &Kind, data_type: &DataType) -> Fallible<Option<(Put, Wire)>> {
     }
     Ok(Some(match (kind, data_type) {
         (Kind::String, DataType::Utf8) | (Kind::Bytes, DataType::Binary | DataType::Utf8) => (Put::Sized, Wire::Sized),
+        (Kind::String, DataType::Date32) => (Put::Date, Wire::Sized),
+        (Kind::String, DataType::Decimal128(precision, scale)) => (Put::Decimal(*precision, *scale), Wire::Sized),
         (Kind::Enum(names), DataType::Utf8) => {
             let all = names.values().map(|value| (value.name().to_owned(), value.number())).collect();
             let unnamed = if is_closed(names) { Unnamed::Refused } else { Unnamed::Written };
@@ -159,6 +162,10 @@ fn put(kind: &Kind, data_type: &DataType) -> Fallible<Option<(Put, Wire)>> {
                     None => return Ok(None),
                 },
                 (Some(WellKnown::Timestamp | WellKnown::Json(_)), _) => return Ok(None),
+                (None, DataType::List(_) | DataType::Map(_, _)) => match items_of(inner) {
+                    Some(field) => Put::Items(Box::new(items(&field, data_type)?)),
+                    None => return Ok(None),
+                },
                 (None, DataType::Struct(fields)) => Put::Message(message(inner, fields)?),
                 _ => return Ok(None),
             };
@@ -166,6 +173,13 @@ fn put(kind: &Kind, data_type: &DataType) -> Fallible<Option<(Put, Wire)>> {
         }
         _ => return Ok(None),
     }))
+}
+
+/// How the only field of a message that stands for a list or map is written.
+fn items(field: &FieldDescriptor, data_type: &DataType) -> Fallible<FieldWrite> {
+    let column = FieldRef::new(Field::new(field.name(), data_type.clone(), false));
+    let (shape, wire) = shape(field, &column)?;
+    Ok(FieldWrite { column: 0, name: field.name().to_owned(), tag: tag(field.number(), wire), shape })
 }
 
 /// Whether readers take a number that the enum does not have for no value at all.
@@ -209,7 +223,7 @@ impl MessageWrite {
 
 impl FieldWrite {
     #[inline]
-    fn run(&self, cells: &Cells, row: usize, out: &mut Vec<u8>) -> Fallible<()> {
+    pub(super) fn run(&self, cells: &Cells, row: usize, out: &mut Vec<u8>) -> Fallible<()> {
         let (put, zero) = match &self.shape {
             Shape::Present(_) if cells.is_null(row) => return Ok(()),
             Shape::Plain(_) | Shape::Required(_) if cells.is_null(row) => {

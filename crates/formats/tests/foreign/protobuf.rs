@@ -1,12 +1,12 @@
 //! Protobuf: random message types of both syntaxes.
 
-use arrow::datatypes::Fields;
+use arrow::datatypes::{DataType, Field, Fields, TimeUnit};
 use millstream_formats::protobuf::{ProtobufFraming, ProtobufRead, ProtobufSchema, ProtobufWrite};
 use millstream_formats::{DecodeFormat, EncodeFormat};
 use millstream_harness::random::Random;
 use millstream_harness::suite::Trial;
 use millstream_harness::{Codecs, Result, ensure};
-use protox::file::{File, FileResolver};
+use protox::file::{File, FileResolver, GoogleFileResolver};
 use serde_json::{Value, json};
 
 use crate::same::same;
@@ -20,7 +20,10 @@ const SCALARS: [&str; 15] = [
 ];
 
 pub(crate) fn tests() -> Vec<Trial> {
-    millstream_harness::tests![messages_are_read_as_java_writes_them_and_java_reads_what_we_write]
+    millstream_harness::tests![
+        messages_are_read_as_java_writes_them_and_java_reads_what_we_write,
+        java_reads_what_has_no_type_of_its_own,
+    ]
 }
 
 fn messages_are_read_as_java_writes_them_and_java_reads_what_we_write() -> Result {
@@ -83,13 +86,17 @@ struct Source(String);
 
 impl FileResolver for Source {
     fn open_file(&self, name: &str) -> std::result::Result<File, protox::Error> {
-        File::from_source(name, &self.0)
+        match name {
+            "m.proto" => File::from_source(name, &self.0),
+            google => GoogleFileResolver::new().open_file(google),
+        }
     }
 }
 
 /// The schema as `protoc` would hand it to Java.
 fn files(text: &str) -> Result<String> {
     let mut compiler = protox::Compiler::with_file_resolver(Source(text.to_owned()));
+    compiler.include_imports(true);
     compiler.open_file("m.proto").map_err(|error| error.to_string())?;
     Ok(hex(&compiler.encode_file_descriptor_set()))
 }
@@ -124,5 +131,51 @@ fn messages(codecs: &Codecs, seed: u64, text: &str) -> Result {
         let (back, theirs) = (back.get("read"), theirs.get("read"));
         ensure!(back == theirs, "row {row}: we wrote {theirs:?} so that Java reads {back:?}");
     }
+    Ok(())
+}
+
+/// Dates, decimals, times, and lists within lists, by the schema that is made of them.
+fn java_reads_what_has_no_type_of_its_own() -> Result {
+    let columns = vec![
+        Field::new("day", DataType::Date32, true),
+        Field::new("amount", DataType::Decimal128(10, 2), true),
+        Field::new("at", DataType::Timestamp(TimeUnit::Millisecond, Some("UTC".into())), true),
+        Field::new("days", DataType::new_list(DataType::Date32, false), false),
+        Field::new("grid", DataType::new_list(DataType::new_list(DataType::Int64, false), false), false),
+    ];
+    let columns = Fields::from(columns);
+    let json = [
+        r#"{"day":"2026-01-31","amount":-12.5,"at":"1969-12-31T23:59:59.999Z","days":["0001-01-01"],"grid":[[1,300],[]]}"#,
+        r#"{"day":null,"amount":null,"at":null,"days":[],"grid":[]}"#,
+        r#"{"day":"9999-12-31","amount":99999999.99,"at":0,"days":["1970-01-01","2000-02-29"],"grid":[[-1]]}"#,
+    ];
+    let theirs = [
+        json!({"day": "2026-01-31", "amount": "-12.50", "at": {"seconds": -1, "nanos": 999_000_000},
+            "days": ["0001-01-01"], "grid": [{"items": [1, 300]}, {"items": []}]}),
+        json!({"day": null, "amount": null, "at": null, "days": [], "grid": []}),
+        json!({"day": "9999-12-31", "amount": "99999999.99", "at": {"seconds": 0, "nanos": 0},
+            "days": ["1970-01-01", "2000-02-29"], "grid": [{"items": [-1]}]}),
+    ];
+    let payloads = json.map(|text| text.as_bytes().to_vec());
+    let rows = decode(DecodeFormat::Json, columns.clone(), &payloads).map_err(|error| error.to_string())?;
+    ensure!(rows.faults.is_empty(), "{:?}", rows.faults);
+    let schema = ProtobufSchema::of_columns("shop.Row", &columns, None).map_err(|error| error.to_string())?;
+    let text = schema.text().unwrap_or_default().to_owned();
+    let message = schema.message(None).map_err(|error| error.to_string())?;
+    let written =
+        encode(EncodeFormat::Protobuf(ProtobufWrite { message: message.clone(), id: None }), &rows.rows, &text)?;
+    let request = json!({"op": "protobuf-read", "files": files(&text)?, "message": "Row", "rows": written});
+    let back = Codecs::shared()?.ask(&request)??;
+    for (back, theirs) in back.iter().zip(&theirs) {
+        ensure!(back.get("read") == Some(theirs), "Java reads {back}, where {theirs} was to come\n{text}");
+    }
+    let format = DecodeFormat::Protobuf(ProtobufRead {
+        framing: ProtobufFraming::Bare(message),
+        readers: Vec::new(),
+        types: None,
+    });
+    let payloads = written.iter().map(bytes).collect::<Vec<_>>();
+    let again = decode(format, columns, &payloads).map_err(|error| error.to_string())?;
+    ensure!(again.rows == rows.rows, "we read {:?}", again.rows);
     Ok(())
 }

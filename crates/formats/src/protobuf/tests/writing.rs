@@ -49,8 +49,7 @@ fn texts(values: &[Option<&str>]) -> ArrayRef {
 fn random_rows(seed: u64) -> RecordBatch {
     let mut random = Random::new(seed);
     let mut columns = flat_columns(20, &mut random);
-    let has_form = |data_type: &DataType| !matches!(data_type, DataType::Decimal128(..) | DataType::Date32);
-    columns.retain(|(field, _)| has_form(field.data_type()) && !field.name().contains(' '));
+    columns.retain(|(field, _)| !field.name().contains(' '));
     let (fields, arrays): (Vec<_>, Vec<_>) = columns.iter().cloned().unzip();
     let validity = (0..20).map(|_| random.below(3) > 0).collect::<Vec<_>>();
     let object = StructArray::new(fields.clone().into(), arrays.clone(), Some(validity.into()));
@@ -287,13 +286,74 @@ fn names_of_messages_do_not_meet_those_of_fields() {
 }
 
 #[test]
+fn lists_and_maps_within_others_stand_in_messages_of_their_own() {
+    let inner = [Some(vec![Some(1), Some(300)]), Some(vec![]), Some(vec![Some(-1)])];
+    let inner: ArrayRef = Arc::new(ListArray::from_iter_primitive::<Int64Type, _, _>(inner));
+    let item = |array: &ArrayRef| Arc::new(Field::new_list_field(array.data_type().clone(), false));
+    let grid = ListArray::new(item(&inner), OffsetBuffer::from_lengths([2, 0, 1]), inner.clone(), None);
+    let grid: ArrayRef = Arc::new(grid);
+    let deep: ArrayRef =
+        Arc::new(ListArray::new(item(&grid), OffsetBuffer::from_lengths([1, 2, 0]), grid.clone(), None));
+    let parts = vec![Field::new("key", DataType::Utf8, false), Field::new("value", inner.data_type().clone(), false)];
+    let keys: ArrayRef = Arc::new(StringArray::from(vec!["a", "b", "c"]));
+    let entries = StructArray::new(parts.into(), vec![keys, inner], None);
+    let entry = Arc::new(Field::new("entries", entries.data_type().clone(), false));
+    let map: ArrayRef = Arc::new(MapArray::new(entry, OffsetBuffer::from_lengths([1, 2, 0]), entries, None, false));
+    let maps: ArrayRef = Arc::new(ListArray::new(item(&map), OffsetBuffer::from_lengths([2, 1, 0]), map.clone(), None));
+    let rows = batch(
+        [("grid", grid), ("deep", deep), ("map", map), ("maps", maps)]
+            .into_iter()
+            .map(|(name, array)| (Field::new(name, array.data_type().clone(), false), array))
+            .collect(),
+    );
+    let schema = ProtobufSchema::of_columns("M", rows.schema().fields(), None).unwrap();
+    let text = schema.text().unwrap();
+    assert!(text.contains("  message Grid {\n    repeated int64 items = 1;\n  }\n  repeated Grid grid = 1;"), "{text}");
+    assert!(text.contains("  map<string, Map> map = 3;"), "{text}");
+    let next = ProtobufSchema::of_columns("M", rows.schema().fields(), Some(&first(&schema))).unwrap();
+    assert_eq!(next.text(), schema.text());
+    let message = first(&schema);
+    let encoded = encode(&message, None, &rows);
+    // Two of them: [1, 300] in three bytes, and nothing.
+    assert!(encoded.payload(0).starts_with(&[10, 5, 10, 3, 1, 0xac, 2, 10, 0]), "{:?}", encoded.payload(0));
+    let payloads = (0..encoded.len()).map(|row| encoded.payload(row)).collect::<Vec<_>>();
+    let decoded = decode(&mut decoder(bare(&message), rows.schema().fields().clone()).unwrap(), &payloads);
+    assert_eq!(decoded.faults, []);
+    assert_eq!(decoded.rows, rows);
+    // What they are without columns of one's own.
+    assert_eq!(
+        json_rows(&decode(&mut all(&message), &payloads[..1]).rows)[0]["grid"],
+        json!([{"items": [1, 300]}, {"items": []}])
+    );
+}
+
+#[test]
+fn text_that_is_no_date_or_decimal_is_refused() {
+    let message = first(&proto3("message M { string d = 1; string n = 2; }"));
+    let columns: Fields =
+        vec![Field::new("d", DataType::Date32, true), Field::new("n", DataType::Decimal128(4, 2), true)].into();
+    let of = |day: &str, number: &str| {
+        let rows = rows(&[("d", texts(&[Some(day)])), ("n", texts(&[Some(number)]))]);
+        encode(&message, None, &rows).payload(0).to_vec()
+    };
+    let payloads = [of("2026-01-31", "12.5"), of("2026-02-30", "1"), of("", "1"), of("2026-01-31", "123.45")];
+    let payloads = payloads.iter().map(Vec::as_slice).collect::<Vec<_>>();
+    let decoded = decode(&mut decoder(bare(&message), columns).unwrap(), &payloads);
+    assert_eq!(json_rows(&decoded.rows), [json!({"d": "2026-01-31", "n": 12.5})]);
+    let faults = decoded.faults.iter().map(|(_, fault)| fault.message.as_str()).collect::<Vec<_>>();
+    assert_eq!(
+        faults,
+        ["column d: \"2026-02-30\" is no date", "column d: \"\" is no date", "column n: \"123.45\" is no decimal(4,2)",]
+    );
+}
+
+#[test]
 fn what_has_no_form_is_refused_with_a_way_out() {
     let derive =
         |name: &str, field: Field| ProtobufSchema::of_columns(name, &vec![field].into(), None).unwrap_err().to_string();
-    let decimal = Field::new("d", DataType::Decimal128(10, 2), true);
-    assert_eq!(derive("M", decimal), "column d: decimal(10,2) has no form in Protobuf here; cast it to string");
-    let nested = DataType::new_list(DataType::new_list(DataType::Int64, true), true);
-    assert!(derive("M", Field::new("l", nested, true)).starts_with("column l: array<bigint> has no form in Protobuf"));
+    let time = Field::new("d", DataType::Time32(arrow::datatypes::TimeUnit::Second), true);
+    let message = derive("M", time);
+    assert!(message.starts_with("column d: ") && message.ends_with(" has no form in Protobuf; cast it"), "{message}");
     let message = derive("M", Field::new("a b", DataType::Int64, true));
     assert!(message.starts_with("column a b: is not a name in Protobuf"), "{message}");
     let message = derive("x.1", Field::new("a", DataType::Int64, true));
