@@ -120,6 +120,7 @@ pub(crate) fn as_json(reports: &[SinkReport]) -> serde_json::Value {
         serde_json::json!({
             "topic": report.topic,
             "part": report.part.to_string(),
+            "reference": report.reference,
             "subject": report.subject,
             "outcome": outcome,
             "version": at.map(|at| at.version),

@@ -45,10 +45,21 @@ impl fmt::Display for Wanted {
 pub struct Document {
     /// The text.
     pub text: String,
-    /// Other schemas by the name by which this one, or one of them, refers to it; each behind those that it refers to.
-    pub references: Vec<(String, String)>,
+    /// Other schemas to which this one, or one of them, refers; each behind those that it refers to itself.
+    pub references: Vec<Referred>,
     /// Where it stands in a registry, if it comes from one.
     pub registered: Option<Registered>,
+}
+
+/// A schema to which another refers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Referred {
+    /// What it is called there: a full name in Avro, a file in Protobuf, a `$ref` in JSON Schema.
+    pub name: String,
+    /// Its text.
+    pub text: String,
+    /// The subject and version where it was found, if that was in a registry.
+    pub place: Option<(String, u32)>,
 }
 
 /// A schema's place in a registry.

@@ -5,8 +5,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::diagnostic::Diagnostics;
-pub use crate::found::Part;
 use crate::found::Registered;
+pub use crate::found::{Part, Referred};
 pub use crate::spec::schema::Framing;
 pub use crate::spec::{Cleanup, Guarantee};
 use arrow::datatypes::{DataType, Field, Fields, SchemaRef, TimeUnit};
@@ -323,6 +323,8 @@ pub struct SinkSchema {
     pub subject: String,
     /// The schema as text.
     pub text: String,
+    /// What it refers to, if it is given; each behind those that it refers to itself.
+    pub references: Vec<Referred>,
     /// Where it comes from.
     pub origin: SchemaOrigin,
     /// Whether it may be registered when the pipeline starts.

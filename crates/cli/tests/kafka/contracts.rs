@@ -14,6 +14,7 @@ pub(crate) fn tests() -> Vec<suite::Trial> {
         a_contract_is_held_against_every_version,
         every_format_is_registered_and_read_back,
         keys_have_subjects_of_their_own,
+        a_given_schema_is_registered_with_what_it_refers_to,
     ]
 }
 
@@ -237,5 +238,88 @@ fn keys_have_subjects_of_their_own() -> Result {
     registry.set_level("key-breaks-out-key", "FULL")?;
     place.write("keyed.yaml", &KEYED.replace("REGISTER", "register: true,"), "avro", "")?;
     place.expect(&["check", "keyed.yaml"], 3, &["MS1008", "key-breaks-out-key is kept FULL", "id: was "])?;
+    Ok(())
+}
+
+/// What is referred to, and what refers to it: names of files, texts, and the sink.
+const REFERRED: [(&str, &str, &str, &str, &str); 3] = [
+    (
+        "avro",
+        "shop.Money.avsc",
+        r#"{"type":"record","name":"Money","namespace":"shop","fields":[{"name":"units","type":"long"}]}"#,
+        "order.avsc",
+        r#"{"type":"record","name":"Order","namespace":"shop","fields":[
+            {"name":"id","type":"long"},{"name":"total","type":["null","Money"],"default":null}]}"#,
+    ),
+    (
+        "protobuf",
+        "shop/money.proto",
+        "syntax = \"proto3\";\npackage shop;\n\nmessage Money {\n  int64 units = 1;\n}\n",
+        "order.proto",
+        "syntax = \"proto3\";\npackage shop;\n\nimport \"shop/money.proto\";\n\nmessage Order {\n  optional int64 id = 1;\n  \
+         Money total = 2;\n}\n",
+    ),
+    (
+        "json_schema",
+        "money.json",
+        r#"{"$schema":"http://json-schema.org/draft-07/schema#","type":"object","properties":{"units":{"type":"integer"}}}"#,
+        "order.json",
+        r#"{"$schema":"http://json-schema.org/draft-07/schema#","title":"Order","type":"object","properties":{
+            "id":{"type":"integer"},"total":{"$ref":"money.json"}}}"#,
+    ),
+];
+
+const WRITES_GIVEN: &str = "\
+version: 1
+pipeline: refers
+sources:
+  rows: {topic: PREFIX-rows, format: json, schema: {id: bigint, total: \"struct<units: bigint>\"}}
+sink: {topic: PREFIX-out, format: FORMAT, schema: {file: SCHEMA}REGISTER}
+";
+
+fn a_given_schema_is_registered_with_what_it_refers_to() -> Result {
+    let registry = SchemaRegistry::shared()?;
+    let prefixes = ["refers-avro", "refers-protobuf", "refers-json"];
+    for ((format, referred, money, file, order), prefix) in REFERRED.into_iter().zip(prefixes) {
+        let place = Place::new(prefix, registry)?;
+        let folder = place.folder.path().join("shop");
+        std::fs::create_dir(&folder).map_err(Trouble::io(folder.display()))?;
+        place.write(referred, money, format, "")?;
+        place.write(file, order, format, "")?;
+        let text = WRITES_GIVEN.replace("SCHEMA", file);
+        let subject = referred.strip_suffix(".avsc").unwrap_or(referred);
+        place.write("writes.yaml", &text.replace("REGISTER", ""), format, "")?;
+        place.expect(&["check", "writes.yaml"], 3, &["MS1009", &format!("no subject {subject}")])?;
+        place.write("writes.yaml", &text.replace("REGISTER", ", register: true"), format, "")?;
+        let would = format!("a schema that it refers to would be registered as its first version; subject {subject}");
+        place.expect(&["check", "writes.yaml"], 0, &[&would, "the schema would be registered"])?;
+        place.expect(&["topic", "create", &format!("{prefix}-rows"), "--local", "data"], 0, &[])?;
+        let rows = "{\"id\":1,\"total\":{\"units\":5}}\n";
+        let path = place.folder.path().join("rows.jsonl");
+        std::fs::write(&path, rows).map_err(Trouble::io(path.display()))?;
+        place.expect(&["topic", "produce", &format!("{prefix}-rows"), "rows.jsonl", "--local", "data"], 0, &[])?;
+        for _ in 0..2 {
+            place.expect(&["run", "--local", "data", "--until-end", "writes.yaml"], 0, &[])?;
+        }
+        let path = format!("/subjects/{prefix}-out-value/versions/latest");
+        let registered = registry.ask("GET", &path, &Value::Null)?.body;
+        let expected = serde_json::json!([{"name": subject, "subject": subject, "version": 1}]);
+        ensure!(registered["references"] == expected, "{format}: {registered}");
+        ensure!(registered["version"] == 1, "{format}: {registered}");
+        place.expect(
+            &["check", "writes.yaml"],
+            0,
+            &["a schema that it refers to is version 1", "the schema is version 1"],
+        )?;
+        // A file that is gone is still a version of its subject.
+        let path = place.folder.path().join(referred);
+        std::fs::remove_file(&path).map_err(Trouble::io(path.display()))?;
+        place.expect(&["check", "writes.yaml"], 0, &["the schema is version 1"])?;
+        // Whoever reads by the subject has it all.
+        place.write("reads.yaml", READS, format, "")?;
+        place.expect(&["run", "--local", "data", "--until-end", "reads.yaml"], 0, &[])?;
+        let said = place.expect(&["topic", "consume", &format!("{prefix}-back"), "--local", "data"], 0, &[])?;
+        ensure!(said.contains("\"total\":{\"units\":5}"), "{format}: {said}");
+    }
     Ok(())
 }

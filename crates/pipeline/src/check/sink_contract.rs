@@ -12,7 +12,7 @@ use super::Findings;
 use super::sink_columns::Written;
 use super::source_contract::{avro_schema, document, json_schema, protobuf_schema};
 use crate::codes;
-use crate::found::{Document, Found, Part, Writing, named};
+use crate::found::{Document, Found, Part, Referred, Writing, named};
 use crate::spec::format::FormatOptions;
 use crate::spec::schema::{Framing, SchemaSpec, SubjectNaming};
 use crate::spec::sink::{KeyColumns, Sink};
@@ -70,8 +70,8 @@ pub(crate) fn check(
     findings: &mut Findings,
 ) -> Option<(Written, SinkSchema)> {
     let at = writing.schema.map_or(writing.at, |schema| schema.span);
-    let (schema, origin) = match writing.schema {
-        None => (derived(writing, shape, columns, found, findings)?, SchemaOrigin::Columns),
+    let (schema, origin, references) = match writing.schema {
+        None => (derived(writing, shape, columns, found, findings)?, SchemaOrigin::Columns, Vec::new()),
         Some(schema) => given(writing, schema, found, findings)?,
     };
     let framing = writing.framing();
@@ -104,6 +104,7 @@ pub(crate) fn check(
         framing,
         subject,
         text: schema.text().to_owned(),
+        references,
         origin,
         register: writing.register.is_some_and(|register| register.value),
         registered,
@@ -239,7 +240,7 @@ fn given(
     schema: &Spanned<SchemaSpec>,
     found: &Found,
     findings: &mut Findings,
-) -> Option<(Made, SchemaOrigin)> {
+) -> Option<(Made, SchemaOrigin, Vec<Referred>)> {
     let own = [writing.name, writing.namespace].into_iter().flatten().next();
     if let Some(key) = own {
         findings
@@ -276,7 +277,7 @@ fn given(
         FormatOptions::JsonSchema(_) => Made::Json(json_schema(&document, schema.span, findings)?),
         _ => Made::Avro(avro_schema(&document, schema.span, findings)?),
     };
-    Some((made, origin))
+    Some((made, origin, document.references))
 }
 
 /// Without ids there is nothing to register.

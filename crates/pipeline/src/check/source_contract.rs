@@ -192,7 +192,7 @@ fn avro(reading: &Reading<'_>, documents: &[Document], at: Span, findings: &mut 
 
 /// Parses the Avro schema of a document.
 pub(crate) fn avro_schema(document: &Document, at: Span, findings: &mut Findings) -> Option<AvroSchema> {
-    let references = document.references.iter().map(|(_, text)| text.as_str()).collect::<Vec<_>>();
+    let references = document.references.iter().map(|other| other.text.as_str()).collect::<Vec<_>>();
     match AvroSchema::parse(&document.text, &references) {
         Ok(schema) => Some(schema),
         Err(error) => {
@@ -221,7 +221,7 @@ pub(crate) fn json_schema(document: &Document, at: Span, findings: &mut Findings
 }
 
 fn references(document: &Document) -> Vec<(&str, &str)> {
-    document.references.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect()
+    document.references.iter().map(|other| (other.name.as_str(), other.text.as_str())).collect()
 }
 
 /// The types that are wanted, if they are among `names`; names are not known where columns are declared.

@@ -1,30 +1,28 @@
-//! Finds the schemas that a pipeline wants: files beside it, versions in a registry. What is not there is said, not guessed.
+//! Finds the schemas that a pipeline wants: files beside it, versions in a registry, and what these refer to. What is not there
+//! is said, not guessed.
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use millstream_pipeline::found::{Document, Found, Registered, Wanted};
+use millstream_pipeline::found::{Document, Found, Referred, Registered, Wanted};
 
-use super::Subjects;
+use super::{Subjects, refers};
+use crate::registry::{RegisteredSchema, SchemaKind, Version};
+
+/// The most schemas that a file may refer to, all in all.
+const REFERENCES: usize = 256;
 
 /// Finds what is `wanted`: files from `folder`, subjects in `registry`. Without a registry subjects are not looked for.
 pub fn find(wanted: &[Wanted], folder: &Path, registry: Option<&dyn Subjects>) -> Found {
     let mut found = Found::nothing();
     for wanted in wanted {
         let document = match (wanted, registry) {
-            (Wanted::File(path), _) => file(folder, path),
+            (Wanted::File(path), _) => file(folder, path, registry),
             (Wanted::Subject { subject, version }, Some(registry)) => {
                 registry.version(subject, super::version(*version)).map_err(|error| error.to_string()).map(|answer| {
-                    let references = answer.schema.references.into_iter();
-                    Document {
-                        text: answer.schema.text,
-                        references: references.map(|other| (other.reference.name, other.text)).collect(),
-                        registered: Some(Registered {
-                            subject: answer.subject,
-                            version: answer.version,
-                            id: answer.id,
-                        }),
-                    }
+                    let (text, references) = of_registry(answer.schema);
+                    let registered = Registered { subject: answer.subject, version: answer.version, id: answer.id };
+                    Document { text, references, registered: Some(registered) }
                 })
             }
             (Wanted::Subject { .. }, None) => continue,
@@ -34,15 +32,27 @@ pub fn find(wanted: &[Wanted], folder: &Path, registry: Option<&dyn Subjects>) -
     found
 }
 
-fn file(folder: &Path, path: &str) -> Result<Document, String> {
+/// A schema's text, and what it refers to.
+fn of_registry(schema: RegisteredSchema) -> (String, Vec<Referred>) {
+    let references = schema.references.into_iter().map(|other| {
+        let place = u32::try_from(other.reference.version).ok().map(|version| (other.reference.subject, version));
+        Referred { name: other.reference.name, text: other.text, place }
+    });
+    (schema.text, references.collect())
+}
+
+fn file(folder: &Path, path: &str, registry: Option<&dyn Subjects>) -> Result<Document, String> {
     let text = read(&folder.join(path))?;
-    let mut references = Vec::new();
-    if path.ends_with(".proto") {
-        let within = Path::new(path).parent().unwrap_or(Path::new(""));
-        let roots = [folder.join(within), folder.to_owned()];
-        imports(&text, &roots, &mut BTreeSet::new(), &mut references)?;
-    }
-    Ok(Document { text, references, registered: None })
+    let kind = match path.rsplit_once('.').map(|(_, extension)| extension) {
+        Some("proto") => SchemaKind::Protobuf,
+        Some("json") => SchemaKind::JsonSchema,
+        _ => SchemaKind::Avro,
+    };
+    let within = Path::new(path).parent().unwrap_or(Path::new(""));
+    let roots = vec![folder.join(within), folder.to_owned()];
+    let mut search = Search { kind, roots, registry, seen: BTreeSet::new(), found: Vec::new() };
+    search.follow(&text)?;
+    Ok(Document { text, references: search.found, registered: None })
 }
 
 fn read(path: &Path) -> Result<String, String> {
@@ -53,43 +63,71 @@ fn read(path: &Path) -> Result<String, String> {
     })
 }
 
-/// Adds what a `.proto` text imports, each behind what it imports itself. Google's own files come with the compiler.
-fn imports(
-    text: &str,
-    roots: &[std::path::PathBuf],
-    seen: &mut BTreeSet<String>,
-    references: &mut Vec<(String, String)>,
-) -> Result<(), String> {
-    for name in text.lines().filter_map(imported) {
-        if name.starts_with("google/protobuf/") || !seen.insert(name.to_owned()) {
-            continue;
+/// Finds what the text of a file refers to.
+struct Search<'a> {
+    kind: SchemaKind,
+    /// Where files are looked for.
+    roots: Vec<PathBuf>,
+    registry: Option<&'a dyn Subjects>,
+    seen: BTreeSet<String>,
+    found: Vec<Referred>,
+}
+
+impl Search<'_> {
+    /// Adds what `text` refers to, each behind what it refers to itself.
+    fn follow(&mut self, text: &str) -> Result<(), String> {
+        for name in refers::names(&self.kind, text) {
+            if !self.seen.insert(name.clone()) {
+                continue;
+            }
+            if self.seen.len() > REFERENCES {
+                return Err(format!("it refers to more than {REFERENCES} others"));
+            }
+            let file = file_of(&self.kind, &name);
+            match self.roots.iter().map(|root| root.join(&file)).find(|path| path.is_file()) {
+                Some(path) => {
+                    let text = read(&path).map_err(|error| format!("{name}: {error}"))?;
+                    self.follow(&text)?;
+                    self.found.push(Referred { name, text, place: None });
+                }
+                None => self.ask(&name, &file)?,
+            }
         }
-        let found = roots.iter().map(|root| root.join(name)).find(|path| path.is_file());
-        let path =
-            found.ok_or_else(|| format!("it imports {name}, which is neither beside it nor beside the pipeline"))?;
-        let text = read(&path).map_err(|error| format!("{name}: {error}"))?;
-        imports(&text, roots, seen, references)?;
-        references.push((name.to_owned(), text));
+        Ok(())
     }
-    Ok(())
+
+    /// What is no file is the latest version of the subject of that name, as clients of registries name it.
+    fn ask(&mut self, name: &str, file: &str) -> Result<(), String> {
+        let nowhere = format!("it refers to {name}: there is no {file} beside it or beside the pipeline");
+        let answer = match self.registry {
+            Some(registry) => {
+                registry.version(name, Version::Latest).map_err(|error| format!("{nowhere}, and {error}"))
+            }
+            None => Err(nowhere),
+        };
+        match answer {
+            Ok(answer) => {
+                let (text, references) = of_registry(answer.schema);
+                for reference in references {
+                    if self.seen.insert(reference.name.clone()) {
+                        self.found.push(reference);
+                    }
+                }
+                let place = Some((answer.subject, answer.version));
+                self.found.push(Referred { name: name.to_owned(), text, place });
+                Ok(())
+            }
+            // Much may stand behind a `$ref` that is never followed.
+            Err(_) if self.kind == SchemaKind::JsonSchema => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
 }
 
-/// The file that a line imports.
-fn imported(line: &str) -> Option<&str> {
-    let rest = line.trim_start().strip_prefix("import")?.trim_start();
-    let rest = rest.strip_prefix("public").or(rest.strip_prefix("weak")).unwrap_or(rest).trim_start();
-    let rest = rest.strip_prefix(['"', '\''])?;
-    rest.split(['"', '\'']).next()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::imported;
-
-    #[test]
-    fn imports_are_found() {
-        assert_eq!(imported("import \"shop/order.proto\";"), Some("shop/order.proto"));
-        assert_eq!(imported("  import public 'a.proto'; // so"), Some("a.proto"));
-        assert_eq!(imported("message imported { string a = 1; }"), None);
+/// The file in which something of this name stands.
+fn file_of(kind: &SchemaKind, name: &str) -> String {
+    match kind {
+        SchemaKind::Avro => format!("{name}.avsc"),
+        _ => name.to_owned(),
     }
 }

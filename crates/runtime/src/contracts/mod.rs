@@ -3,6 +3,7 @@
 
 mod find;
 mod history;
+mod refers;
 mod sinks;
 
 #[cfg(test)]
@@ -113,13 +114,12 @@ fn version(version: spec::Version) -> Version {
     }
 }
 
-/// The schema of a sink as the client takes it.
-fn new_schema(format: &millstream_pipeline::topology::SinkFormat, text: &str) -> NewSchema {
+/// What a sink's schema is written in.
+fn kind(format: &millstream_pipeline::topology::SinkFormat) -> SchemaKind {
     use millstream_pipeline::topology::SinkFormat;
-    let kind = match format {
+    match format {
         SinkFormat::Protobuf(_) => SchemaKind::Protobuf,
         SinkFormat::JsonSchema(_) => SchemaKind::JsonSchema,
         SinkFormat::Avro(_) | SinkFormat::Json | SinkFormat::Csv(_) | SinkFormat::Raw { .. } => SchemaKind::Avro,
-    };
-    NewSchema { kind, text: text.to_owned(), references: Vec::new() }
+    }
 }

@@ -8,12 +8,12 @@ use millstream_pipeline::codes;
 use millstream_pipeline::diagnostic::{Diagnostic, Diagnostics};
 use millstream_pipeline::found::{Found, Registered};
 use millstream_pipeline::spec::{Format, Key, Pipeline, Sink};
-use millstream_pipeline::topology::{Part, SinkFormat, SinkRole, SinkSchema, Topology};
+use millstream_pipeline::topology::{Part, SinkFormat, SinkRole, Topology};
 use millstream_pipeline::yaml::source_map::SourceMap;
 use millstream_pipeline::yaml::span::Span;
 
-use super::{Subjects, new_schema, versions};
-use crate::registry::{RegistryError, Version};
+use super::{Subjects, kind, refers, versions};
+use crate::registry::{NewSchema, Reference, RegistryError, SchemaKind, Version};
 
 /// Whether anything is changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,6 +33,8 @@ pub struct SinkReport {
     pub topic: String,
     /// What of its records the schema is of.
     pub part: Part,
+    /// Where it is not that schema, but one that it refers to: the name by which it does.
+    pub reference: Option<String>,
     /// The subject.
     pub subject: String,
     /// The level of the subject.
@@ -108,52 +110,101 @@ pub fn settle(
     let mut reports = Vec::new();
     for (index, sink) in topology.sinks.iter().enumerate() {
         for (part, format, schema) in sink.schemas().filter(|(_, _, schema)| schema.is_open()) {
-            let (outcome, level) = settle_one(format, schema, registry, act)?;
-            if let Outcome::Exists(registered) | Outcome::Registered(registered) = &outcome {
+            let mut report = |reference: Option<&str>, subject: &str, (outcome, level): &(Outcome, Level)| {
+                let (topic, subject) = (sink.topic.clone(), subject.to_owned());
+                let (reference, outcome) = (reference.map(str::to_owned), outcome.clone());
+                reports.push(SinkReport { sink: index, topic, part, reference, subject, level: *level, outcome });
+            };
+            let known = schema.references.iter().map(|other| other.name.as_str()).collect();
+            let settling = Settling { registry, act, register: schema.register, kind: kind(format), known };
+            let mut placed = Vec::new();
+            for other in &schema.references {
+                if let Some((subject, version)) = &other.place {
+                    placed.push(reference(&other.name, subject, *version));
+                    continue;
+                }
+                let settled = settling.settle(&other.name, &other.text, &placed, None)?;
+                if let Outcome::Exists(at) | Outcome::Registered(at) = &settled.0 {
+                    placed.push(reference(&other.name, &at.subject, at.version));
+                }
+                report(Some(&other.name), &other.name, &settled);
+            }
+            let settled = settling.settle(&schema.subject, &schema.text, &placed, Some(format))?;
+            if let Outcome::Exists(registered) | Outcome::Registered(registered) = &settled.0 {
                 found.settle(&schema.text, registered.clone());
             }
-            let (topic, subject) = (sink.topic.clone(), schema.subject.clone());
-            reports.push(SinkReport { sink: index, topic, part, subject, level, outcome });
+            report(None, &schema.subject, &settled);
         }
     }
     Ok(reports)
 }
 
-fn settle_one(
-    format: &SinkFormat,
-    schema: &SinkSchema,
-    registry: &dyn Subjects,
+fn reference(name: &str, subject: &str, version: u32) -> Reference {
+    Reference {
+        name: name.to_owned(),
+        subject: subject.to_owned(),
+        version: i32::try_from(version).unwrap_or(i32::MAX),
+    }
+}
+
+/// How the schema of a sink and those that it refers to are settled.
+struct Settling<'a> {
+    registry: &'a dyn Subjects,
     act: Act,
-) -> Result<(Outcome, Level), RegistryError> {
-    let subject = &schema.subject;
-    let new = new_schema(format, &schema.text);
-    let place = |id, version| Registered { subject: subject.clone(), version, id };
-    let level = registry.level(subject)?;
-    if let Some((id, version)) = registry.lookup(subject, &new)? {
-        return Ok((Outcome::Exists(place(id, version)), level));
-    }
-    let known = versions(registry, subject)?;
-    let mut breaches = own_findings(format, subject, level, &known, registry)?;
-    if breaches.is_empty() && !known.is_empty() {
-        breaches.extend(registry.against_level(subject, &new)?.into_iter().flat_map(said));
-    }
-    if !breaches.is_empty() {
-        return Ok((Outcome::Breaks(breaches), level));
-    }
-    match (schema.register, act) {
-        (false, _) => Ok((Outcome::Missing(known), level)),
-        (true, Act::Look) => Ok((Outcome::WouldRegister(known), level)),
-        (true, Act::Register) => match registry.register(subject, &new) {
-            // Somebody else was quicker, or the registry knows a rule that we do not.
-            Err(RegistryError::Incompatible { message, .. }) => {
-                Ok((Outcome::Breaks(vec![Breach::Said(message)]), level))
-            }
-            Err(error) => Err(error),
-            Ok(id) => {
-                let version = registry.lookup(subject, &new)?.map_or(0, |(_, version)| version);
-                Ok((Outcome::Registered(place(id, version)), level))
-            }
-        },
+    /// Whether the pipeline may register them.
+    register: bool,
+    kind: SchemaKind,
+    /// The names of all schemas that are referred to.
+    known: Vec<&'a str>,
+}
+
+impl Settling<'_> {
+    /// Settles a schema whose references have been. `format` is that of a sink's own schema.
+    fn settle(
+        &self,
+        subject: &str,
+        text: &str,
+        placed: &[Reference],
+        format: Option<&SinkFormat>,
+    ) -> Result<(Outcome, Level), RegistryError> {
+        let registry = self.registry;
+        let place = |id, version| Registered { subject: subject.to_owned(), version, id };
+        let level = registry.level(subject)?;
+        let named = refers::names(&self.kind, text);
+        let references = placed.iter().filter(|placed| named.contains(&placed.name)).cloned().collect::<Vec<_>>();
+        // What refers to something that is not there yet cannot be there, and cannot be judged by the registry.
+        let is_placed = |name: &str| references.iter().any(|placed| placed.name == name);
+        let is_whole = named.iter().all(|name| is_placed(name) || !self.known.contains(&name.as_str()));
+        let new = NewSchema { kind: self.kind.clone(), text: text.to_owned(), references };
+        if is_whole && let Some((id, version)) = registry.lookup(subject, &new)? {
+            return Ok((Outcome::Exists(place(id, version)), level));
+        }
+        let known = versions(registry, subject)?;
+        let mut breaches = match format {
+            Some(format) => own_findings(format, subject, level, &known, registry)?,
+            None => Vec::new(),
+        };
+        if is_whole && breaches.is_empty() && !known.is_empty() {
+            breaches.extend(registry.against_level(subject, &new)?.into_iter().flat_map(said));
+        }
+        if !breaches.is_empty() {
+            return Ok((Outcome::Breaks(breaches), level));
+        }
+        match (self.register, self.act) {
+            (false, _) => Ok((Outcome::Missing(known), level)),
+            (true, Act::Look) => Ok((Outcome::WouldRegister(known), level)),
+            (true, Act::Register) => match registry.register(subject, &new) {
+                // Somebody else was quicker, or the registry knows a rule that we do not.
+                Err(RegistryError::Incompatible { message, .. }) => {
+                    Ok((Outcome::Breaks(vec![Breach::Said(message)]), level))
+                }
+                Err(error) => Err(error),
+                Ok(id) => {
+                    let version = registry.lookup(subject, &new)?.map_or(0, |(_, version)| version);
+                    Ok((Outcome::Registered(place(id, version)), level))
+                }
+            },
+        }
     }
 }
 
@@ -268,9 +319,10 @@ impl SinkReport {
         };
         let SinkReport { topic, subject, .. } = self;
         let level = level_name(self.level);
-        let of = match self.part {
-            Part::Value => "the schema",
-            Part::Key => "the schema of keys",
+        let of = match (self.part, &self.reference) {
+            (Part::Value, None) => "the schema",
+            (Part::Key, None) => "the schema of keys",
+            (_, Some(_)) => "a schema that it refers to",
         };
         let what = match &self.outcome {
             Outcome::Exists(at) => format!("is version {} (id {})", at.version, at.id),

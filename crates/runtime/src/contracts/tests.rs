@@ -7,7 +7,7 @@ use std::path::Path;
 use millstream_formats::SchemaId;
 use millstream_formats::avro::{AvroSchema, Level};
 use millstream_pipeline::diagnostic::{Diagnostics, Style};
-use millstream_pipeline::found::{Found, wanted};
+use millstream_pipeline::found::{Found, Wanted, wanted};
 use millstream_pipeline::interpolate::no_lookup;
 use millstream_pipeline::lower;
 use millstream_pipeline::spec::Pipeline;
@@ -269,4 +269,30 @@ fn keys_are_held_against_their_own_subject() {
         shown.collect::<Vec<_>>(),
         [("trades", 1, "good"), ("trades (key)", 1, "breaks"), ("trades (key)", 2, "good")]
     );
+}
+
+#[test]
+fn what_a_file_refers_to_is_found_beside_it_or_in_the_registry() {
+    const UNIT: &str = r#"{"type":"enum","name":"shop.Unit","symbols":["EUR"]}"#;
+    const MONEY: &str = r#"{"type":"record","name":"shop.Money","fields":[{"name":"unit","type":"Unit"}]}"#;
+    const ORDER: &str = r#"{"type":"record","name":"shop.Order","fields":[
+        {"name":"total","type":"Money"},{"name":"tax","type":["null","Money"]},{"name":"unit","type":"Unit"}]}"#;
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+    write("order.avsc", ORDER);
+    write("shop.Money.avsc", MONEY);
+    let wanted = [Wanted::File("order.avsc".to_owned())];
+    let find_with = |registry: Option<&dyn Subjects>| find(&wanted, folder.path(), registry).get(&wanted[0]).cloned();
+    let alone = find_with(None).unwrap().unwrap_err();
+    assert_eq!(alone, "it refers to shop.Unit: there is no shop.Unit.avsc beside it or beside the pipeline");
+    let registry = InMemory::new(Level::None, &[("shop.Unit", &[UNIT])]);
+    let document = find_with(Some(&registry)).unwrap().unwrap();
+    let places = document.references.iter().map(|other| (other.name.as_str(), other.place.clone()));
+    let in_registry = Some(("shop.Unit".to_owned(), 1));
+    assert_eq!(places.collect::<Vec<_>>(), [("shop.Unit", in_registry), ("shop.Money", None)]);
+    let texts = document.references.iter().map(|other| other.text.as_str()).collect::<Vec<_>>();
+    AvroSchema::parse(&document.text, &texts).unwrap();
+    write("shop.Unit.avsc", UNIT);
+    let document = find_with(None).unwrap().unwrap();
+    assert!(document.references.iter().all(|other| other.place.is_none()), "{document:?}");
 }
