@@ -106,6 +106,11 @@ fn secret(text: &str) -> Result<Secret, Infallible> {
 }
 
 impl Connection {
+    /// By this file and to these brokers, where they are given.
+    pub(crate) fn at(config: Option<PathBuf>, brokers: Option<String>) -> Connection {
+        Connection { config, brokers, ..Connection::default() }
+    }
+
     /// Reads the settings.
     pub(crate) fn load(&self) -> Result<Effective, Failure> {
         let flags = self.flags()?;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::Args;
 use millstream_pipeline::topology::PartitionCounts;
 use millstream_runtime::bench::kafka::{self, Broker};
-use millstream_runtime::bench::{self, Measured, Place, WORKLOADS, Workload};
+use millstream_runtime::bench::{self, EventFormat, EventKeys, Measured, Place, Shape, WORKLOADS, Workload};
 use millstream_runtime::daemon::Lower;
 use millstream_runtime::log::kafka::Guarantee;
 use serde_json::json;
@@ -15,8 +15,9 @@ use serde_json::json;
 use crate::exit::{Exit, Failure};
 use crate::load;
 use crate::schemas::Schemas;
+use crate::settings::Connection;
 
-/// Runs seeded Nexmark workloads (bids of 360 bytes as JSON) and prints what they cost: records/s, CPU-seconds per million
+/// Runs seeded Nexmark workloads (bids of 360 bytes as JSON, or the same as Avro) and prints what they cost: records/s, CPU-seconds per million
 /// records, peak memory. Decoding and encoding are part of it, the making of the events is not.
 #[derive(Debug, Args)]
 pub(crate) struct Bench {
@@ -31,12 +32,22 @@ pub(crate) struct Bench {
     /// Over the embedded log in this fresh folder, with state in sled, instead of in memory.
     #[arg(long, value_name = "DIR")]
     local: Option<PathBuf>,
-    /// Over a real broker: bids in 4 partitions, written once and kept; librdkafka's part in the cost is counted.
+    /// Reads and writes Avro (without a registry's id) instead of JSON.
+    #[arg(long, conflicts_with = "rate")]
+    avro: bool,
+    /// Over a real broker: bids in 4 partitions by the key that windows group by, written once and kept; librdkafka's part in
+    /// the cost is counted.
     #[arg(long, conflicts_with = "local")]
     kafka: bool,
-    /// The broker.
-    #[arg(long, env = "KAFKA_BROKER_ADDRESS", default_value = "localhost:19092", requires = "kafka")]
-    brokers: String,
+    /// Reads records without keys: windows then go through a repartition, over the broker once more.
+    #[arg(long, requires = "kafka")]
+    unkeyed: bool,
+    /// Brokers to begin with; also KAFKA_BROKER_ADDRESS.
+    #[arg(long, value_name = "HOST:PORT,..", requires = "kafka")]
+    brokers: Option<String>,
+    /// The settings file, for the properties of librdkafka in it.
+    #[arg(long, value_name = "FILE", requires = "kafka")]
+    config: Option<PathBuf>,
     /// Commits without transactions, to see what exactly-once costs.
     #[arg(long, requires = "kafka")]
     at_least_once: bool,
@@ -107,9 +118,10 @@ impl Bench {
     fn measure(&self, workload: &Workload, run: usize) -> Result<Measured, Failure> {
         if self.kafka {
             let dir = state_dir()?;
-            return kafka::run(workload, &lower, self.records, self.seed, &self.broker(dir.path())).map_err(failed);
+            return kafka::run(workload, &lower, self.records, self.seed, &self.broker(dir.path())?).map_err(failed);
         }
-        let (diagnostics, loaded) = load::check_text("bench.yaml".as_ref(), &workload.pipeline(), &Schemas::none());
+        let (diagnostics, loaded) =
+            load::check_text("bench.yaml".as_ref(), &workload.pipeline(self.format()), &Schemas::none());
         let Some(loaded) = loaded else {
             load::print(&diagnostics);
             return Err(Failure::pipeline_wrong());
@@ -118,18 +130,27 @@ impl Bench {
         let topology = loaded.lower(&counts).map_err(Failure::run)?;
         let folder = self.local.as_ref().map(|dir| dir.join(format!("run-{run}")));
         let place = folder.as_deref().map_or(Place::Memory, Place::Embedded);
-        Ok(bench::run(workload, topology, self.records, self.seed, place)?)
+        Ok(bench::run(workload, topology, self.records, self.seed, self.format(), place)?)
     }
 }
 
 impl Bench {
-    fn broker<'a>(&self, dir: &'a Path) -> Broker<'a> {
-        Broker {
-            properties: [("bootstrap.servers".to_owned(), self.brokers.clone())].into_iter().collect(),
+    fn format(&self) -> EventFormat {
+        if self.avro { EventFormat::Avro } else { EventFormat::Json }
+    }
+
+    fn broker<'a>(&self, dir: &'a Path) -> Result<Broker<'a>, Failure> {
+        let connection = Connection::at(self.config.clone(), self.brokers.clone());
+        Ok(Broker {
+            properties: connection.load()?.settings.client_properties(),
             partitions: 4,
+            shape: Shape {
+                format: self.format(),
+                keys: if self.unkeyed || self.rate.is_some() { EventKeys::None } else { EventKeys::Group },
+            },
             guarantee: if self.at_least_once { Guarantee::AtLeastOnce } else { Guarantee::ExactlyOnce },
             dir,
-        }
+        })
     }
 
     fn latencies(&self, rate: u64) -> crate::Outcome {
@@ -137,7 +158,7 @@ impl Bench {
         let mut results = Vec::new();
         for workload in self.chosen()? {
             let dir = state_dir()?;
-            let seen = kafka::run_open_loop(workload, &lower, rate, span, &self.broker(dir.path())).map_err(failed)?;
+            let seen = kafka::run_open_loop(workload, &lower, rate, span, &self.broker(dir.path())?).map_err(failed)?;
             results.push((workload, seen));
         }
         if self.json {

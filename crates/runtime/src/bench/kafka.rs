@@ -7,12 +7,12 @@ use std::time::{Duration, Instant};
 
 use millstream_engine::ids::{Offset, PartitionId};
 
+use super::events::{self, Events, Shape};
 use super::{Measured, Workload, latency, usage};
 use crate::daemon::{self, DaemonSettings, PipelineUnit};
 use crate::follow::{self, Stop, Until};
 use crate::log::kafka::{Guarantee, KafkaLog, KafkaLogSettings};
-use crate::log::{Log, LogError, Records, TopicSettings};
-use crate::nexmark::{Event, Nexmark};
+use crate::log::{FailureKind, Log, LogError, Records, TopicSettings};
 use crate::telemetry::Telemetry;
 use crate::worker::WorkerSettings;
 
@@ -25,6 +25,8 @@ pub struct Broker<'a> {
     pub properties: BTreeMap<String, String>,
     /// Partitions of the input and of the output.
     pub partitions: u32,
+    /// How the events stand in the input.
+    pub shape: Shape,
     /// What commits promise.
     pub guarantee: Guarantee,
     /// A folder for state, which must be fresh.
@@ -51,6 +53,9 @@ pub type Lower = dyn Fn(&str) -> Result<Arc<daemon::Lower>, String> + Sync;
 /// How many records are made at a time.
 const CHUNK: usize = 20_000;
 
+/// How long a topic may take to be ready for use.
+const PATIENCE: Duration = Duration::from_secs(30);
+
 /// Runs a workload over `records` events that stand in the broker already (they are written first if they do not) and
 /// measures it. `lower` makes a pipeline from YAML.
 ///
@@ -64,9 +69,12 @@ pub fn run(
     broker: &Broker<'_>,
 ) -> Result<Measured, BenchError> {
     let run = Names::new(workload);
-    let input = format!("bench-{:?}s-{seed}-{records}-{}", workload.event, broker.partitions).to_lowercase();
+    let shape = broker.shape;
+    let input = format!("bench-{:?}s-{}-{seed}-{records}-{}", workload.event, shape.name(), broker.partitions);
+    let input = input.to_lowercase();
     let mut log = run.connect(broker)?;
-    fill(&mut log, &input, workload.event, records, seed, broker.partitions)?;
+    let mut events = Events::new(workload.event, seed, shape);
+    fill(&mut log, &input, &mut events, records, broker.partitions)?;
     log.create_topic(&run.output, TopicSettings::user(broker.partitions))?;
     drop(log);
     usage::reset_peak();
@@ -148,7 +156,7 @@ impl Names {
         until: Until,
         stop: &Stop,
     ) -> Result<daemon::Report, BenchError> {
-        let yaml = workload.pipeline_over(&self.pipeline, input, &self.output);
+        let yaml = workload.pipeline_over(&self.pipeline, input, &self.output, broker.shape);
         let unit = PipelineUnit {
             name: self.pipeline.clone(),
             lower: lower(&yaml).map_err(BenchError::Pipeline)?,
@@ -173,23 +181,28 @@ impl Names {
     }
 }
 
-/// Writes the events, round robin in runs of a hundred, unless the topic has them already.
-fn fill(
-    log: &mut KafkaLog,
-    topic: &str,
-    event: Event,
-    records: usize,
-    seed: u64,
-    partitions: u32,
-) -> Result<(), LogError> {
+/// Again while a broker says that it may pass: the leaders of a topic that was just created are not known everywhere yet.
+fn patiently<T>(mut ask: impl FnMut() -> Result<T, LogError>) -> Result<T, LogError> {
+    let until = Instant::now() + PATIENCE;
+    loop {
+        match ask() {
+            Err(error) if error.kind() == FailureKind::Retriable && Instant::now() < until => {
+                std::thread::sleep(Duration::from_millis(100));
+            }
+            answer => return answer,
+        }
+    }
+}
+
+/// Writes the events unless the topic has them already.
+fn fill(log: &mut KafkaLog, topic: &str, events: &mut Events, records: usize, partitions: u32) -> Result<(), LogError> {
     if log.partitions(topic)?.is_none() {
         log.create_topic(topic, TopicSettings::user(partitions))?;
     }
     let mut there = 0;
     for partition in (0..partitions).map(PartitionId) {
-        there += log.extent(topic, partition)?.end.0;
+        there += patiently(|| log.extent(topic, partition))?.end.0;
     }
-    let mut events = Nexmark::new(event, seed);
     let mut made = Records::new();
     let mut first = there as usize;
     if first > 0 && first < records {
@@ -202,11 +215,7 @@ fn fill(
     while first < records {
         made.clear();
         events.fill(CHUNK.min(records - first), Offset(0), &mut made);
-        let mut parts: Vec<Records> = (0..partitions).map(|_| Records::new()).collect();
-        for (index, record) in made.iter().enumerate() {
-            parts[index / 100 % partitions as usize].push_view(record);
-        }
-        for (partition, part) in parts.iter().enumerate() {
+        for (partition, part) in events::spread(&made, partitions).iter().enumerate() {
             log.produce(topic, PartitionId(partition as u32), part)?;
         }
         first += made.len();

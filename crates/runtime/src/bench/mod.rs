@@ -1,5 +1,6 @@
 //! Whole pipelines under load: seeded Nexmark events through a worker, measured from outside.
 
+mod events;
 pub mod kafka;
 mod latency;
 mod log;
@@ -16,14 +17,16 @@ use millstream_pipeline::topology::Topology;
 use crate::follow;
 use crate::log::embedded::{Access, EmbeddedLog, Options};
 use crate::log::{Log, LogError, Records, TopicSettings};
-use crate::nexmark::{Event, Nexmark};
+use crate::nexmark::Event;
 use crate::store::StateStores;
 use crate::store::memory::MemoryStores;
 use crate::store::sled::SledStores;
 use crate::worker::{Progress, Worker, WorkerError, WorkerSettings};
 
+pub use events::{EventFormat, EventKeys, Shape};
 pub use workloads::{WORKLOADS, Workload};
 
+use self::events::Events;
 use self::log::BenchLog;
 
 /// What one workload cost.
@@ -78,9 +81,10 @@ pub fn run(
     topology: Topology,
     records: usize,
     seed: u64,
+    format: EventFormat,
     place: Place<'_>,
 ) -> Result<Measured, WorkerError> {
-    let chunks = generate(workload.event, records, seed);
+    let chunks = generate(workload.event, records, seed, format);
     match place {
         Place::Memory => {
             let log = BenchLog::new(TOPIC, chunks);
@@ -96,8 +100,8 @@ pub fn run(
     }
 }
 
-fn generate(event: Event, records: usize, seed: u64) -> Vec<Records> {
-    let mut events = Nexmark::new(event, seed);
+fn generate(event: Event, records: usize, seed: u64, format: EventFormat) -> Vec<Records> {
+    let mut events = Events::new(event, seed, Shape { format, keys: EventKeys::None });
     (0..records)
         .step_by(CHUNK)
         .map(|first| {

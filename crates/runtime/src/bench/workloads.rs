@@ -1,5 +1,6 @@
 //! The workloads: pipelines over Nexmark's events.
 
+use super::events::{EventFormat, EventKeys, Shape};
 use crate::nexmark::Event;
 
 /// A pipeline over Nexmark's events.
@@ -17,29 +18,28 @@ pub struct Workload {
 
 impl Workload {
     /// The pipeline, as YAML. It reads the topic `events` and writes `results`.
-    pub fn pipeline(&self) -> String {
-        self.pipeline_over(&format!("bench-{}", self.name), "events", "results")
+    pub fn pipeline(&self, format: EventFormat) -> String {
+        let shape = Shape { format, keys: EventKeys::None };
+        self.pipeline_over(&format!("bench-{}", self.name), "events", "results", shape)
     }
 
-    /// The pipeline under a name, over these topics, as YAML.
-    pub fn pipeline_over(&self, name: &str, input: &str, output: &str) -> String {
-        let schema = match self.event {
-            Event::Bid => {
-                "{auction: bigint, bidder: bigint, price: bigint, channel: string, url: string, \
-                 date_time: timestamp(ms), extra: string}"
-            }
-            Event::Auction => {
-                "{id: bigint, item_name: string, initial_bid: bigint, reserve: bigint, date_time: timestamp(ms), \
-                 expires: timestamp(ms), seller: bigint, category: bigint, extra: string}"
-            }
-            Event::Person => {
-                "{id: bigint, name: string, email: string, city: string, state: string, date_time: timestamp(ms), \
-                 extra: string}"
-            }
+    /// The pipeline under a name, over these topics, as YAML. It writes in the format that it reads.
+    pub(super) fn pipeline_over(&self, name: &str, input: &str, output: &str, shape: Shape) -> String {
+        let schema = match shape.format {
+            EventFormat::Json => self.event.json_columns().to_owned(),
+            EventFormat::Avro => format!("{{text: {:?}}}", self.event.avro_schema()),
+        };
+        let format = match shape.format {
+            EventFormat::Json => "format: json",
+            EventFormat::Avro => "format: avro, framing: none",
+        };
+        let key = match shape.keys {
+            EventKeys::None => String::new(),
+            EventKeys::Group => format!(", key: {}", self.event.group()),
         };
         format!(
-            "version: 1\npipeline: {name}\nsources:\n  events:\n    topic: {input}\n    format: json\n    \
-             schema: {schema}\n    event_time: date_time\nsteps:\n{}\nsink: {{topic: {output}}}\n",
+            "version: 1\npipeline: {name}\nsources:\n  events: {{topic: {input}, {format}, schema: {schema}, \
+             event_time: date_time{key}}}\nsteps:\n{}\nsink: {{topic: {output}, {format}}}\n",
             self.steps
         )
     }
