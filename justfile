@@ -47,6 +47,10 @@ test:
 torture *settings:
     env KILLS=1000 {{settings}} cargo test -p millstream-cli --test kafka torture
 
+# Steady load for as long as asked, to see whether memory grows: `just soak MINUTES=60 RATE=500`.
+soak *settings:
+    env MINUTES=60 {{settings}} cargo test -p millstream-cli --test kafka soak
+
 # The examples' own tests.
 test-pipelines:
     cargo run --release -- test pipelines/

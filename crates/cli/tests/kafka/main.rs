@@ -18,6 +18,7 @@ mod records;
 mod registry;
 mod scaling;
 mod scenario;
+mod soak;
 mod state;
 mod topics;
 mod torture;
@@ -43,6 +44,7 @@ fn main() -> ExitCode {
         commands::tests(),
         contracts::tests(),
         cases::tests(),
+        soak::tests(),
         torture::tests(),
     ];
     suite::main(2, themes.into_iter().flatten().collect())
