@@ -10,10 +10,10 @@ use millstream_engine::ids::TaskId;
 use millstream_engine::time::Millis;
 use millstream_pipeline::topology::Topology;
 
-use super::pace::{BUSY_RECORDS, Load, Pace};
+use super::pace::{BUSY_RECORDS, Load, Pace, Waiting};
 use super::pipeline::Returned;
 use crate::follow::{Stop, Until, now};
-use crate::log::kafka::{GroupEvent, Interrupt, KafkaCounters, KafkaLog, KafkaLogSettings};
+use crate::log::kafka::{GroupEvent, Guarantee, Interrupt, KafkaCounters, KafkaLog, KafkaLogSettings};
 use crate::log::{FailureKind, Log, LogError, TopicPartition};
 use crate::store::StoreError;
 use crate::store::sled::SledStores;
@@ -129,6 +129,11 @@ impl Member {
 
     /// Connects and joins the group.
     fn join(self) -> Result<Running, MemberError> {
+        // Rows behind a repartition wait for the senders' time, which is told at commits.
+        let waiting = match self.log.guarantee {
+            Guarantee::AtLeastOnce if self.topology.exchanges.is_empty() => Waiting::Offsets,
+            Guarantee::AtLeastOnce | Guarantee::ExactlyOnce => Waiting::Results,
+        };
         let log = KafkaLog::connect(self.log)?;
         let _ = self.leash.set(log.interrupt());
         let interval = Duration::from_millis(self.settings.commit_interval.0.max(0).unsigned_abs());
@@ -146,7 +151,7 @@ impl Member {
             stop: self.stop,
             stage: Stage::Waiting,
             owned: Vec::new(),
-            pace: Pace::new(interval, started),
+            pace: Pace::new(interval, waiting, started),
             epoch_bytes,
             epoch_began: None,
             load: Load::Idle,

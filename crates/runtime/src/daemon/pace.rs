@@ -22,18 +22,28 @@ pub(super) enum Load {
     Busy,
 }
 
+/// What waits for a commit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Waiting {
+    /// Results: nobody can read them before.
+    Results,
+    /// Only the offsets, as results can be read when they are written: there is no hurry.
+    Offsets,
+}
+
 /// Decides when to commit, by how long commits have taken.
 #[derive(Debug)]
 pub(super) struct Pace {
     interval: Duration,
+    waiting: Waiting,
     ended: Instant,
     /// How long commits take, smoothed.
     cost: Duration,
 }
 
 impl Pace {
-    pub(super) fn new(interval: Duration, now: Instant) -> Pace {
-        Pace { interval, ended: now, cost: Duration::ZERO }
+    pub(super) fn new(interval: Duration, waiting: Waiting, now: Instant) -> Pace {
+        Pace { interval, waiting, ended: now, cost: Duration::ZERO }
     }
 
     /// Whether an epoch that began at `began` is to be committed now.
@@ -41,6 +51,7 @@ impl Pace {
         let age = now.saturating_duration_since(began);
         let since_commit = now.saturating_duration_since(self.ended);
         match load {
+            _ if self.waiting == Waiting::Offsets => age >= self.interval,
             Load::Busy => age >= self.interval,
             Load::Light => since_commit >= (self.cost * SHARE).max(LEAST).min(self.interval),
             Load::Idle => since_commit >= (self.cost * IDLE_SHARE).min(self.interval),
@@ -49,9 +60,12 @@ impl Pace {
 
     /// How long a wait for input may last with an epoch open since `began`.
     pub(super) fn longest_wait(&self, began: Option<Instant>, now: Instant, otherwise: Duration) -> Duration {
-        let Some(_) = began else { return otherwise };
-        let until = (self.cost * IDLE_SHARE).min(self.interval);
-        until.saturating_sub(now.saturating_duration_since(self.ended)).min(otherwise)
+        let Some(began) = began else { return otherwise };
+        let (since, until) = match self.waiting {
+            Waiting::Results => (self.ended, (self.cost * IDLE_SHARE).min(self.interval)),
+            Waiting::Offsets => (began, self.interval),
+        };
+        until.saturating_sub(now.saturating_duration_since(since)).min(otherwise)
     }
 
     /// A commit that took `took` has ended.
@@ -74,7 +88,7 @@ mod tests {
     #[test]
     fn a_lone_record_is_committed_at_once() {
         let start = Instant::now();
-        let mut pace = Pace::new(INTERVAL, start);
+        let mut pace = Pace::new(INTERVAL, Waiting::Results, start);
         pace.committed(ms(10), start);
         let came = start + ms(500);
         assert!(pace.is_due(came, Load::Idle, came));
@@ -85,7 +99,7 @@ mod tests {
     #[test]
     fn a_trickle_does_not_commit_all_the_time() {
         let start = Instant::now();
-        let mut pace = Pace::new(INTERVAL, start);
+        let mut pace = Pace::new(INTERVAL, Waiting::Results, start);
         pace.committed(ms(10), start);
         assert!(!pace.is_due(start + ms(1), Load::Idle, start + ms(19)));
         assert!(pace.is_due(start + ms(1), Load::Idle, start + ms(20)));
@@ -96,10 +110,23 @@ mod tests {
     #[test]
     fn heavy_traffic_waits_for_the_interval_and_no_longer() {
         let start = Instant::now();
-        let mut pace = Pace::new(INTERVAL, start);
+        let mut pace = Pace::new(INTERVAL, Waiting::Results, start);
         pace.committed(ms(500), start);
         assert!(!pace.is_due(start, Load::Busy, start + ms(99)));
         assert!(pace.is_due(start, Load::Busy, start + ms(100)));
         assert!(pace.is_due(start, Load::Light, start + ms(100)), "an interval is never exceeded");
+    }
+
+    #[test]
+    fn offsets_alone_wait_for_the_interval() {
+        let start = Instant::now();
+        let pace = Pace::new(INTERVAL, Waiting::Offsets, start);
+        let came = start + ms(500);
+        for load in [Load::Idle, Load::Light, Load::Busy] {
+            assert!(!pace.is_due(came, load, came + ms(99)), "{load:?}");
+            assert!(pace.is_due(came, load, came + ms(100)), "{load:?}");
+        }
+        assert_eq!(pace.longest_wait(Some(came), came + ms(70), ms(50)), ms(30));
+        assert_eq!(pace.longest_wait(Some(came), came, ms(50)), ms(50));
     }
 }

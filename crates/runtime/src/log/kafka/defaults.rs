@@ -61,7 +61,7 @@ const RESTORE: &[(&str, &str)] = &[
 ];
 
 const PRODUCER: &[(&str, &str)] = &[
-    ("linger.ms", "5"),
+    ("linger.ms", "1"),
     ("queue.buffering.max.messages", "100000"),
     ("queue.buffering.max.kbytes", "65536"),
     // Behind "concurrent transactions" and the like, which a broker says while the markers of the last are being written.
@@ -84,6 +84,10 @@ const PRODUCER_FORCED: &[(&str, &str)] = &[
 /// long (and up to ten seconds more, until the coordinator looks), and nobody who reads committed records gets past it; a
 /// broker that dies without a word is replaced after nine seconds by default, and a transaction should outlive that.
 const TRANSACTION_TIMEOUT_MS: u64 = 15_000;
+/// In a transaction nothing can be read before the commit, which sends at once what lingers. Until then fewer, larger batches
+/// are better, and more than that: while one batch is on its way and the time of the next is up, the library's thread does
+/// nothing but look again.
+const TRANSACTION_LINGER_MS: u64 = 100;
 /// A record that no broker has taken within this part of the transaction's time fails, and the transaction with it.
 const MESSAGE_TIMEOUT_PERCENT: u64 = 80;
 /// Without a transaction, how long a record may take.
@@ -182,6 +186,10 @@ pub(super) fn producer(settings: &KafkaLogSettings, limits: BatchLimits) -> Prop
         properties.insert("transaction.timeout.ms".to_owned(), transaction.to_string());
         properties.insert("message.timeout.ms".to_owned(), message.clamp(1, longest.max(1)).to_string());
         properties.insert("transactional.id".to_owned(), settings.transactional_id.clone());
+        if !settings.properties.contains_key("linger.ms") {
+            let linger = TRANSACTION_LINGER_MS.min(message_timeout(&properties).as_millis() as u64 / 2);
+            properties.insert("linger.ms".to_owned(), linger.to_string());
+        }
     }
     properties
 }
@@ -222,6 +230,17 @@ mod tests {
     }
 
     const LIMITS: BatchLimits = BatchLimits { least: 500_000, most: 8 << 20 };
+
+    #[test]
+    fn records_linger_until_the_commit_where_nobody_could_read_them_before() {
+        let exactly_once = settings(&[]);
+        assert_eq!(producer(&exactly_once, LIMITS)["linger.ms"], "100");
+        let at_least_once = KafkaLogSettings { guarantee: Guarantee::AtLeastOnce, ..settings(&[]) };
+        assert_eq!(producer(&at_least_once, LIMITS)["linger.ms"], "1");
+        assert_eq!(producer(&settings(&[("linger.ms", "3")]), LIMITS)["linger.ms"], "3");
+        // The library wants records to have more time than they linger.
+        assert_eq!(producer(&settings(&[("message.timeout.ms", "60")]), LIMITS)["linger.ms"], "30");
+    }
 
     #[test]
     fn the_library_takes_all_of_them() {
