@@ -5,11 +5,22 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::fs;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode};
+use std::process::{Command, ExitCode, Stdio};
+use std::time::Duration;
 
+use millstream_engine::ids::{Offset, PartitionId, TaskId};
+use millstream_engine::ledger::Ledger;
+use millstream_engine::time::{Millis, Watermark};
 use millstream_harness::{Result, Trouble, suite, tests};
+use millstream_runtime::registry::SchemaCache;
 use millstream_runtime::telemetry::catalogue::{METRICS, MetricDef, MetricKind};
+use millstream_runtime::telemetry::{
+    Event, LaneKind, LaneSnapshot, Phase, PipelineState, Speech, TaskPhase, TaskSnapshot, Telemetry, WorkerSnapshot,
+    WorkerState,
+};
+use millstream_runtime::worker::RestoreProgress;
 
 /// Labels that Prometheus itself adds.
 const ADDED_LABELS: &[&str] = &["instance", "job"];
@@ -25,6 +36,7 @@ fn main() -> ExitCode {
         suite::extra("promtool_accepts_configuration_and_rules", promtool_accepts_configuration_and_rules),
         suite::extra("alerts_fire_when_they_should", alerts_fire_when_they_should),
         suite::extra("promtool_accepts_the_dashboards_expressions", promtool_accepts_the_dashboards_expressions),
+        suite::extra("promtool_finds_no_fault_with_the_metrics", promtool_finds_no_fault_with_the_metrics),
     ]);
     suite::main(4, tests)
 }
@@ -168,17 +180,73 @@ fn every_alert_says_what_to_do() -> Result {
 
 /// Runs promtool in the folder of the rules.
 fn promtool(arguments: &[&str]) -> Result {
-    let folder = root().join("deploy/prometheus");
-    let output = match Command::new("promtool").args(arguments).current_dir(folder).output() {
-        Ok(output) => output,
+    promtool_reads(arguments, "").map(drop)
+}
+
+/// The same with a text to read; what it had to say.
+fn promtool_reads(arguments: &[&str], text: &str) -> Result<String> {
+    let mut command = Command::new("promtool");
+    command.args(arguments).current_dir(root().join("deploy/prometheus"));
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = match command.spawn() {
+        Ok(child) => child,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             let reason = "promtool is not installed (Debian: apt-get install prometheus)".to_owned();
             return Err(Trouble::Skip { reason });
         }
         Err(error) => panic!("promtool: {error}"),
     };
+    child.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
     let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{said}");
+    Ok(said.into_owned())
+}
+
+/// A process that has told something of everything.
+fn busy() -> Telemetry {
+    let telemetry = Telemetry::new();
+    telemetry.watch_folder(".");
+    telemetry.watch_schemas(SchemaCache::given([]));
+    let pipeline = telemetry.pipeline("candles");
+    let worker = pipeline.worker(0);
+    pipeline.set_state(PipelineState::Running);
+    worker.set_state(WorkerState::Running);
+    worker.observe(Phase::Epoch, Duration::from_millis(3));
+    worker.count(Event::Commit);
+    let task = |partition| TaskId { subtopology: 0, partition: PartitionId(partition) };
+    let progress = RestoreProgress { records: 5, records_total: 20, bytes: 500 };
+    worker.restored(progress, Duration::from_millis(500));
+    let lane = |topic: &str, kind| LaneSnapshot {
+        topic: topic.to_owned(),
+        partition: PartitionId(0),
+        kind,
+        next: Offset(40),
+        end: Offset(42),
+        newest_event_time: Some(Millis(1_767_225_600_000)),
+        speech: Speech::Speaking,
+        waits: None,
+    };
+    let ledger = Ledger { rows_in: 10, rows_out: 9, passed: 9, held: 1, ..Ledger::default() };
+    let running = TaskSnapshot {
+        lanes: vec![lane("trades", LaneKind::Source), lane("p-by-repartition", LaneKind::Repartition)],
+        watermark: Some(Watermark(1_767_225_600_000)),
+        ledgers: vec![("sources.trades".to_owned(), ledger)],
+        ..TaskSnapshot::new(task(0), TaskPhase::Running)
+    };
+    let restoring = TaskSnapshot::new(task(1), TaskPhase::Restoring(progress));
+    let last_commit = Some(Millis(1_767_225_601_000));
+    worker.publish(WorkerSnapshot { tasks: vec![running, restoring], last_commit, ..WorkerSnapshot::default() });
+    telemetry
+}
+
+fn promtool_finds_no_fault_with_the_metrics() -> Result {
+    let text = busy().metrics_text();
+    for def in METRICS {
+        assert!(text.contains(&format!("# TYPE {} ", def.name)), "{} is not there", def.name);
+    }
+    let said = promtool_reads(&["check", "metrics"], &text)?;
+    assert!(said.is_empty(), "{said}");
     Ok(())
 }
 
