@@ -44,14 +44,15 @@ pub const KAFKA_CRASH_POINTS: &[&str] = &["kafka.begin", "kafka.drained", "kafka
 
 /// Switches that take a guard away, for tests that must then fail: write the commit record before the data is synced;
 /// commit offsets apart from what goes with them; go on with a producer whose last requests had no answer; commit offsets
-/// as nobody, whom no broker puts out; read what was aborted; store state before it is committed; take a changelog as it is
-/// found. And one that makes frequent what is rare: changelogs that are written anew all the time.
+/// as nobody, whom no broker puts out; read what was aborted; restore only up to where a changelog's committed records end;
+/// store state before it is committed; take a changelog as it is found. And one that makes frequent what is rare: changelogs that are written anew all the time.
 pub const CONTROLS: &[&str] = &[
     "log.control.commit_before_data",
     "log.control.offsets_apart",
     "log.control.keep_producer",
     "log.control.without_generation",
     "log.control.read_uncommitted",
+    "log.control.committed_end",
     "worker.control.state_before_commit",
     "worker.control.trust_changelog",
     "worker.control.short_cycles",
@@ -95,6 +96,11 @@ pub(crate) fn stop(point: &'static str, action: Option<String>) -> Stopped {
         std::process::abort();
     }
     Stopped { point }
+}
+
+/// Where a task may panic (`worker.panic=20*off->1*panic(why)`): in the middle of what arrived.
+pub(crate) fn panic_point() {
+    fail::fail_point!("worker.panic");
 }
 
 /// Whether a control (one of [`CONTROLS`]) is switched on.

@@ -7,6 +7,7 @@
 //! - [`reset`]: moving a pipeline's group by hand, with its state.
 //! - [`log`]: topics with partitions and transactions; two siblings behind one trait, in memory and in a folder.
 //! - [`crash`]: where tests may stop both.
+//! - [`panics`]: what is said of a bug that panics.
 //! - [`contracts`]: schemas of files and registries, found, held against each other and registered.
 //! - [`config`]: the settings of a daemon, and where each came from.
 //! - [`bench`], [`nexmark`]: whole pipelines under a seeded load.
@@ -31,6 +32,7 @@ pub mod follow;
 pub mod http;
 pub mod log;
 pub mod nexmark;
+pub mod panics;
 pub mod preflight;
 pub mod registry;
 pub mod reset;

@@ -57,6 +57,13 @@ struct Report {
     error: Option<String>,
 }
 
+impl Report {
+    /// Nothing has become of it yet.
+    fn of(pipeline: String) -> Report {
+        Report { pipeline, standing: Standing::default(), ledger: Vec::new(), error: None }
+    }
+}
+
 impl Run {
     pub(crate) fn run(self) -> crate::Outcome {
         let effective = self.settings.load()?;

@@ -13,6 +13,7 @@ mod crashes;
 mod fencing;
 mod keys;
 mod network;
+mod panics;
 mod place;
 mod records;
 mod registry;
@@ -37,6 +38,7 @@ fn main() -> ExitCode {
         scaling::tests(),
         state::tests(),
         topics::tests(),
+        panics::tests(),
         records::tests(),
         registry::tests(),
         keys::tests(),

@@ -15,10 +15,11 @@ use super::pipeline::Returned;
 use crate::follow::{Stop, Until, now};
 use crate::log::kafka::{GroupEvent, Guarantee, Interrupt, KafkaCounters, KafkaLog, KafkaLogSettings};
 use crate::log::{FailureKind, Log, LogError, TopicPartition};
+use crate::panics::{self, Panic};
 use crate::store::StoreError;
 use crate::store::sled::SledStores;
 use crate::telemetry::{Event, Phase, WorkerState, WorkerTelemetry};
-use crate::worker::{Progress, Restored, Standing, Worker, WorkerError, WorkerSettings};
+use crate::worker::{Progress, Restored, Worker, WorkerError, WorkerSettings};
 
 /// How long a poll waits for the first record where there is nothing to do.
 const WAIT: Duration = Duration::from_millis(50);
@@ -69,8 +70,8 @@ pub(super) enum MemberError {
     #[error("topic {topic} has {now} partitions now, and had {before}: the pipeline is built anew")]
     PartitionsChanged { topic: String, before: u32, now: u32 },
     /// A bug.
-    #[error("internal error: a worker thread panicked")]
-    Panicked,
+    #[error("{0}")]
+    Panicked(Panic),
 }
 
 impl From<LogError> for MemberError {
@@ -92,39 +93,33 @@ impl MemberError {
 
 impl Member {
     pub(super) fn run(self) -> Returned {
-        let nothing = |error| Returned {
-            standing: Standing::default(),
-            busy: Duration::ZERO,
-            ledger: Vec::new(),
-            error: Some(error),
-        };
         let telemetry = self.telemetry.clone();
-        let returned = match self.join() {
-            Ok(mut running) => {
-                let outcome = running.follow();
-                let error = match outcome {
-                    Ok(()) => running.leave().err(),
-                    Err(error) => {
-                        running.worker.forget();
-                        let _ = running.worker.log().leave();
-                        Some(error)
-                    }
-                };
-                running.tell();
-                Returned {
-                    standing: running.worker.standing(),
-                    busy: running.busy,
-                    ledger: running.worker.ledger(),
-                    error,
-                }
-            }
-            Err(error) => nothing(error),
-        };
+        let (pipeline, thread) = (self.topology.name.clone(), self.thread);
+        let returned = panics::guard(&pipeline, Some(thread), || self.work());
+        let returned = returned.unwrap_or_else(|panic| Returned::nothing(MemberError::Panicked(panic)));
         if let Some(error) = &returned.error {
             telemetry.failed(super::pipeline::failure(error));
         }
         telemetry.set_state(WorkerState::Stopped);
         returned
+    }
+
+    fn work(self) -> Returned {
+        let mut running = match self.join() {
+            Ok(running) => running,
+            Err(error) => return Returned::nothing(error),
+        };
+        let outcome = running.follow();
+        let error = match outcome {
+            Ok(()) => running.leave().err(),
+            Err(error) => {
+                running.worker.forget();
+                let _ = running.worker.log().leave();
+                Some(error)
+            }
+        };
+        running.tell();
+        Returned { standing: running.worker.standing(), busy: running.busy, ledger: running.worker.ledger(), error }
     }
 
     /// Connects and joins the group.

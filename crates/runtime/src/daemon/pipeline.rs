@@ -14,6 +14,7 @@ use super::{DaemonSettings, Instance, PipelineUnit, Report};
 use crate::follow::{Stop, Until};
 use crate::log::kafka::{Interrupt, KafkaLog, KafkaLogSettings};
 use crate::log::{FailureKind as LogFailure, Log};
+use crate::panics::{self, Panic};
 use crate::preflight::{self, Gravity};
 use crate::store::sled::SledStores;
 use crate::store::{StateStores, StoreError};
@@ -45,6 +46,13 @@ pub(super) struct Returned {
     pub(super) busy: Duration,
     pub(super) ledger: Vec<(String, Ledger)>,
     pub(super) error: Option<MemberError>,
+}
+
+impl Returned {
+    /// It came to nothing.
+    pub(super) fn nothing(error: MemberError) -> Returned {
+        Returned { standing: Standing::default(), busy: Duration::ZERO, ledger: Vec::new(), error: Some(error) }
+    }
 }
 
 /// One attempt: what its workers did, and why it ended.
@@ -106,7 +114,8 @@ impl Supervisor {
     }
 
     fn attempt(&self) -> Attempt {
-        let (topology, stores) = match self.prepare() {
+        let prepared = panics::guard(&self.unit.name, None, || self.prepare());
+        let (topology, stores) = match prepared.unwrap_or_else(|panic| Err(MemberError::Panicked(panic))) {
             Ok(prepared) => prepared,
             Err(error) => return Attempt { returned: Vec::new(), error: Some(error) },
         };
@@ -163,7 +172,8 @@ impl Supervisor {
                     attempt.error = attempt.error.or(returned.error.take());
                     attempt.returned.push(returned);
                 }
-                Err(_) => attempt.error = Some(MemberError::Panicked),
+                // Outside its own guard.
+                Err(_) => attempt.error = Some(MemberError::Panicked(Panic::unheard())),
             }
         }
         if let Err(error) = stores.flush() {
@@ -253,7 +263,7 @@ pub(super) fn failure(error: &MemberError) -> Failure {
         MemberError::Pipeline(_) | MemberError::Preflight(_) | MemberError::PartitionsChanged { .. } => {
             FailureKind::Configuration
         }
-        MemberError::Panicked => FailureKind::Internal,
+        MemberError::Panicked(_) => FailureKind::Internal,
         MemberError::Worker(error) => match error {
             WorkerError::Task { source: TaskError::RecordFailed(_), .. } | WorkerError::TooManyFailures { .. } => {
                 FailureKind::Records

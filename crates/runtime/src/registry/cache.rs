@@ -11,6 +11,8 @@ use std::time::Instant;
 
 use millstream_formats::{SchemaId, WriterSchema};
 
+use crate::panics;
+
 use super::{GREATEST_ID, RegisteredSchema, Registry, RegistryError, RegistrySettings};
 use table::Table;
 
@@ -159,9 +161,11 @@ impl Drop for Handle {
 /// What an answer says of an id: for good, or not.
 fn verdict(id: SchemaId, answer: Result<RegisteredSchema, RegistryError>) -> Verdict {
     match answer {
-        Ok(schema) => match schema.parse() {
-            Ok(schema) => Verdict::Known(Arc::new(schema)),
-            Err(error) => Verdict::Unreadable(Arc::from(format!("schema {id} cannot be read: {error}"))),
+        Ok(schema) => match panics::guard_shared(|| schema.parse()) {
+            Ok(Ok(schema)) => Verdict::Known(Arc::new(schema)),
+            Ok(Err(error)) => Verdict::Unreadable(Arc::from(format!("schema {id} cannot be read: {error}"))),
+            // A bug of ours makes no dead letters: the records wait.
+            Err(panic) => Verdict::Broken(Arc::from(format!("schema {id}: {panic}"))),
         },
         Err(RegistryError::NotFound { missing: super::Missing::Schema(_), .. }) => Verdict::Missing,
         // What the schema refers to is gone, say: others may be well.

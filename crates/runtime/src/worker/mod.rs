@@ -35,6 +35,7 @@ use millstream_pipeline::topology::{Extent, PartitionCounts, Topology};
 
 use crate::crash::{self, crash_point};
 use crate::log::{CommittedOffset, Header, Log, NewRecord, ReadLimit, RecordView, Records, TopicPartition};
+use crate::panics;
 use crate::registry::SchemaCache;
 use crate::store::StateStores;
 use crate::store::shared::SharedStore;
@@ -249,6 +250,7 @@ impl<L: Log> Worker<L> {
     pub fn commit(&mut self, now: Millis) -> Result<bool, WorkerError> {
         self.epoch_began = None;
         for index in 0..self.tasks.len() {
+            let _at = panics::at_task(self.tasks[index].task.id());
             self.tasks[index].task.before_commit(now).map_err(|error| self.task_error(index, error))?;
             self.route(index, None)?;
         }
@@ -256,6 +258,7 @@ impl<L: Log> Worker<L> {
         let mut changed = self.log.open_bytes() > 0;
         let began = Instant::now();
         for running in &mut self.tasks {
+            let _at = panics::at_task(running.task.id());
             if let Some(kept) = &mut running.kept {
                 kept.changelog.append(&mut running.task, &mut self.log)?;
                 changed |= kept.changelog.open_records > 0;
@@ -321,6 +324,7 @@ impl<L: Log> Worker<L> {
 
     fn read_task(&mut self, index: usize, now: Millis) -> Result<Progress, WorkerError> {
         let mut progress = Progress::None;
+        let _at = panics::at_task(self.tasks[index].task.id());
         for lane in 0..self.tasks[index].lanes.len() {
             let running = &mut self.tasks[index];
             let wanted = running.lanes[lane].inputs().into_iter().any(|input| running.task.wants(input));
@@ -361,6 +365,7 @@ impl<L: Log> Worker<L> {
     /// Gives the task what one lane brought, and hands on what comes out of it.
     fn accept(&mut self, index: usize, lane: usize, arrival: Arrival, now: Millis) -> Result<(), WorkerError> {
         let Arrival { input, chunk, bytes, idle } = arrival;
+        crash::panic_point();
         let failures = chunk.rejected.len() as u64;
         let is_source = matches!(self.tasks[index].lanes[lane].reader, Reader::Source(_));
         let records = chunk.batch.len() as u64 + failures + chunk.null_values.len() as u64;

@@ -16,6 +16,7 @@ use super::position::{Beside, check_shape};
 use super::{RunningTask, Worker, WorkerError};
 use crate::crash;
 use crate::log::{CommittedOffset, Log, TopicPartition};
+use crate::panics;
 
 /// A task whose state is being rebuilt.
 pub(super) struct RestoringTask {
@@ -124,6 +125,7 @@ impl<L: Log> Worker<L> {
     ) -> Result<Restored, WorkerError> {
         let Some(restoring) = self.restoring.first_mut() else { return Ok(Restored::All) };
         let RestoringTask { running, replay } = restoring;
+        let _at = panics::at_task(running.task.id());
         if let (Some(kept), Some(replay)) = (&mut running.kept, replay) {
             let whole = kept.changelog.replay(&mut running.task, replay, &mut self.log)?;
             if replay.standing.records_total > 0 {

@@ -7,6 +7,7 @@ use millstream_runtime::contracts::SinkReport;
 use millstream_runtime::daemon::{self, PipelineUnit};
 use millstream_runtime::follow::Until;
 use millstream_runtime::http;
+use millstream_runtime::panics;
 use millstream_runtime::registry::SchemaCache;
 use millstream_runtime::telemetry::Telemetry;
 
@@ -26,7 +27,7 @@ pub(super) fn run(
 ) -> Result<Vec<Report>, Failure> {
     let settings = &effective.settings;
     let _logs = logs::begin(&settings.log);
-    log_panics();
+    panics::listen();
     match &effective.file {
         Some(file) => tracing::info!("settings from {}", file.display()),
         None => tracing::info!("no settings file ({} are not there)", PLACES.join(", ")),
@@ -88,13 +89,4 @@ fn unit(loaded: Loaded, settings: &Settings) -> PipelineUnit {
         guarantee: topology.guarantee.unwrap_or(settings.guarantee),
         lower: Arc::new(move |counts| loaded.lower(counts)),
     }
-}
-
-/// A panic is a log line too, with its place.
-fn log_panics() {
-    std::panic::set_hook(Box::new(|panic| {
-        let place = panic.location().map_or_else(String::new, |place| format!(" at {place}"));
-        let said = panic.payload_as_str().unwrap_or("no message");
-        tracing::error!(target: "millstream", "internal error{place}: {said}");
-    }));
 }

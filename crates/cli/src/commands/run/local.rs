@@ -9,9 +9,10 @@ use millstream_runtime::config::{LogFormat, LogSettings, Settings};
 use millstream_runtime::follow::{self, Stop, Until};
 use millstream_runtime::log::Log;
 use millstream_runtime::log::embedded::{Access, EmbeddedLog};
+use millstream_runtime::panics;
 use millstream_runtime::registry::SchemaCache;
 use millstream_runtime::store::sled::SledStores;
-use millstream_runtime::worker::{Standing, Worker, WorkerSettings};
+use millstream_runtime::worker::{Worker, WorkerSettings};
 
 use super::{Report, stop_on_signals};
 use crate::exit::Failure;
@@ -30,6 +31,7 @@ pub(super) fn run(
     // Lines of progress are for people anyway.
     let format = if settings.log.format == LogFormat::Auto { LogFormat::Human } else { settings.log.format };
     let _logs = logs::begin(&LogSettings { format, ..settings.log.clone() });
+    panics::listen();
     let log = folder::open(dir, Access::Run)?;
     let schemas = SchemaCache::new(&settings.schema_registry).map_err(|error| Failure::run(error.to_string()))?;
     let stop = stop_on_signals(|| {})?;
@@ -40,7 +42,12 @@ pub(super) fn run(
             let (log, stop, dir) = (log.handle(), stop.clone(), dir.to_owned());
             let settings = settings.worker(schemas.clone());
             let line = progress.line(&pipeline.topology.name);
-            std::thread::spawn(move || run_one(&pipeline, log, &dir, settings, until, &stop, line))
+            std::thread::spawn(move || {
+                let name = pipeline.topology.name.clone();
+                let run = || run_one(&pipeline, log, &dir, settings, until, &stop, line);
+                panics::guard(&name, None, run)
+                    .unwrap_or_else(|panic| Report { error: Some(panic.to_string()), ..Report::of(name) })
+            })
         })
         .collect();
     let mut reports = Vec::new();
@@ -61,7 +68,7 @@ fn run_one(
     line: Line,
 ) -> Report {
     let pipeline = loaded.topology.name.clone();
-    let mut report = Report { pipeline, standing: Standing::default(), ledger: Vec::new(), error: None };
+    let mut report = Report::of(pipeline);
     let mut worker = match start(loaded, log, dir, settings, &line) {
         Ok(worker) => worker,
         Err(error) => {
