@@ -1,10 +1,14 @@
-//! Every case file and every example's tests over a real broker: what has been committed must be what it is in memory.
+//! Every case file and every example's tests over a real broker: what has been committed must be what it is in memory, also
+//! with a commit and with a crash after every record.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use millstream_harness::broker::BrokerOptions;
+use millstream_harness::random::Random;
 use millstream_harness::{Broker, Result, Trouble, ensure, suite};
 use millstream_pipeline::case::TestSpec;
 use millstream_pipeline::found::wanted;
@@ -18,18 +22,72 @@ use millstream_runtime::case::{self, Way};
 use millstream_runtime::contracts;
 
 use crate::place::OnBroker;
+use crate::scenario::seed_of;
+
+/// Of the tests of case files, each run of the suite disturbs one of so many.
+const SHARE: u64 = 3;
 
 /// How many files are run at once: the broker answers one while another thinks.
 const AT_ONCE: usize = 4;
 
 pub(crate) fn tests() -> Vec<suite::Trial> {
     vec![
-        suite::test("cases::every_case_file_straight_through", || run_folder("tests/cases", &[Way::Straight], 200)),
-        suite::test("cases::every_example_straight_through", || run_folder("pipelines", &[Way::Straight], 10)),
+        suite::test("cases::every_case_file_straight_through", || {
+            run_folder("tests/cases", Share::All, &[Way::Straight], 200)
+        }),
+        suite::test("cases::every_example_straight_through", || {
+            run_folder("pipelines", Share::All, &[Way::Straight], 10)
+        }),
         suite::test("cases::examples_with_a_crash_after_every_record", || {
-            run_folder("pipelines", &[Way::CommitEach, Way::CrashEach], 10)
+            run_folder("pipelines", Share::All, &BROKEN, 10)
+        }),
+        suite::test("cases::case_files_with_a_crash_after_every_record", || {
+            let share = Share::asked();
+            run_folder("tests/cases", share, &BROKEN, 1).map_err(|trouble| format!("{share}: {trouble}").into())
         }),
     ]
+}
+
+/// The ways in which a pipeline is disturbed.
+const BROKEN: [Way; 2] = [Way::CommitEach, Way::CrashEach];
+
+/// Which tests of a folder are run.
+#[derive(Debug, Clone, Copy)]
+enum Share {
+    All,
+    /// One of so many, others with each seed.
+    OneOf {
+        many: u64,
+        seed: u64,
+    },
+}
+
+impl Share {
+    /// Each run of the suite takes others, so that all have their turn. `CASES_SHARE=1` takes all, `SEED` those of an earlier run.
+    fn asked() -> Share {
+        let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse().ok());
+        let now = || SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        match number("CASES_SHARE").unwrap_or(SHARE) {
+            0 | 1 => Share::All,
+            many => Share::OneOf { many, seed: number("SEED").unwrap_or_else(now) },
+        }
+    }
+
+    fn takes(self, test: &str) -> bool {
+        match self {
+            Share::All => true,
+            Share::OneOf { many, seed } => Random::new(seed ^ seed_of(test)).below(many) == 0,
+        }
+    }
+}
+
+impl fmt::Display for Share {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Share::All => f.write_str("all tests"),
+            Share::OneOf { many, seed } => write!(f, "SEED={seed}, one of {many} tests"),
+        }
+    }
 }
 
 fn root() -> PathBuf {
@@ -72,17 +130,20 @@ impl Case {
     }
 
     /// What is wrong, and how many tests there were.
-    fn run(&self, broker: &Broker, ways: &[Way]) -> (Vec<String>, usize) {
-        let mut wrong = Vec::new();
+    fn run(&self, broker: &Broker, share: Share, ways: &[Way]) -> (Vec<String>, usize) {
+        let (mut wrong, mut count) = (Vec::new(), 0);
         for test in &self.tests {
+            let name = format!("{} / {}", self.path.display(), test.name.value);
+            if !share.takes(&name) {
+                continue;
+            }
+            count += 1;
             let mut place = || Ok(OnBroker::new(broker.client(), &broker.bootstrap()));
             let report = case::run_in(&mut place, ways, &|counts| self.lower(counts), test);
             let failures = report.failures.iter();
-            wrong.extend(failures.map(|failure| {
-                format!("{} / {}: {}: {}", self.path.display(), report.name, failure.way, failure.message)
-            }));
+            wrong.extend(failures.map(|failure| format!("{name}: {}: {}", failure.way, failure.message)));
         }
-        (wrong, self.tests.len())
+        (wrong, count)
     }
 }
 
@@ -113,7 +174,7 @@ fn broker() -> Result<Broker> {
     Broker::start_with(BrokerOptions { properties: [far].into(), ..BrokerOptions::default() })
 }
 
-fn run_folder(folder: &str, ways: &[Way], at_least: usize) -> Result {
+fn run_folder(folder: &str, share: Share, ways: &[Way], at_least: usize) -> Result {
     let broker = &broker()?;
     // `CASES=tumbling` runs the files whose path holds this, for whoever looks for a bug.
     let only = std::env::var("CASES").unwrap_or_default();
@@ -126,7 +187,7 @@ fn run_folder(folder: &str, ways: &[Way], at_least: usize) -> Result {
                 loop {
                     let next = queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
                     let Some(case) = next else { break };
-                    let (wrong, count) = case.run(broker, ways);
+                    let (wrong, count) = case.run(broker, share, ways);
                     let mut done = done.lock().unwrap_or_else(PoisonError::into_inner);
                     done.0.extend(wrong);
                     done.1 += count;

@@ -189,6 +189,6 @@ pub(crate) fn repository() -> PathBuf {
 }
 
 /// Another world for each test, the same in each run.
-fn seed_of(name: &str) -> u64 {
+pub(crate) fn seed_of(name: &str) -> u64 {
     name.bytes().fold(0xCBF2_9CE4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3))
 }
