@@ -336,6 +336,7 @@ public class Foreign {
         ConsumerGroupDescription group =
             admin(r).describeConsumerGroups(List.of(text(r, "group"))).all().get().get(text(r, "group"));
         ObjectNode node = JSON.createObjectNode().put("state", group.groupState().toString());
+        node.put("coordinator", group.coordinator().id());
         ArrayNode members = node.putArray("members");
         for (MemberDescription member : group.members()) {
             ObjectNode one = members.addObject().put("client_id", member.clientId()).put("id", member.consumerId());

@@ -36,6 +36,8 @@ pub enum Which {
 pub struct Group {
     /// `Stable`, `Empty`, `Dead`, …
     pub state: String,
+    /// The node that coordinates it.
+    pub coordinator: u32,
     /// Its members.
     pub members: Vec<Member>,
 }
@@ -166,7 +168,8 @@ impl Client {
             client_id: text(&member["client_id"]),
             partitions: list(&member["partitions"]).iter().map(|p| (text(&p[0]), number(&p[1]))).collect(),
         };
-        Ok(Group { state: text(&found["state"]), members: list(&found["members"]).iter().map(member).collect() })
+        let members = list(&found["members"]).iter().map(member).collect();
+        Ok(Group { state: text(&found["state"]), coordinator: number(&found["coordinator"]), members })
     }
 
     /// The names of all groups.

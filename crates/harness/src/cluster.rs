@@ -7,6 +7,7 @@ use tempfile::TempDir;
 use crate::foreign::Client;
 use crate::node::{BrokerOptions, Node, Ports};
 use crate::process::{self, Signal};
+use crate::proxy::Proxy;
 use crate::{Result, wait};
 
 /// How many nodes there are, numbered from 1.
@@ -26,19 +27,39 @@ impl Cluster {
     /// # Errors
     /// A skip if there is no Java or no jars; trouble if it does not come up.
     pub fn start() -> Result<Cluster> {
+        Cluster::format(&BrokerOptions::default())?.run()
+    }
+
+    /// The same with a proxy before each node, in the order of their numbers, through which the other nodes go (clients do
+    /// not): they replicate and tell how transactions end by way of these.
+    ///
+    /// # Errors
+    /// As [`Cluster::start`].
+    pub fn start_behind_proxies() -> Result<(Cluster, Vec<Proxy>)> {
+        let between = ("inter.broker.listener.name".to_owned(), "PROXIED".to_owned());
+        let cluster = Cluster::format(&BrokerOptions { properties: [between].into(), ..BrokerOptions::default() })?;
+        let ports = cluster.nodes.iter().map(|node| (node.ports.proxy, node.ports.behind_proxy));
+        let proxies = ports.map(|(port, target)| Proxy::between(port, target)).collect::<Result<_>>()?;
+        Ok((cluster.run()?, proxies))
+    }
+
+    /// Nodes that do not run yet.
+    fn format(options: &BrokerOptions) -> Result<Cluster> {
         let folder = process::temp_folder("kafka-cluster")?;
-        let options = BrokerOptions::default();
         let ports: Vec<(u32, Ports)> = (1..=NODES).map(|id| (id, Ports::free())).collect();
         let voters: Vec<(u32, u16)> = ports.iter().map(|(id, ports)| (*id, ports.controller)).collect();
         let mut nodes = Vec::new();
         for (id, ports) in ports {
-            nodes.push(Node::format(id, ports, &folder.path().join(id.to_string()), &voters, &options)?);
+            nodes.push(Node::format(id, ports, &folder.path().join(id.to_string()), &voters, options)?);
         }
-        nodes.iter_mut().try_for_each(Node::start)?;
-        nodes.iter_mut().try_for_each(Node::wait_until_it_listens)?;
-        let cluster = Cluster { nodes, _folder: folder };
-        cluster.wait_for_nodes(NODES)?;
-        Ok(cluster)
+        Ok(Cluster { nodes, _folder: folder })
+    }
+
+    fn run(mut self) -> Result<Cluster> {
+        self.nodes.iter_mut().try_for_each(Node::start)?;
+        self.nodes.iter_mut().try_for_each(Node::wait_until_it_listens)?;
+        self.wait_for_nodes(NODES)?;
+        Ok(self)
     }
 
     /// `bootstrap.servers` with all three.

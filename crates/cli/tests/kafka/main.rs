@@ -21,6 +21,7 @@ mod scaling;
 mod scenario;
 mod soak;
 mod state;
+mod takeover;
 mod topics;
 mod torture;
 
@@ -37,6 +38,7 @@ fn main() -> ExitCode {
         brokers::tests(),
         scaling::tests(),
         state::tests(),
+        takeover::tests(),
         topics::tests(),
         panics::tests(),
         records::tests(),

@@ -113,6 +113,7 @@ impl Forth {
         match self.shared.decide(api) {
             None => {}
             Some(Action::Delay(time)) => thread::sleep(time),
+            Some(Action::Hold(time)) => self.shared.strand.wait(time),
             Some(Action::DropRequest) => return Ok(Next::Frame),
             Some(Action::CutRequest) => return Ok(Next::End),
             Some(Action::DropAnswer) => drop(fate(Fate::Drop)),

@@ -28,7 +28,7 @@ pub struct Proxy {
 #[derive(Debug, Default)]
 struct Shared {
     rules: Mutex<Rules>,
-    /// Requests that were held back from the broker after their client was cut off.
+    /// Requests that are held back from the broker.
     strand: Strand,
     connections: Mutex<Vec<TcpStream>>,
     is_down: AtomicBool,
@@ -101,6 +101,11 @@ impl Proxy {
     /// If the port cannot be listened on.
     pub fn before(broker: &Broker) -> Result<Proxy> {
         let (target, port) = broker.proxied();
+        Proxy::between(port, target)
+    }
+
+    /// Listens on one port of this machine and passes on to another.
+    pub(crate) fn between(port: u16, target: u16) -> Result<Proxy> {
         let listener = TcpListener::bind(("127.0.0.1", port))
             .map_err(Trouble::io(format!("listen on the proxy's port {port}")))?;
         let shared = Arc::new(Shared::default());
@@ -161,7 +166,7 @@ impl Proxy {
         wait::until("the proxy's rules to act", within, || Ok(self.acted()), |acted| *acted >= times).map(drop)
     }
 
-    /// Lets requests that [`Action::Strand`] holds arrive at the broker now.
+    /// Lets requests that [`Action::Hold`] and [`Action::Strand`] hold arrive at the broker now.
     pub fn release(&self) {
         self.shared.strand.release();
     }

@@ -23,6 +23,7 @@ pub enum Api {
     AddPartitionsToTxn = 24,
     AddOffsetsToTxn = 25,
     EndTxn = 26,
+    WriteTxnMarkers = 27,
     TxnOffsetCommit = 28,
 }
 
@@ -37,6 +38,9 @@ impl Api {
 pub enum Action {
     /// It goes on to the broker, and everything behind it on its connection, so much later.
     Delay(Duration),
+    /// It goes on to the broker, and everything behind it on its connection, when [`crate::Proxy::release`] says so or this time
+    /// has passed.
+    Hold(Duration),
     /// It never arrives, and the client waits until its time-out.
     DropRequest,
     /// It never arrives, and the client's connection breaks.

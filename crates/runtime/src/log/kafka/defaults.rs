@@ -163,7 +163,9 @@ pub(super) fn control(settings: &KafkaLogSettings) -> Properties {
 pub(super) fn probe(settings: &KafkaLogSettings) -> Properties {
     let mut properties = common(settings, &[], "-probe");
     put(&mut properties, CONSUMER_FORCED);
-    put(&mut properties, &[("isolation.level", "read_uncommitted")]);
+    if !crash::control("log.control.committed_end") {
+        put(&mut properties, &[("isolation.level", "read_uncommitted")]);
+    }
     properties.insert("group.id".to_owned(), settings.group.clone());
     properties
 }
