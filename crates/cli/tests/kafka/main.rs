@@ -12,6 +12,7 @@ mod controls;
 mod crashes;
 mod fencing;
 mod keys;
+mod latency;
 mod network;
 mod panics;
 mod place;
@@ -45,6 +46,7 @@ fn main() -> ExitCode {
         registry::tests(),
         keys::tests(),
         access::tests(),
+        latency::tests(),
         commands::tests(),
         contracts::tests(),
         cases::tests(),
