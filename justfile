@@ -50,6 +50,7 @@ torture *settings:
 # Steady load for as long as asked, to see whether memory grows: `just soak MINUTES=60 RATE=500`.
 soak *settings:
     env MINUTES=60 {{settings}} cargo test -p millstream-cli --test kafka soak
+
 # All tests of all case files over a real broker, with a commit and with a crash after every record. The suite takes a third.
 cases:
     CASES_SHARE=1 cargo test -p millstream-cli --test kafka cases::case_files
