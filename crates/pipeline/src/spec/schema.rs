@@ -28,6 +28,9 @@ For `avro`, `protobuf` and `json_schema`. The latest version is looked up once, 
 they had been written by it, as far as the format allows. Of a schema only the fields that the pipeline reads are
 decoded.
 
+What a file refers to (an import, a `$ref`, a name of Avro such as `shop.Money`) is looked for beside it and beside the
+pipeline (`shop.Money.avsc`), then as the latest version of the subject of that name.
+
 Where columns are declared, each is read from the field of its name, whatever version a message has; it is null where
 a version has no such field.
 
