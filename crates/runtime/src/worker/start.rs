@@ -181,8 +181,10 @@ fn output_topic<L: Log>(
     let settings = TopicSettings::created(&declared.unwrap_or_default(), widest);
     let partitions = settings.partitions;
     match log.create_topic(topic, settings) {
-        // Another worker was quicker; it may have made it otherwise.
-        Err(LogError::TopicExists { .. }) => Ok(log.partitions(topic)?.unwrap_or(partitions)),
+        // Another worker was quicker; it may have made it otherwise. Never guessed: keys would go to wrong partitions.
+        Err(LogError::TopicExists { .. }) => {
+            log.partitions(topic)?.ok_or_else(|| WorkerError::MissingOutput { topic: topic.to_owned() })
+        }
         made => made.map(|()| partitions).map_err(WorkerError::from),
     }
 }

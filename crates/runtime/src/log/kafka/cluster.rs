@@ -66,7 +66,8 @@ pub(super) fn partitions(client: &Client, topic: &str) -> Result<Option<u32>, Lo
     }
 }
 
-/// Makes a topic, and waits until its partitions have leaders.
+/// Makes a topic, and waits until its partitions have leaders. One that is there already can be asked about then, though
+/// somebody may have made it a moment ago.
 pub(super) fn create_topic(client: &Client, name: &str, settings: &TopicSettings) -> Result<(), LogError> {
     check_topic(name, settings)?;
     let config = topic_config(settings);
@@ -76,7 +77,11 @@ pub(super) fn create_topic(client: &Client, name: &str, settings: &TopicSettings
     let created = admin.create_topic(client, &request, WAIT).and_then(|()| topic_reply(&admin));
     match created {
         Ok(()) => wait_for_leaders(client, name, settings.partitions),
-        Err(error) if error.code == Code::TOPIC_ALREADY_EXISTS => Err(LogError::TopicExists { topic: name.to_owned() }),
+        Err(error) if error.code == Code::TOPIC_ALREADY_EXISTS => {
+            // A broker hears of a topic later than the controller that made it.
+            wait_for_leaders(client, name, 1)?;
+            Err(LogError::TopicExists { topic: name.to_owned() })
+        }
         Err(error) => Err(failed(&format!("create topic {name}"), &error)),
     }
 }
