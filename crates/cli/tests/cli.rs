@@ -437,6 +437,23 @@ fn a_killed_run_goes_on_behind_its_last_commit() {
 }
 
 #[test]
+fn a_bug_that_panics_is_told_and_its_input_is_taken_again() {
+    let folder = Folder::new();
+    folder.well(&["topic", "create", "readings"]);
+    folder.reading("hall", 20.0, "00:00:10");
+    folder.reading("hall", 21.0, "00:01:10");
+    let mut command = folder.command(&["run", "--until-end", "--json", "rooms.yaml"]);
+    let ran = finish(command.env("FAILPOINTS", "worker.panic=1*panic(of the test)").spawn().unwrap());
+    assert_eq!(ran.code, 1, "{}{}", ran.out, ran.err);
+    for said in ["internal error: of the test", "please report", "rooms", "task 0_0", "version=", "worker::"] {
+        assert!(ran.err.contains(said), "{said}: {}", ran.err);
+    }
+    assert_eq!(serde_json::from_str::<Value>(&ran.out).unwrap()[0]["records_out"], 0);
+    let report = folder.json(&["run", "--until-end", "--json", "rooms.yaml"]);
+    assert_eq!((&report[0]["records_in"], &report[0]["records_out"]), (&2.into(), &1.into()));
+}
+
+#[test]
 fn a_pipeline_is_reset_only_when_it_is_said_so_and_nothing_runs() {
     let folder = Folder::new();
     folder.well(&["topic", "create", "readings"]);

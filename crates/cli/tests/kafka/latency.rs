@@ -117,7 +117,9 @@ fn measure(
         if id > 0 {
             millis.push(seen_at - written_at);
         }
-        std::thread::sleep(silence);
+        if id < count {
+            std::thread::sleep(silence);
+        }
     }
     Ok(millis)
 }
