@@ -17,6 +17,7 @@ pub(crate) fn tests() -> Vec<suite::Trial> {
         what_cannot_be_read_is_a_dead_letter_and_nothing_else_stops,
         a_registry_that_is_down_at_the_start_is_waited_for,
         columns_of_a_registry_that_is_down_are_waited_for_and_others_run,
+        what_a_file_refers_to_in_a_registry_that_is_down_is_waited_for,
         a_registry_that_goes_down_holds_only_those_who_need_it,
         a_registry_and_a_daemon_that_come_and_go_lose_nothing,
         without_a_registry_the_daemon_says_so,
@@ -365,6 +366,45 @@ fn columns_of_a_registry_that_is_down_are_waited_for_and_others_run() -> Result 
         row.value.as_deref().is_some_and(|value| value.starts_with(&header(id as u32)))
     };
     ensure!(copied.len() == 100 && copied.iter().all(is_of), "{} rows, or of another schema", copied.len());
+    ensure!(daemon.process.ended().is_none(), "the daemon ended: {}", daemon.output.tail(20));
+    Ok(())
+}
+
+const REFERS: &str = r#"
+version: 1
+pipeline: PREFIXtorture
+sources:
+  events: {topic: PREFIXevents, format: json, schema: {id: bigint, state: string}}
+sink: {topic: PREFIXcopied, format: avro, register: true, schema: {file: bill.avsc}}
+"#;
+const STATE: &str = r#"{"type":"enum","name":"shop.State","symbols":["OPEN","PAID"]}"#;
+const BILL: &str = r#"{"type":"record","name":"shop.Bill","fields":[
+    {"name":"id","type":"long"},{"name":"state","type":"State"}]}"#;
+
+fn what_a_file_refers_to_in_a_registry_that_is_down_is_waited_for() -> Result {
+    let mut registry = SchemaRegistry::start()?;
+    let scenario = Scenario::new("refers")?;
+    scenario.set_pipeline(REFERS)?;
+    let file = scenario.folder().join("bill.avsc");
+    std::fs::write(&file, BILL).map_err(Trouble::io(file.display()))?;
+    registry.register("shop.State", "AVRO", STATE)?;
+    registry.kill();
+    scenario.client.produce(&scenario.topic("events"), &[Message::value("{\"id\": 7, \"state\": \"PAID\"}")])?;
+    let mut daemon = scenario.daemon("a").env("SCHEMA_REGISTRY_URL", registry.url()).start()?;
+    let not_ready = || Ok(daemon.get("/ready")?.body);
+    wait::until("the reason", READY, not_ready, |said| said.contains("shop.State") && said.contains(DOWN))?;
+
+    registry.restart()?;
+    daemon.wait_until_ready(READY)?;
+    let copied = || scenario.client.read(&scenario.topic("copied"));
+    let copied = wait::until("the row", SETTLED, copied, |rows| !rows.is_empty())?;
+    let path = format!("/subjects/{}-value/versions/latest", scenario.topic("copied"));
+    let registered = registry.ask("GET", &path, &Value::Null)?.body;
+    let references = serde_json::json!([{"name": "shop.State", "subject": "shop.State", "version": 1}]);
+    ensure!(registered["references"] == references, "{registered}");
+    let id = registered["id"].as_u64().unwrap_or_default() as u32;
+    let expected = [header(id), long(7), vec![2]].concat();
+    ensure!(copied[0].value.as_deref() == Some(&expected[..]), "{:?}", copied[0].value);
     ensure!(daemon.process.ended().is_none(), "the daemon ended: {}", daemon.output.tail(20));
     Ok(())
 }

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use millstream_pipeline::codes;
 use millstream_pipeline::diagnostic::{Diagnostics, Severity};
 use millstream_pipeline::found::{Wanted, wanted};
 use millstream_pipeline::interpolate::Asked;
@@ -40,12 +41,24 @@ fn needs_registry(path: &Path) -> Option<Pipeline> {
     let lookup = |asked: Asked, name: &str| load::look_up(path, asked, name);
     let (pipeline, _) = millstream_pipeline::parse(&path.display().to_string(), &text, &lookup).ok()?;
     let reads = wanted(&pipeline).iter().any(|wanted| matches!(wanted, Wanted::Subject { .. }));
-    let writes = || {
-        let (_, loaded) = load::check_text(path, &text, &Schemas::none());
-        let sinks = loaded.map(|loaded| loaded.topology.sinks).unwrap_or_default();
-        sinks.iter().flat_map(SinkDef::schemas).any(|(_, _, schema)| schema.is_open())
-    };
-    (reads || writes()).then_some(pipeline)
+    (reads || writes(path, &text, &pipeline)).then_some(pipeline)
+}
+
+/// Whether the registry must know what is written.
+fn writes(path: &Path, text: &str, pipeline: &Pipeline) -> bool {
+    match load::check_text(path, text, &Schemas::none()) {
+        (_, Some(loaded)) => {
+            let mut schemas = loaded.topology.sinks.iter().flat_map(SinkDef::schemas);
+            schemas.any(|(_, _, schema)| schema.is_open())
+        }
+        // A file that is there may refer to what only the registry has.
+        (diagnostics, None) => {
+            let folder = path.parent().unwrap_or(Path::new(""));
+            let is_there = |wanted: &Wanted| matches!(wanted, Wanted::File(name) if folder.join(name).is_file());
+            let unavailable = diagnostics.iter().any(|diagnostic| diagnostic.code == codes::SCHEMA_UNAVAILABLE);
+            unavailable && wanted(pipeline).iter().all(is_there)
+        }
+    }
 }
 
 impl Deferred {
