@@ -1,9 +1,9 @@
-//! Frames: a batch of columns as one message of an internal topic, checked on the way back. Damaged or foreign bytes are
-//! an error, never a panic and never a wrong row.
+//! Frames: a batch of columns, or a few bytes, as one message of an internal topic, checked on the way back. Damaged or
+//! foreign bytes are an error, never a panic and never a wrong row.
 //!
 //! Layout: `MSF`, version, CRC-32 (little endian) of all that follows; flags; length of the body before compression
-//! (u32 little endian); for rows of a repartition their header; the body, an Arrow IPC stream of one batch, as one LZ4
-//! block where that pays.
+//! (u32 little endian); for rows of a repartition and for pages their header; the body, an Arrow IPC stream of one batch or
+//! the bytes themselves, as one LZ4 block where that pays.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -16,6 +16,7 @@ use arrow_ipc::reader::StreamDecoder;
 use arrow_ipc::writer::{IpcWriteOptions, StreamWriter};
 use millstream_engine::batch::{Batch, OwnTime, RowClock, RowMeta, RowOrigin};
 use millstream_engine::ids::{InputId, Origin, PartitionId, TaskId};
+use millstream_engine::state::PageId;
 use millstream_engine::time::Watermark;
 
 const MAGIC: &[u8; 3] = b"MSF";
@@ -32,7 +33,15 @@ const COMPRESSED_FROM: usize = 512;
 const LZ4_RATIO: usize = 255;
 
 const COMPRESSED: u8 = 1;
+/// What a frame holds: rows alone,
+const ROWS: u8 = 0;
+/// rows of a repartition,
 const EXCHANGE: u8 = 2;
+/// bytes,
+const BYTES: u8 = 4;
+/// the rows of a page.
+const PAGE: u8 = 8;
+const KINDS: u8 = EXCHANGE | BYTES | PAGE;
 
 const IDLE: u8 = 1;
 const ORIGIN_EACH: u8 = 2;
@@ -79,7 +88,7 @@ pub struct ExchangeFrame {
 /// # Errors
 /// If a column's type has no form in Arrow's IPC format, or the frame would be larger than 1 GiB.
 pub fn encode(rows: &RecordBatch) -> Result<Vec<u8>, FrameError> {
-    seal(0, &[], body(rows)?)
+    seal(ROWS, &[], body(rows)?)
 }
 
 /// The batch of a frame that [`encode`] has written.
@@ -87,11 +96,50 @@ pub fn encode(rows: &RecordBatch) -> Result<Vec<u8>, FrameError> {
 /// # Errors
 /// If the bytes are not such a frame, whole and undamaged.
 pub fn decode(bytes: &[u8]) -> Result<RecordBatch, FrameError> {
-    let (flags, content, len) = open(bytes)?;
-    if flags & EXCHANGE != 0 {
-        return Err(FrameError::Foreign);
-    }
+    let (flags, content, len) = open(bytes, ROWS)?;
     rows(flags, content, len)
+}
+
+/// Bytes as a frame, which tells its version and whether it is whole.
+///
+/// # Errors
+/// If they are more than 1 GiB.
+pub fn encode_bytes(content: &[u8]) -> Result<Vec<u8>, FrameError> {
+    too_long(content.len())?;
+    seal(BYTES, &[], content.to_vec())
+}
+
+/// The bytes of a frame that [`encode_bytes`] has written.
+///
+/// # Errors
+/// If the bytes are not such a frame, whole and undamaged.
+pub fn decode_bytes(bytes: &[u8]) -> Result<Vec<u8>, FrameError> {
+    let (flags, content, len) = open(bytes, BYTES)?;
+    unpacked(flags, content, len)
+}
+
+/// A page of state as a frame.
+///
+/// # Errors
+/// As [`encode`].
+pub fn encode_page(id: PageId, rows: &RecordBatch) -> Result<Vec<u8>, FrameError> {
+    let mut header = id.pane.to_le_bytes().to_vec();
+    header.extend_from_slice(&id.bucket.to_le_bytes());
+    seal(PAGE, &header, body(rows)?)
+}
+
+/// The page of a frame that [`encode_page`] has written.
+///
+/// # Errors
+/// If the bytes are not such a frame, whole and undamaged.
+pub fn decode_page(bytes: &[u8]) -> Result<(PageId, RecordBatch), FrameError> {
+    let (flags, content, len) = open(bytes, PAGE)?;
+    let header = content.split_first_chunk::<8>().and_then(|(pane, rest)| {
+        let (bucket, rest) = rest.split_first_chunk::<4>()?;
+        Some((PageId { pane: i64::from_le_bytes(*pane), bucket: u32::from_le_bytes(*bucket) }, rest))
+    });
+    let (id, content) = header.ok_or(FrameError::Damaged("its header is cut off"))?;
+    Ok((id, rows(flags, content, len)?))
 }
 
 /// Rows of a repartition as a frame.
@@ -134,8 +182,8 @@ pub fn encode_exchange(frame: &ExchangeFrame) -> Result<Vec<u8>, FrameError> {
 /// # Errors
 /// If the bytes are not such a frame, whole and undamaged.
 pub fn exchange_sender(bytes: &[u8]) -> Result<TaskId, FrameError> {
-    let (flags, content, _) = open(bytes)?;
-    Ok(exchange_header(flags, content)?.0.sender)
+    let (_, content, _) = open(bytes, EXCHANGE)?;
+    Ok(exchange_header(content)?.0.sender)
 }
 
 /// The rows of a frame that [`encode_exchange`] has written, as rows of `input`.
@@ -143,8 +191,8 @@ pub fn exchange_sender(bytes: &[u8]) -> Result<TaskId, FrameError> {
 /// # Errors
 /// If the bytes are not such a frame, whole and undamaged.
 pub fn decode_exchange(bytes: &[u8], input: InputId) -> Result<ExchangeFrame, FrameError> {
-    let (flags, content, len) = open(bytes)?;
-    let (header, content) = exchange_header(flags, content)?;
+    let (flags, content, len) = open(bytes, EXCHANGE)?;
+    let (header, content) = exchange_header(content)?;
     let all = rows(flags, content, len)?;
     let count = 2 + (header.flags & (ORIGIN_EACH | BEFORE | TOMBSTONE)).count_ones() as usize;
     let split = all.num_columns().checked_sub(count).ok_or(FrameError::Damaged("columns are missing"))?;
@@ -171,10 +219,7 @@ struct ExchangeHeader {
     origin: Origin,
 }
 
-fn exchange_header(flags: u8, content: &[u8]) -> Result<(ExchangeHeader, &[u8]), FrameError> {
-    if flags & EXCHANGE == 0 {
-        return Err(FrameError::Foreign);
-    }
+fn exchange_header(content: &[u8]) -> Result<(ExchangeHeader, &[u8]), FrameError> {
     let Some((&[own, ref subtopology @ .., p0, p1, p2, p3], rest)) = content.split_first_chunk::<9>() else {
         return Err(FrameError::Damaged("its header is cut off"));
     };
@@ -232,10 +277,15 @@ fn body(rows: &RecordBatch) -> Result<Vec<u8>, FrameError> {
         StreamWriter::try_new_with_options(Vec::with_capacity(1024), rows.schema_ref(), options).map_err(unwritable)?;
     writer.write(rows).map_err(unwritable)?;
     let body = writer.into_inner().map_err(unwritable)?;
-    if body.len() > BODY_LEN {
-        return Err(FrameError::Unwritable(format!("{} bytes are more than 1 GiB", body.len())));
-    }
+    too_long(body.len())?;
     Ok(body)
+}
+
+fn too_long(len: usize) -> Result<(), FrameError> {
+    match len > BODY_LEN {
+        true => Err(FrameError::Unwritable(format!("{len} bytes are more than 1 GiB"))),
+        false => Ok(()),
+    }
 }
 
 fn seal(kind: u8, header: &[u8], body: Vec<u8>) -> Result<Vec<u8>, FrameError> {
@@ -259,8 +309,8 @@ fn seal(kind: u8, header: &[u8], body: Vec<u8>) -> Result<Vec<u8>, FrameError> {
     Ok(frame)
 }
 
-/// Flags, what follows the header, and the length of the body before compression.
-fn open(bytes: &[u8]) -> Result<(u8, &[u8], usize), FrameError> {
+/// Flags of a frame of that kind, what follows them, and the length of the body before compression.
+fn open(bytes: &[u8], kind: u8) -> Result<(u8, &[u8], usize), FrameError> {
     let Some((magic, rest)) = bytes.split_first_chunk::<3>() else { return Err(FrameError::Foreign) };
     if magic != MAGIC {
         return Err(FrameError::Foreign);
@@ -278,10 +328,14 @@ fn open(bytes: &[u8]) -> Result<(u8, &[u8], usize), FrameError> {
     let Some((&[flags, ref len @ ..], content)) = checked.split_first_chunk::<5>() else {
         return Err(FrameError::Damaged("it is cut off"));
     };
+    if flags & KINDS != kind {
+        return Err(FrameError::Foreign);
+    }
     Ok((flags, content, u32::from_le_bytes(*len) as usize))
 }
 
-fn rows(flags: u8, content: &[u8], len: usize) -> Result<RecordBatch, FrameError> {
+/// The body as it was before compression.
+fn unpacked(flags: u8, content: &[u8], len: usize) -> Result<Vec<u8>, FrameError> {
     if len > BODY_LEN {
         return Err(FrameError::Damaged("its length is out of range"));
     }
@@ -295,6 +349,11 @@ fn rows(flags: u8, content: &[u8], len: usize) -> Result<RecordBatch, FrameError
     if body.len() != len {
         return Err(FrameError::Damaged("its length does not fit"));
     }
+    Ok(body)
+}
+
+fn rows(flags: u8, content: &[u8], len: usize) -> Result<RecordBatch, FrameError> {
+    let body = unpacked(flags, content, len)?;
     // The checksum keeps out accidents. Bytes forged with a good checksum may still point outside the body, and Arrow's
     // reader answers some of those by a panic: here that is an error like any other.
     let read = catch_unwind(AssertUnwindSafe(|| read_body(body)));

@@ -11,8 +11,11 @@ use crate::ids::{ExchangeId, InputId, PartitionId, Port};
 use crate::key::{self, KeyStyle};
 use crate::operator::{Operator, Signal};
 use crate::plan::ExchangePlan;
-use crate::state::{Delta, PageId, PageImage, StateHandle};
+use crate::state::{Delta, PageId, PageImage, StateHandle, scalars};
 use crate::time::{Millis, Watermark};
+
+/// What it is called in errors.
+const STEP: &str = "repartition";
 
 /// The sending end. Its only state is its clock (how far each of its inputs has come, rows with a null key left out) and
 /// what it has told of it.
@@ -158,7 +161,8 @@ impl StateHandle for Exchange {
 
     /// The clock, then what each partition has been told, watermark and idleness: a restart need not tell it again.
     fn scalars(&self) -> Vec<u8> {
-        let mut scalars = self.clock.save();
+        let mut scalars = scalars::begin();
+        scalars.extend(self.clock.save());
         for told in &self.told {
             scalars.extend(told.watermark.0.to_le_bytes());
             scalars.push(u8::from(told.idle));
@@ -167,8 +171,9 @@ impl StateHandle for Exchange {
     }
 
     fn load_scalars(&mut self, scalars: &[u8]) -> Result<(), TaskError> {
-        let clock = self.clock.load(scalars)?;
-        for (told, bytes) in self.told.iter_mut().zip(scalars[clock..].chunks_exact(9)) {
+        let scalars = scalars::open(STEP, scalars)?;
+        let told = scalars.get(self.clock.load(scalars)?..).unwrap_or_default();
+        for (told, bytes) in self.told.iter_mut().zip(told.chunks_exact(9)) {
             if let Some((watermark, idle)) = bytes.split_first_chunk() {
                 *told = Told { watermark: Watermark(i64::from_le_bytes(*watermark)), idle: idle == [1] };
             }
@@ -181,7 +186,7 @@ impl StateHandle for Exchange {
     }
 
     fn load_page(&mut self, id: PageId, _rows: arrow::array::RecordBatch) -> Result<(), TaskError> {
-        Err(TaskError::State { step: "repartition".to_owned(), message: format!("it has no pages, but found {id:?}") })
+        Err(TaskError::State { step: STEP.to_owned(), message: format!("it has no pages, but found {id:?}") })
     }
 
     fn page_ids(&self) -> Vec<PageId> {

@@ -5,12 +5,9 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 
 use super::table::Table;
-use super::{Delta, PageId, PageImage, PageSource, StateHandle};
+use super::{Delta, PageId, PageImage, PageSource, StateHandle, scalars};
 use crate::clock::Clock;
 use crate::error::TaskError;
-
-/// The format of scalars, their first byte.
-const FORMAT: u8 = 1;
 
 /// What an operator remembers. It holds nothing else from one batch to the next that it could not compute from this.
 pub struct Kept {
@@ -55,7 +52,7 @@ impl StateHandle for Kept {
     }
 
     fn scalars(&self) -> Vec<u8> {
-        let mut bytes = vec![FORMAT];
+        let mut bytes = scalars::begin();
         bytes.extend(self.clock.save());
         bytes.extend(self.table.next_serial().to_le_bytes());
         for number in &self.numbers {
@@ -66,7 +63,7 @@ impl StateHandle for Kept {
 
     fn load_scalars(&mut self, scalars: &[u8]) -> Result<(), TaskError> {
         self.restored = true;
-        let clock = scalars.strip_prefix(&[FORMAT]).unwrap_or_default();
+        let clock = scalars::open(&self.step, scalars)?;
         let rest = clock.get(self.clock.load(clock)?..).and_then(|rest| rest.split_first_chunk::<8>());
         let numbers = rest.map(|(next, rest)| (u64::from_le_bytes(*next), rest.as_chunks::<8>()));
         match numbers {

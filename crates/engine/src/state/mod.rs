@@ -11,6 +11,7 @@ mod frames;
 mod index;
 pub mod kept;
 pub mod keys;
+pub(crate) mod scalars;
 pub mod table;
 
 use std::sync::Arc;

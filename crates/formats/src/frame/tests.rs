@@ -62,10 +62,14 @@ fn a_cut_or_changed_frame_is_an_error() {
 #[test]
 fn a_frame_of_another_version_is_refused_with_the_way_out() {
     let (plain, sent) = (encode(&random_rows(3, 5)).unwrap(), encode_exchange(&exchange(1, 3)).unwrap());
+    let page = encode_page(PageId { pane: -7, bucket: 3 }, &random_rows(3, 5)).unwrap();
+    let bytes = encode_bytes(b"a few").unwrap();
     for version in (0..=u8::MAX).filter(|version| *version != VERSION) {
-        for mut frame in [plain.clone(), sent.clone(), b"MSF_".to_vec()] {
+        for mut frame in [plain.clone(), sent.clone(), page.clone(), bytes.clone(), b"MSF_".to_vec()] {
             frame[3] = version;
             assert_eq!(decode(&frame), Err(FrameError::Version(version)));
+            assert_eq!(decode_page(&frame), Err(FrameError::Version(version)));
+            assert_eq!(decode_bytes(&frame), Err(FrameError::Version(version)));
             assert_eq!(exchange_sender(&frame), Err(FrameError::Version(version)));
             assert_eq!(decode_exchange(&frame, InputId(0)).unwrap_err(), FrameError::Version(version));
         }
@@ -75,6 +79,29 @@ fn a_frame_of_another_version_is_refused_with_the_way_out() {
         "a frame of version 2, where this release of millstream knows 1: run the release that wrote it, or begin anew with \
          `millstream reset`"
     );
+}
+
+#[test]
+fn bytes_and_pages_read_back_and_as_nothing_else() {
+    let id = PageId { pane: i64::MIN, bucket: u32::MAX };
+    let rows = random_rows(11, 9);
+    let (page, plain) = (encode_page(id, &rows).unwrap(), encode(&rows).unwrap());
+    assert_eq!(decode_page(&page).unwrap(), (id, rows));
+    for content in [vec![], vec![7], vec![1; 5_000], (0..=255).cycle().take(3_000).collect::<Vec<u8>>()] {
+        let frame = encode_bytes(&content).unwrap();
+        assert_eq!(decode_bytes(&frame).unwrap(), content);
+        for len in 0..frame.len() {
+            assert!(decode_bytes(&frame[..len]).is_err(), "{} bytes cut at {len}", content.len());
+        }
+        assert_eq!((decode(&frame), decode_page(&frame)), (Err(FrameError::Foreign), Err(FrameError::Foreign)));
+    }
+    for len in 0..page.len() {
+        assert!(decode_page(&page[..len]).is_err(), "cut at {len}");
+    }
+    for frame in [page, plain.clone(), encode_exchange(&exchange(1, 3)).unwrap()] {
+        assert_eq!(decode_bytes(&frame), Err(FrameError::Foreign));
+    }
+    assert_eq!(decode_page(&plain), Err(FrameError::Foreign));
 }
 
 /// Forged frames have a good checksum over bad content: any answer will do but a panic.

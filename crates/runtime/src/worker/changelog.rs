@@ -1,7 +1,8 @@
 //! A task's changelog: deltas as records, and state rebuilt from the store and the records behind it.
 //!
 //! One topic holds the changes of all stateful steps of a subtopology, one partition those of one task. The key of a
-//! record says what it is: `scalars:<step>`, `drop:<step>`, `rows:<step>` or `page:<step>`; the value is a frame.
+//! record says what it is: `scalars:<step>`, `drop:<step>`, `rows:<step>` or `page:<step>`; the value is a frame, of a version
+//! that is this program's or is refused.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -51,6 +52,15 @@ pub(super) struct Reach {
     pub(super) since: Offset,
     /// Behind its last record.
     pub(super) end: Offset,
+}
+
+/// What rows of a record are.
+#[derive(Debug, Clone, Copy)]
+enum Content {
+    /// Rows that changed.
+    Rows,
+    /// A whole page.
+    Page(PageId),
 }
 
 /// A rewrite of all pages, after which everything before its start is dead.
@@ -124,13 +134,13 @@ impl Changelog {
     fn append_delta<L: Log>(&mut self, step: &str, delta: Delta, log: &mut L) -> Result<(), WorkerError> {
         if !delta.dropped_panes.is_empty() {
             let panes: Vec<u8> = delta.dropped_panes.iter().flat_map(|pane| pane.to_le_bytes()).collect();
-            self.append_record("drop", step, &panes, log)?;
+            self.append_record("drop", step, &framed(&panes)?, log)?;
         }
         for rows in &delta.rows {
-            self.append_rows("rows", step, &[], rows, log)?;
+            self.append_rows(Content::Rows, step, rows, log)?;
         }
         if let Some(scalars) = &delta.scalars {
-            self.append_record("scalars", step, scalars, log)?;
+            self.append_record("scalars", step, &framed(scalars)?, log)?;
         }
         Ok(())
     }
@@ -148,21 +158,23 @@ impl Changelog {
     /// Appends rows as one frame, or as several where one would be larger than the topic takes.
     fn append_rows<L: Log>(
         &mut self,
-        kind: &str,
+        content: Content,
         step: &str,
-        prefix: &[u8],
         rows: &RecordBatch,
         log: &mut L,
     ) -> Result<(), WorkerError> {
-        let mut value = prefix.to_vec();
-        value.extend(frame::encode(rows).map_err(|error| WorkerError::internal(&error))?);
+        let (kind, value) = match content {
+            Content::Rows => ("rows", frame::encode(rows)),
+            Content::Page(id) => ("page", frame::encode_page(id, rows)),
+        };
+        let value = value.map_err(|error| WorkerError::internal(&error))?;
         let limit = log.record_limit(&self.topic).unwrap_or(usize::MAX);
         if value.len() + kind.len() + step.len() < limit || rows.num_rows() < 2 {
             return self.append_record(kind, step, &value, log);
         }
         let half = rows.num_rows() / 2;
-        self.append_rows(kind, step, prefix, &rows.slice(0, half), log)?;
-        self.append_rows(kind, step, prefix, &rows.slice(half, rows.num_rows() - half), log)
+        self.append_rows(content, step, &rows.slice(0, half), log)?;
+        self.append_rows(content, step, &rows.slice(half, rows.num_rows() - half), log)
     }
 
     /// Begins a cycle when dead records outweigh the live state, and writes a few more whole pages while one runs.
@@ -190,10 +202,10 @@ impl Changelog {
             for (_, page) in due.iter().filter(|(of, _)| *of == node) {
                 let image = state.page(*page).map_err(|error| WorkerError::internal(&error))?;
                 let Some(rows) = image.rows else { continue };
-                self.append_rows("page", &step, &encode_page_id(*page), &rows, log)?;
+                self.append_rows(Content::Page(*page), &step, &rows, log)?;
             }
             if done {
-                self.append_record("scalars", &step, &state.scalars(), log)?;
+                self.append_record("scalars", &step, &framed(&state.scalars())?, log)?;
             }
         }
         Ok(())
@@ -235,7 +247,7 @@ impl Changelog {
                     store.apply(StoreBatch { writes: std::mem::take(&mut writes), position: None })?;
                 }
             }
-            writes.push((StoreKey::Scalars { step }, Some(state.scalars())));
+            writes.push((StoreKey::Scalars { step }, Some(framed(&state.scalars())?)));
         }
         let position = Position { changelog: self.next, inputs: BTreeMap::new() };
         store.apply(StoreBatch { writes, position: Some(position) })?;
@@ -283,7 +295,10 @@ impl Changelog {
     fn load(&self, task: &mut Task, store: &SharedStore, step_budget: usize) -> Result<bool, WorkerError> {
         let (mut keys, mut whole) = (Vec::new(), true);
         let scanned = store.scan(&mut |key, value| {
-            whole &= matches!(key, StoreKey::Scalars { .. }) || frame::decode(value).is_ok();
+            whole &= match key {
+                StoreKey::Scalars { .. } => frame::decode_bytes(value).is_ok(),
+                StoreKey::Page { .. } => frame::decode(value).is_ok(),
+            };
             keys.push(key);
         });
         if scanned.is_err() || !whole {
@@ -295,7 +310,9 @@ impl Changelog {
             let (StoreKey::Scalars { step } | StoreKey::Page { step, .. }) = &key;
             let Some(state) = nodes.get(step).and_then(|node| state_of(task, *node)) else { continue };
             let loaded = match &key {
-                StoreKey::Scalars { .. } => state.load_scalars(&value),
+                StoreKey::Scalars { .. } => {
+                    state.load_scalars(&frame::decode_bytes(&value).map_err(|error| WorkerError::internal(&error))?)
+                }
                 StoreKey::Page { page, .. } => {
                     state.load_page(*page, frame::decode(&value).map_err(|error| WorkerError::internal(&error))?)
                 }
@@ -370,27 +387,23 @@ fn state_of(task: &mut Task, node: NodeId) -> Option<&mut dyn StateHandle> {
 fn apply(state: &mut dyn StateHandle, kind: &str, value: &[u8]) -> Result<(), String> {
     let mut delta = Delta::default();
     match kind {
-        "scalars" => delta.scalars = Some(value.to_vec()),
+        "scalars" => delta.scalars = Some(frame::decode_bytes(value).map_err(|error| error.to_string())?),
         "rows" => delta.rows.push(frame::decode(value).map_err(|error| error.to_string())?),
         "drop" => {
-            let panes = value.chunks_exact(8).filter_map(|bytes| bytes.try_into().ok()).map(i64::from_le_bytes);
-            delta.dropped_panes.extend(panes);
+            let panes = frame::decode_bytes(value).map_err(|error| error.to_string())?;
+            let (panes, []) = panes.as_chunks::<8>() else { return Err("half a pane's start".to_owned()) };
+            delta.dropped_panes.extend(panes.iter().map(|pane| i64::from_le_bytes(*pane)));
         }
         "page" => {
             // As rows that changed, not as a page of the store: the store may not have it.
-            let (_, rows) = value.split_at_checked(PAGE_ID_BYTES).ok_or("a page without its id")?;
-            delta.rows.push(frame::decode(rows).map_err(|error| error.to_string())?);
+            delta.rows.push(frame::decode_page(value).map_err(|error| error.to_string())?.1);
         }
         other => return Err(format!("a record of kind {other:?}, which this version does not know")),
     }
     state.apply(delta).map_err(|error| error.to_string())
 }
 
-const PAGE_ID_BYTES: usize = 12;
-
-fn encode_page_id(page: PageId) -> [u8; PAGE_ID_BYTES] {
-    let mut bytes = [0; PAGE_ID_BYTES];
-    bytes[..8].copy_from_slice(&page.pane.to_le_bytes());
-    bytes[8..].copy_from_slice(&page.bucket.to_le_bytes());
-    bytes
+/// Bytes as the value of a record.
+fn framed(bytes: &[u8]) -> Result<Vec<u8>, WorkerError> {
+    frame::encode_bytes(bytes).map_err(|error| WorkerError::internal(&error))
 }
