@@ -95,6 +95,7 @@ pub(crate) fn connect_for(
         // Nothing here is written in transactions.
         guarantee: Guarantee::AtLeastOnce,
         output_topics: Vec::new(),
+        headerless_topics: Default::default(),
     };
     Ok(KafkaLog::connect(settings)?)
 }

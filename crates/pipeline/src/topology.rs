@@ -1,6 +1,6 @@
 //! The checked graph of a pipeline: everything a runtime needs to run it, and nothing it would have to decide.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
@@ -567,6 +567,16 @@ impl Topology {
     /// The name of the topic that holds the changes of a subtopology's state, one partition for each of its tasks.
     pub fn changelog_topic(&self, subtopology: usize) -> String {
         format!("{}-{subtopology}-changelog", self.name)
+    }
+
+    /// The source topics whose records' headers nobody reads: no step, and no dead letter, which has those of its record.
+    pub fn headerless_topics(&self) -> BTreeSet<&str> {
+        if self.on_error.dead_letter.is_some() {
+            return BTreeSet::new();
+        }
+        let reads = |source: &&SourceDef| source.columns.column_with_name("_headers").is_some();
+        let read: BTreeSet<&str> = self.sources.iter().filter(reads).map(|source| source.topic.as_str()).collect();
+        self.sources.iter().map(|source| source.topic.as_str()).filter(|topic| !read.contains(topic)).collect()
     }
 
     /// How many tasks each subtopology has when the source topics have `counts` partitions (a topic that is not known

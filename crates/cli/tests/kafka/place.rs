@@ -75,6 +75,11 @@ impl Place for OnBroker {
             client_id: self.prefix.clone(),
             guarantee: Guarantee::ExactlyOnce,
             output_topics: sinks.chain(exchanges).chain(changelogs).map(|topic| self.prefix.clone() + &topic).collect(),
+            headerless_topics: topology
+                .headerless_topics()
+                .into_iter()
+                .map(|topic| self.prefix.clone() + topic)
+                .collect(),
         };
         let log = KafkaLog::connect(settings).map_err(|error| error.to_string())?;
         Ok(Prefixed { log, client: self.client.clone(), prefix: self.prefix.clone(), at: BTreeMap::new() })

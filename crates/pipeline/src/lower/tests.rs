@@ -425,3 +425,14 @@ fn wrong_graphs_are_found() {
         assert!(equal, "{rest}\nfound {found:#?}\nexpected {expected:#?}");
     }
 }
+
+#[test]
+fn headers_are_wanted_where_a_step_or_a_dead_letter_reads_them() {
+    let sink = "{topic: out}";
+    let none = lowered(&trades("- filter: price > 0", sink));
+    assert_eq!(Vec::from_iter(none.headerless_topics()), ["trades"]);
+    let read = lowered(&trades("- filter: cardinality(_headers) > 0", sink));
+    assert_eq!(Vec::from_iter(read.headerless_topics()), [""; 0]);
+    let kept = lowered(&(trades("- filter: price > 0", sink) + "on_error: {dead_letter: dead}\n"));
+    assert_eq!(Vec::from_iter(kept.headerless_topics()), [""; 0]);
+}

@@ -144,6 +144,7 @@ impl Names {
             client_id: "millstream-bench".to_owned(),
             guarantee: Guarantee::AtLeastOnce,
             output_topics: Vec::new(),
+            headerless_topics: Default::default(),
         })
     }
 

@@ -237,6 +237,7 @@ impl Supervisor {
             client_id: format!("millstream-{}-{thread}", self.unit.name),
             guarantee: self.unit.guarantee,
             output_topics,
+            headerless_topics: topology.headerless_topics().into_iter().map(str::to_owned).collect(),
         }
     }
 }

@@ -37,6 +37,7 @@ pub(crate) fn settings(bootstrap: &str, name: &str) -> KafkaLogSettings {
         client_id: "test".to_owned(),
         guarantee: Guarantee::ExactlyOnce,
         output_topics: Vec::new(),
+        headerless_topics: Default::default(),
     }
 }
 

@@ -35,6 +35,15 @@ pub(super) struct Fault {
     pub(super) text: String,
 }
 
+/// Whether anybody wants the headers of a topic's records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum HeaderUse {
+    /// They are kept with the records.
+    Read,
+    /// Nobody wants them.
+    PassedOver,
+}
+
 impl Buffer {
     /// Nothing yet, from `offset` on.
     pub(super) fn new(offset: Offset) -> Buffer {
@@ -72,16 +81,16 @@ impl Buffer {
     }
 
     /// Takes a message, or what stands in its place.
-    pub(super) fn take(&mut self, message: &Message<'_>) {
+    pub(super) fn take(&mut self, message: &Message<'_>, headers: HeaderUse) {
         self.is_known = true;
         match message.code() {
-            Code::NONE => self.push(message),
+            Code::NONE => self.push(message, headers),
             Code::PARTITION_EOF => self.end_at(message.offset()),
             code => self.fault = Some(Fault { code, text: message.error_text() }),
         }
     }
 
-    fn push(&mut self, message: &Message<'_>) {
+    fn push(&mut self, message: &Message<'_>, headers: HeaderUse) {
         let offset = message.offset();
         // After a pause the library may bring again what was taken while it stopped.
         if offset < self.next {
@@ -90,7 +99,10 @@ impl Buffer {
         let mut record = self.records.begin(Offset(offset), Millis(message.timestamp()));
         record.key(message.key());
         record.value(message.value());
-        message.headers(|name, value| record.header(Header { name, value }));
+        match headers {
+            HeaderUse::Read => message.headers(|name, value| record.header(Header { name, value })),
+            HeaderUse::PassedOver => {}
+        }
         self.next = offset + 1;
         self.at_end = false;
     }

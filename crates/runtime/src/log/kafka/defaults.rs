@@ -228,6 +228,7 @@ mod tests {
             client_id: "millstream".to_owned(),
             guarantee: Guarantee::ExactlyOnce,
             output_topics: Vec::new(),
+            headerless_topics: Default::default(),
         }
     }
 

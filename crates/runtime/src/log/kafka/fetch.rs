@@ -1,12 +1,12 @@
 //! Fetching: a consumer, and a buffer for each partition that it fetches. Reading takes from the buffers alone and never waits.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::CString;
 use std::time::Duration;
 
 use millstream_engine::ids::{Offset, PartitionId};
 
-use super::buffer::{Buffer, Fault};
+use super::buffer::{Buffer, Fault, HeaderUse};
 use super::error::failed;
 use super::native::{Code, Consumer, List, NativeError};
 use crate::log::{LogError, ReadLimit, Records, TopicPartition};
@@ -24,6 +24,7 @@ pub(super) struct Fetcher {
     /// Where in `partitions` each is: by topic, then by number.
     places: BTreeMap<Vec<u8>, BTreeMap<i32, usize>>,
     consumer: Consumer,
+    headerless_topics: BTreeSet<String>,
 }
 
 struct Fetched {
@@ -31,6 +32,7 @@ struct Fetched {
     /// The topic's name for the library.
     name: CString,
     partition: i32,
+    headers: HeaderUse,
     buffer: Buffer,
 }
 
@@ -53,8 +55,9 @@ pub(super) enum Read {
 }
 
 impl Fetcher {
-    pub(super) fn new(consumer: Consumer) -> Fetcher {
-        Fetcher { partitions: Vec::new(), places: BTreeMap::new(), consumer }
+    /// Fetches nothing yet; records of `headerless_topics` will be without their headers.
+    pub(super) fn new(consumer: Consumer, headerless_topics: BTreeSet<String>) -> Fetcher {
+        Fetcher { partitions: Vec::new(), places: BTreeMap::new(), consumer, headerless_topics }
     }
 
     pub(super) fn consumer(&self) -> &Consumer {
@@ -81,7 +84,11 @@ impl Fetcher {
             list.add(topic, number, buffer.next()).map_err(|error| failed("fetch", &error))?;
             places.entry(topic.as_bytes().to_vec()).or_default().insert(number, partitions.len());
             let name = CString::new(topic.as_str()).map_err(|_| LogError::TopicName { topic: topic.clone() })?;
-            partitions.push(Fetched { topic: topic.clone(), name, partition: number, buffer });
+            let headers = match self.headerless_topics.contains(topic) {
+                true => HeaderUse::PassedOver,
+                false => HeaderUse::Read,
+            };
+            partitions.push(Fetched { topic: topic.clone(), name, partition: number, headers, buffer });
         }
         self.partitions = partitions;
         self.places = places;
@@ -163,7 +170,10 @@ impl Fetcher {
             last = Some((run, place));
             match place {
                 // An error of the whole topic comes with partition 0 and no offset.
-                Some(place) if message.offset() >= 0 => partitions[place].buffer.take(message),
+                Some(place) if message.offset() >= 0 => {
+                    let fetched = &mut partitions[place];
+                    fetched.buffer.take(message, fetched.headers);
+                }
                 _ if matches!(message.code(), Code::NONE | Code::PARTITION_EOF) => {}
                 _ => remarks.push(Remark {
                     topic: String::from_utf8_lossy(message.topic()).into_owned(),

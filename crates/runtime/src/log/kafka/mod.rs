@@ -164,7 +164,7 @@ impl KafkaLog {
             restore: None,
             probe: None,
             coordinator: RefCell::default(),
-            fetcher: Fetcher::new(consumer),
+            fetcher: Fetcher::new(consumer, settings.headerless_topics.clone()),
             settings,
         };
         for topic in &log.settings.output_topics {
@@ -422,7 +422,8 @@ impl KafkaLog {
             Some(restore) => restore,
             restore @ None => {
                 let made = Consumer::new(&defaults::restore(&self.settings));
-                restore.insert(Fetcher::new(made.map_err(|error| failed("make a consumer", &error))?))
+                let made = made.map_err(|error| failed("make a consumer", &error))?;
+                restore.insert(Fetcher::new(made, self.settings.headerless_topics.clone()))
             }
         };
         let was_at_end = restore.is_at_end(topic, partition);

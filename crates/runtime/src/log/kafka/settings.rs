@@ -1,6 +1,6 @@
 //! What a Kafka log is connected with: the user's properties, who it is, what it promises.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 pub use millstream_pipeline::topology::Guarantee;
 
@@ -22,6 +22,9 @@ pub struct KafkaLogSettings {
     pub guarantee: Guarantee,
     /// The topics that will be written to. The least `max.message.bytes` among them bounds the producer's batches.
     pub output_topics: Vec<String>,
+    /// The topics whose records are read without their headers, as nobody wants them: to find out that a record has none
+    /// takes librdkafka an allocation, which costs more than to copy the record.
+    pub headerless_topics: BTreeSet<String>,
 }
 
 /// The properties may hold secrets, so only their names are shown.
@@ -34,6 +37,7 @@ impl std::fmt::Debug for KafkaLogSettings {
             .field("client_id", &self.client_id)
             .field("guarantee", &self.guarantee)
             .field("output_topics", &self.output_topics)
+            .field("headerless_topics", &self.headerless_topics)
             .finish()
     }
 }
@@ -98,6 +102,7 @@ mod tests {
             client_id: "c".to_owned(),
             guarantee: Guarantee::ExactlyOnce,
             output_topics: Vec::new(),
+            headerless_topics: Default::default(),
         };
         let shown = format!("{settings:?}");
         assert!(shown.contains("sasl.password") && !shown.contains("canary"), "{shown}");
