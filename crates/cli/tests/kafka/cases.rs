@@ -43,6 +43,7 @@ pub(crate) fn tests() -> Vec<suite::Trial> {
         }),
         suite::test("cases::case_files_with_a_crash_after_every_record", || {
             let share = Share::asked();
+            tell(share);
             run_folder("tests/cases", share, &BROKEN, 1).map_err(|trouble| format!("{share}: {trouble}").into())
         }),
     ]
@@ -88,6 +89,12 @@ impl fmt::Display for Share {
             Share::OneOf { many, seed } => write!(f, "SEED={seed}, one of {many} tests"),
         }
     }
+}
+
+/// Also when all goes well.
+#[allow(clippy::print_stderr)]
+fn tell(share: Share) {
+    eprintln!("cases::case_files_with_a_crash_after_every_record: {share}");
 }
 
 fn root() -> PathBuf {
