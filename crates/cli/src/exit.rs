@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use millstream_runtime::log::LogError;
+use millstream_runtime::registry::RegistryError;
 use millstream_runtime::worker::WorkerError;
 
 /// An exit code and its meaning.
@@ -32,27 +33,38 @@ pub(crate) struct Failure {
     exit: Exit,
     message: String,
     help: Option<String>,
+    may_pass: bool,
 }
 
 impl Failure {
     /// A failure of the run, in lower case, without a final stop.
     pub(crate) fn run(message: impl Into<String>) -> Failure {
-        Failure { exit: Exit::RunFailed, message: message.into(), help: None }
+        Failure { exit: Exit::RunFailed, message: message.into(), help: None, may_pass: false }
     }
 
     /// A command line that cannot be followed.
     pub(crate) fn usage(message: impl Into<String>) -> Failure {
-        Failure { exit: Exit::Usage, message: message.into(), help: None }
+        Failure { exit: Exit::Usage, message: message.into(), help: None, may_pass: false }
     }
 
     /// Pipelines whose diagnostics have been printed already.
     pub(crate) fn pipeline_wrong() -> Failure {
-        Failure { exit: Exit::PipelineWrong, message: String::new(), help: None }
+        Failure { exit: Exit::PipelineWrong, message: String::new(), help: None, may_pass: false }
     }
 
     /// Settings whose mistakes have been printed already.
     pub(crate) fn settings_wrong() -> Failure {
-        Failure { exit: Exit::Usage, message: String::new(), help: None }
+        Failure { exit: Exit::Usage, message: String::new(), help: None, may_pass: false }
+    }
+
+    /// A schema registry that did not give what was asked for.
+    pub(crate) fn registry(error: &RegistryError) -> Failure {
+        Failure { may_pass: error.may_pass(), ..Failure::run(error.to_string()) }
+    }
+
+    /// Whether the same may go well another time: a schema registry is away.
+    pub(crate) fn may_pass(&self) -> bool {
+        self.may_pass
     }
 
     /// What happened.

@@ -8,10 +8,11 @@ use millstream_pipeline::found::{Found, wanted};
 use millstream_pipeline::interpolate::{Asked, NoValue};
 use millstream_pipeline::lower;
 use millstream_pipeline::spec::Pipeline;
-use millstream_pipeline::topology::{PartitionCounts, Topology};
+use millstream_pipeline::topology::{PartitionCounts, SinkDef, Topology};
 use millstream_pipeline::yaml::source_map::SourceMap;
 use millstream_pipeline::yaml::spanned::Spanned;
-use millstream_runtime::contracts::{self, SinkReport};
+use millstream_runtime::contracts::{self, Searched, SinkReport};
+use millstream_runtime::registry::RegistryError;
 
 use crate::exit::Failure;
 use crate::schemas::Schemas;
@@ -43,6 +44,11 @@ impl Loaded {
         Ok(())
     }
 
+    /// Whether it writes by schemas of which it is not known yet where they are registered.
+    pub(crate) fn is_open(&self) -> bool {
+        self.topology.sinks.iter().flat_map(SinkDef::schemas).any(|(_, _, schema)| schema.is_open())
+    }
+
     /// What reports of its sinks come to.
     pub(crate) fn diagnose(&self, reports: &[SinkReport]) -> Diagnostics {
         contracts::diagnostics(reports, &self.topology, &self.pipeline, &self.map)
@@ -54,6 +60,8 @@ pub(crate) struct Checked {
     pub(crate) path: PathBuf,
     pub(crate) diagnostics: Diagnostics,
     pub(crate) right: Option<Loaded>,
+    /// Why it may be right another time: the registry did not answer when schemas were asked for.
+    pub(crate) away: Option<RegistryError>,
 }
 
 /// The files that `paths` name: files as they are, folders with the `.yaml` and `.yml` files in and under them, sorted.
@@ -123,10 +131,13 @@ fn is_case_file(text: &str) -> bool {
     text.lines().any(|line| line.trim_end() == "pipeline:" || line.starts_with("pipeline_file:"))
 }
 
-fn as_case((diagnostics, loaded): (Diagnostics, Option<Loaded>)) -> (Diagnostics, Option<Case>) {
-    let case =
-        loaded.map(|pipeline| Case { path: pipeline.path.clone(), tests: pipeline.pipeline.tests.clone(), pipeline });
-    (diagnostics, case)
+fn as_case(checked: Checked) -> (Diagnostics, Option<Case>) {
+    let case = checked.right.map(|pipeline| Case {
+        path: pipeline.path.clone(),
+        tests: pipeline.pipeline.tests.clone(),
+        pipeline,
+    });
+    (checked.diagnostics, case)
 }
 
 fn check_case(path: &Path, text: &str, schemas: &Schemas) -> Result<(Diagnostics, Option<Case>), Failure> {
@@ -135,7 +146,7 @@ fn check_case(path: &Path, text: &str, schemas: &Schemas) -> Result<(Diagnostics
         Ok(parsed) => parsed,
         Err(diagnostics) => return Ok((diagnostics, None)),
     };
-    let (diagnostics, pipeline) = match (case.pipeline, &case.pipeline_file) {
+    let checked = match (case.pipeline, &case.pipeline_file) {
         (Some(pipeline), _) => check_parsed(path, pipeline.value, map, schemas),
         (None, Some(file)) => {
             let file = path.parent().unwrap_or(Path::new("")).join(&file.value);
@@ -148,12 +159,12 @@ fn check_case(path: &Path, text: &str, schemas: &Schemas) -> Result<(Diagnostics
             );
         }
     };
-    let case = pipeline.map(|pipeline| {
+    let case = checked.right.map(|pipeline| {
         let mut tests = pipeline.pipeline.tests.clone();
         tests.extend(case.tests);
         Case { path: path.to_owned(), pipeline, tests }
     });
-    Ok((diagnostics, case))
+    Ok((checked.diagnostics, case))
 }
 
 fn read(path: &Path) -> Result<String, Failure> {
@@ -167,32 +178,32 @@ fn read(path: &Path) -> Result<String, Failure> {
 
 /// Reads and checks one file.
 pub(crate) fn check(path: &Path, schemas: &Schemas) -> Result<Checked, Failure> {
-    let text = read(path)?;
-    let (diagnostics, right) = check_text(path, &text, schemas);
-    Ok(Checked { path: path.to_owned(), diagnostics, right })
+    Ok(check_text(path, &read(path)?, schemas))
 }
 
 /// Parses and checks the text of a pipeline. `path` names it, and `${file:..}` is read from its folder.
-pub(crate) fn check_text(path: &Path, text: &str, schemas: &Schemas) -> (Diagnostics, Option<Loaded>) {
+pub(crate) fn check_text(path: &Path, text: &str, schemas: &Schemas) -> Checked {
     let lookup = |asked: Asked, name: &str| look_up(path, asked, name);
     let (pipeline, map) = match millstream_pipeline::parse(&path.display().to_string(), text, &lookup) {
         Ok(parsed) => parsed,
-        Err(diagnostics) => return (diagnostics, None),
+        Err(diagnostics) => return Checked { path: path.to_owned(), diagnostics, right: None, away: None },
     };
     check_parsed(path, pipeline, map, schemas)
 }
 
-fn check_parsed(path: &Path, pipeline: Pipeline, map: SourceMap, schemas: &Schemas) -> (Diagnostics, Option<Loaded>) {
-    let found = schemas.find(path, &wanted(&pipeline));
+fn check_parsed(path: &Path, pipeline: Pipeline, map: SourceMap, schemas: &Schemas) -> Checked {
+    let Searched { found, away } = schemas.find(path, &wanted(&pipeline));
+    let path = path.to_owned();
     match lower::lower_with(&pipeline, &map, &PartitionCounts::unknown(), &found) {
-        Err(diagnostics) => (diagnostics, None),
+        Err(diagnostics) => Checked { path, diagnostics, right: None, away },
         Ok(topology) => {
             let warnings = topology.warnings.clone();
             let refused = refused_properties(&pipeline, &map);
             if refused.has_errors() {
-                return (refused, None);
+                return Checked { path, diagnostics: refused, right: None, away: None };
             }
-            (warnings, Some(Loaded { path: path.to_owned(), pipeline, topology, found, map }))
+            let loaded = Loaded { path: path.clone(), pipeline, topology, found, map };
+            Checked { path, diagnostics: warnings, right: Some(loaded), away }
         }
     }
 }

@@ -3,14 +3,33 @@
 use std::path::Path;
 
 use millstream_pipeline::diagnostic::Diagnostics;
-use millstream_pipeline::found::{Found, Wanted};
+use millstream_pipeline::found::Wanted;
 use millstream_pipeline::topology::SinkDef;
 use millstream_runtime::config::Settings;
-use millstream_runtime::contracts::{self, Act, Outcome, SinkReport};
+use millstream_runtime::contracts::{self, Act, Outcome, Searched, SinkReport};
 use millstream_runtime::registry::{Registry, RegistryError};
 
 use crate::exit::Failure;
 use crate::load::{self, Loaded};
+
+/// What becomes of pipelines whose schemas cannot be had now, as the registry is away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Patience {
+    /// They end the run.
+    None,
+    /// They are put aside, and the others go on.
+    Waits,
+}
+
+/// Pipelines whose sinks have been settled.
+pub(crate) struct Deployed {
+    /// Those that can begin.
+    pub(crate) loaded: Vec<Loaded>,
+    /// Those that must wait for the registry.
+    pub(crate) waiting: Vec<Loaded>,
+    /// What became of the schemas of those that can begin.
+    pub(crate) sinks: Vec<SinkReport>,
+}
 
 /// Where schemas are found.
 pub(crate) struct Schemas {
@@ -36,10 +55,9 @@ impl Schemas {
         Ok(Schemas { registry: Some(registry) })
     }
 
-    /// Whether a registry is named that does not answer now.
-    pub(crate) fn is_away(settings: &Settings) -> bool {
-        let asked = Registry::without_retries(&settings.schema_registry).and_then(|registry| registry.answers());
-        matches!(asked, Err(RegistryError::Unavailable { .. }))
+    /// Asks the registry once whether it is there.
+    pub(crate) fn ask_once(settings: &Settings) -> Result<(), RegistryError> {
+        Registry::without_retries(&settings.schema_registry)?.answers()
     }
 
     /// The registry.
@@ -48,7 +66,7 @@ impl Schemas {
     }
 
     /// What is found of what the pipeline in the file at `path` wants.
-    pub(crate) fn find(&self, path: &Path, wanted: &[Wanted]) -> Found {
+    pub(crate) fn find(&self, path: &Path, wanted: &[Wanted]) -> Searched {
         let registry = self.registry.as_ref().map(|registry| registry as &dyn contracts::Subjects);
         contracts::find(wanted, path.parent().unwrap_or(Path::new("")), registry)
     }
@@ -66,41 +84,56 @@ impl Schemas {
     }
 
     /// As [`settle`](Self::settle) for a run, which then can begin: prints what speaks against it.
-    pub(crate) fn deploy(&self, all: &mut [Loaded]) -> Result<Vec<SinkReport>, Failure> {
-        let mut reports = Vec::new();
-        let mut wrong = false;
+    pub(crate) fn deploy(&self, all: Vec<Loaded>, patience: Patience) -> Result<Deployed, Failure> {
+        let mut deployed = Deployed { loaded: all, waiting: Vec::new(), sinks: Vec::new() };
         // None is registered before all are known to be well.
         for act in [Act::Look, Act::Register] {
-            reports.clear();
-            for loaded in all.iter_mut() {
-                let (of_this, diagnostics) = self.settle(loaded, act)?;
-                load::print(&diagnostics);
-                wrong |= diagnostics.has_errors();
-                let mut schemas = loaded.topology.sinks.iter().flat_map(SinkDef::schemas).map(|(_, _, schema)| schema);
-                let open = schemas.find(|schema| schema.is_open());
-                if let (Some(schema), None) = (open, &self.registry) {
-                    let message = format!(
-                        "pipeline {}: the schema {} stands in a registry, and none is named",
-                        loaded.topology.name, schema.subject
-                    );
-                    return Err(Failure::usage(message).help(
-                        "Name it with --registry URL, SCHEMA_REGISTRY_URL or `schema_registry.urls`, or write messages without \
-                         ids: `framing: none`.",
-                    ));
+            deployed.sinks.clear();
+            let mut wrong = false;
+            for mut loaded in std::mem::take(&mut deployed.loaded) {
+                // Where it was away for one, it is not asked for each of the others.
+                if !deployed.waiting.is_empty() && loaded.is_open() {
+                    deployed.waiting.push(loaded);
+                    continue;
                 }
-                reports.extend(of_this);
+                match self.settle(&mut loaded, act) {
+                    Ok((sinks, diagnostics)) => {
+                        load::print(&diagnostics);
+                        wrong |= diagnostics.has_errors();
+                        self.need_registry(&loaded)?;
+                        deployed.sinks.extend(sinks);
+                        deployed.loaded.push(loaded);
+                    }
+                    Err(failure) if failure.may_pass() && patience == Patience::Waits => deployed.waiting.push(loaded),
+                    Err(failure) => return Err(failure),
+                }
             }
             if wrong {
                 return Err(Failure::pipeline_wrong());
             }
         }
-        Ok(reports)
+        Ok(deployed)
+    }
+
+    /// Refuses a pipeline that writes by registered schemas where no registry is named.
+    fn need_registry(&self, loaded: &Loaded) -> Result<(), Failure> {
+        let mut schemas = loaded.topology.sinks.iter().flat_map(SinkDef::schemas).map(|(_, _, schema)| schema);
+        let open = schemas.find(|schema| schema.is_open());
+        let (Some(schema), None) = (open, &self.registry) else { return Ok(()) };
+        let message = format!(
+            "pipeline {}: the schema {} stands in a registry, and none is named",
+            loaded.topology.name, schema.subject
+        );
+        Err(Failure::usage(message).help(
+            "Name it with --registry URL, SCHEMA_REGISTRY_URL or `schema_registry.urls`, or write messages without ids: \
+             `framing: none`.",
+        ))
     }
 }
 
 /// What the registry said.
 pub(crate) fn wrong(error: RegistryError) -> Failure {
-    Failure::run(error.to_string())
+    Failure::registry(&error)
 }
 
 /// Sinks as JSON.

@@ -62,6 +62,19 @@ fn a_failed_pipeline_is_not_ready_and_says_why() {
 }
 
 #[test]
+fn a_pipeline_that_waits_for_the_registry_is_not_said_to_have_failed() {
+    let (telemetry, server) = instance();
+    let why = "the schema registry does not answer: http://registry:8081: refused".to_owned();
+    telemetry.pipeline("candles").set_state(PipelineState::Waiting { why, retry_in: Duration::from_secs(60) });
+    let (code, out, _) = status(server.address(), &[]);
+    assert_eq!(code, 1);
+    let says =
+        "  pipeline candles: it waits for its schemas: the schema registry does not answer: http://registry:8081";
+    assert!(out.contains(says) && out.contains(" waiting "), "{out}");
+    assert!(!out.contains("last error") && !out.contains("failed"), "{out}");
+}
+
+#[test]
 fn nobody_there_is_said_so() {
     let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     for arguments in [&[][..], &["--live"]] {

@@ -120,7 +120,7 @@ fn unit(name: &str) -> PipelineUnit {
     let lower = move |counts: &_| {
         let (pipeline, map) =
             millstream_pipeline::parse("p.yaml", &text, &no_lookup).map_err(|why| format!("{why:?}"))?;
-        lower::lower(&pipeline, &map, counts).map_err(|why| format!("{why:?}"))
+        lower::lower(&pipeline, &map, counts).map_err(|why| format!("{why:?}").into())
     };
     PipelineUnit {
         name: name.to_owned(),

@@ -120,7 +120,7 @@ impl Bench {
             let dir = state_dir()?;
             return kafka::run(workload, &lower, self.records, self.seed, &self.broker(dir.path())?).map_err(failed);
         }
-        let (diagnostics, loaded) =
+        let load::Checked { diagnostics, right: loaded, .. } =
             load::check_text("bench.yaml".as_ref(), &workload.pipeline(self.format()), &Schemas::none());
         let Some(loaded) = loaded else {
             load::print(&diagnostics);
@@ -196,9 +196,9 @@ impl Bench {
 
 /// A pipeline of a workload, for the partitions that its topics have.
 fn lower(yaml: &str) -> Result<Arc<Lower>, String> {
-    let (_, loaded) = load::check_text("bench.yaml".as_ref(), yaml, &Schemas::none());
+    let loaded = load::check_text("bench.yaml".as_ref(), yaml, &Schemas::none()).right;
     let loaded = loaded.ok_or("the workload's pipeline is wrong")?;
-    Ok(Arc::new(move |counts| loaded.lower(counts)))
+    Ok(Arc::new(move |counts| Ok(loaded.lower(counts)?)))
 }
 
 fn failed(error: kafka::BenchError) -> Failure {

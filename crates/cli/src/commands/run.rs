@@ -15,8 +15,9 @@ use serde_json::json;
 
 use crate::exit::{Exit, Failure};
 use crate::load;
-use crate::schemas::Schemas;
+use crate::schemas::{Deployed, Patience, Schemas};
 use crate::settings::SettingsArguments;
+use deferred::Deferred;
 
 /// Runs pipelines over Kafka, exactly once: stop it, kill it, start it again, start more of it on other machines.
 ///
@@ -74,16 +75,19 @@ impl Run {
             (true, true) => Until::EndAndClose,
         };
         // Who runs for ever can wait for a registry; who runs to an end, or on somebody's terminal, says that there is none.
-        let is_daemon = self.local.is_none() && until == Until::Stopped;
-        let (paths, deferred) = match is_daemon && Schemas::is_away(&effective.settings) {
-            true => deferred::split(&self.paths)?,
-            false => (self.paths.clone(), Vec::new()),
+        let patience = match self.local.is_none() && until == Until::Stopped {
+            true => Patience::Waits,
+            false => Patience::None,
         };
-        let mut loaded = load::load(&paths, &schemas)?;
+        let (loaded, mut deferred) = match patience {
+            Patience::Waits => deferred::load(&self.paths, &schemas, &effective.settings)?,
+            Patience::None => (load::load(&self.paths, &schemas)?, Vec::new()),
+        };
         let names = loaded.iter().map(|loaded| (loaded.path.as_path(), loaded.topology.name.as_str()));
         let waiting = deferred.iter().map(|deferred| (deferred.path(), deferred.name()));
         refuse_twins(&names.chain(waiting).collect::<Vec<_>>())?;
-        let sinks = schemas.deploy(&mut loaded)?;
+        let Deployed { loaded, waiting, sinks } = schemas.deploy(loaded, patience)?;
+        deferred.extend(waiting.into_iter().map(Deferred::from));
         let reports = match &self.local {
             Some(dir) => local::run(loaded, dir, &effective.settings, until, self.json)?,
             None => kafka::run(loaded, deferred, &sinks, &effective, until)?,

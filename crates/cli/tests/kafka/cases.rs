@@ -132,7 +132,7 @@ impl Case {
 
     fn lower(&self, counts: &PartitionCounts) -> std::result::Result<Topology, String> {
         let folder = self.path.parent().unwrap_or(Path::new(""));
-        let found = contracts::find(&wanted(&self.pipeline), folder, None);
+        let found = contracts::find(&wanted(&self.pipeline), folder, None).found;
         lower::lower_with(&self.pipeline, &self.map, counts, &found).map_err(|wrong| format!("{wrong:?}"))
     }
 

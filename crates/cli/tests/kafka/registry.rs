@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use millstream_harness::daemon::DaemonCommand;
-use millstream_harness::{Daemon, Message, Result, SchemaRegistry, Trouble, ensure, process, suite, tests, wait};
+use millstream_harness::{Daemon, Gate, Message, Result, SchemaRegistry, Trouble, ensure, process, suite, tests, wait};
 use serde_json::Value;
 
 use crate::scenario::{PARTITIONS, READY, SETTLED, Scenario};
@@ -18,6 +18,7 @@ pub(crate) fn tests() -> Vec<suite::Trial> {
         a_registry_that_is_down_at_the_start_is_waited_for,
         columns_of_a_registry_that_is_down_are_waited_for_and_others_run,
         what_a_file_refers_to_in_a_registry_that_is_down_is_waited_for,
+        a_registry_that_dies_while_pipelines_load_ends_nothing,
         a_registry_that_goes_down_holds_only_those_who_need_it,
         a_registry_and_a_daemon_that_come_and_go_lose_nothing,
         without_a_registry_the_daemon_says_so,
@@ -406,6 +407,68 @@ fn what_a_file_refers_to_in_a_registry_that_is_down_is_waited_for() -> Result {
     let expected = [header(id), long(7), vec![2]].concat();
     ensure!(copied[0].value.as_deref() == Some(&expected[..]), "{:?}", copied[0].value);
     ensure!(daemon.process.ended().is_none(), "the daemon ended: {}", daemon.output.tail(20));
+    Ok(())
+}
+
+/// The registry dies behind its first answer (which says that it is there), behind the second, and so on: while columns are
+/// asked for, while sinks are compared, while they are registered.
+fn a_registry_that_dies_while_pipelines_load_ends_nothing() -> Result {
+    let registry = SchemaRegistry::shared()?;
+    for questions in MOMENTS {
+        let name = format!("dies-{questions}");
+        let mut orders = Orders::new(&name)?;
+        orders.scenario.set_pipeline(LATEST)?;
+        let plain = orders.scenario.folder().join("plain.yaml");
+        let prefix = orders.scenario.topic("");
+        std::fs::write(&plain, PLAIN.replace("PREFIX", &prefix)).map_err(Trouble::io(plain.display()))?;
+        let client = orders.scenario.client.clone();
+        let (lines, kept) = (orders.scenario.topic("lines"), orders.scenario.topic("kept"));
+        client.create_topic(&lines, 1)?;
+        client.create_topic(&kept, 1)?;
+        client.produce(&lines, &[Message::value("a line")])?;
+        let two = registry.register(&orders.subject, "AVRO", TWO)?;
+        orders.write(two, Some("note"), 20, &[0, 1])?;
+
+        let gate = Gate::before(registry, questions)?;
+        let mut daemon =
+            orders.scenario.daemon("a").args(["plain.yaml"]).env("SCHEMA_REGISTRY_URL", gate.url()).start()?;
+        wait::until("the other pipeline", SETTLED, || Ok(client.read(&kept)?.len()), |lines| *lines == 1)?;
+        let standing = || daemon.status().map(|status| of_pipeline(&status, &orders.scenario.group()));
+        wait::until("the pipeline to wait", READY, standing, |pipeline| pipeline["state"] == "waiting")?;
+        ensure!(gate.is_closed(), "it waits for a registry that answers");
+        says_that_it_waits(&daemon, &orders.scenario.group())?;
+        gate.open()?;
+        daemon.wait_until_ready(READY)?;
+        let copied = || Ok(client.read(&orders.scenario.topic("copied"))?.len());
+        let rows = wait::until("the rows", SETTLED, copied, |rows| *rows >= 20)?;
+        ensure!(rows == 20, "{rows} rows of 20");
+        ensure!(daemon.process.ended().is_none(), "the daemon ended: {}", daemon.output.tail(20));
+    }
+    Ok(())
+}
+
+/// So many questions were answered: that it is there; the columns; and what is asked about the sink until it is registered.
+const MOMENTS: [usize; 5] = [1, 2, 4, 6, 8];
+
+fn of_pipeline(status: &Value, name: &str) -> Value {
+    let mut pipelines = status["pipelines"].as_array().into_iter().flatten();
+    pipelines.find(|pipeline| pipeline["name"] == name).cloned().unwrap_or_default()
+}
+
+/// `/ready` and the metrics, as `/status` did, say that the pipeline waits for its schemas.
+fn says_that_it_waits(daemon: &Daemon, pipeline: &str) -> Result {
+    let ready: Value = serde_json::from_str(&daemon.get("/ready")?.body).unwrap_or_default();
+    let reasons = ready["reasons"].as_array().into_iter().flatten();
+    let reasons: Vec<_> = reasons.filter(|reason| reason["pipeline"] == pipeline).collect();
+    let [reason] = reasons[..] else { return Err(format!("not one reason: {ready}").into()) };
+    ensure!(reason["reason"] == "schema", "{reason}");
+    let detail = reason["detail"].as_str().unwrap_or_default();
+    ensure!(detail.contains("it waits for its schemas") && detail.contains(DOWN), "{detail}");
+    let state = |state: &str| {
+        let labels = format!("{{pipeline=\"{pipeline}\",state=\"{state}\"}} ");
+        daemon.metric(&format!("millstream_pipeline_state{labels}"))
+    };
+    ensure!((state("waiting")?, state("failed")?) == (Some(1.0), Some(0.0)), "the metric says otherwise");
     Ok(())
 }
 

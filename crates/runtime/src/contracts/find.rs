@@ -1,25 +1,36 @@
 //! Finds the schemas that a pipeline wants: files beside it, versions in a registry, and what these refer to. What is not there
 //! is said, not guessed.
 
+use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use millstream_pipeline::found::{Document, Found, Referred, Registered, Wanted};
 
 use super::{Subjects, refers};
-use crate::registry::{RegisteredSchema, SchemaKind, Version};
+use crate::registry::{RegisteredSchema, RegistryError, SchemaKind, SubjectVersion, Version};
 
 /// The most schemas that a file may refer to, all in all.
 const REFERENCES: usize = 256;
 
+/// What came of looking for schemas.
+#[derive(Debug, Clone)]
+pub struct Searched {
+    /// What was found, and what was not.
+    pub found: Found,
+    /// Why there may be more another time: the registry did not answer, or not as one.
+    pub away: Option<RegistryError>,
+}
+
 /// Finds what is `wanted`: files from `folder`, subjects in `registry`. Without a registry subjects are not looked for.
-pub fn find(wanted: &[Wanted], folder: &Path, registry: Option<&dyn Subjects>) -> Found {
+pub fn find(wanted: &[Wanted], folder: &Path, registry: Option<&dyn Subjects>) -> Searched {
     let mut found = Found::nothing();
+    let asked = registry.map(|registry| Asked { registry, away: RefCell::default() });
     for wanted in wanted {
-        let document = match (wanted, registry) {
-            (Wanted::File(path), _) => file(folder, path, registry),
-            (Wanted::Subject { subject, version }, Some(registry)) => {
-                registry.version(subject, super::version(*version)).map_err(|error| error.to_string()).map(|answer| {
+        let document = match (wanted, &asked) {
+            (Wanted::File(path), _) => file(folder, path, asked.as_ref()),
+            (Wanted::Subject { subject, version }, Some(asked)) => {
+                asked.version(subject, super::version(*version)).map_err(|error| error.to_string()).map(|answer| {
                     let (text, references) = of_registry(answer.schema);
                     let registered = Registered { subject: answer.subject, version: answer.version, id: answer.id };
                     Document { text, references, registered: Some(registered) }
@@ -29,7 +40,23 @@ pub fn find(wanted: &[Wanted], folder: &Path, registry: Option<&dyn Subjects>) -
         };
         found.add(wanted.clone(), document);
     }
-    found
+    Searched { found, away: asked.and_then(|asked| asked.away.into_inner()) }
+}
+
+/// A registry, and the first time that it was away.
+struct Asked<'a> {
+    registry: &'a dyn Subjects,
+    away: RefCell<Option<RegistryError>>,
+}
+
+impl Asked<'_> {
+    fn version(&self, subject: &str, version: Version) -> Result<SubjectVersion, RegistryError> {
+        let answer = self.registry.version(subject, version);
+        if let Some(error) = answer.as_ref().err().filter(|error| error.may_pass()) {
+            self.away.borrow_mut().get_or_insert_with(|| error.clone());
+        }
+        answer
+    }
 }
 
 /// A schema's text, and what it refers to.
@@ -41,7 +68,7 @@ fn of_registry(schema: RegisteredSchema) -> (String, Vec<Referred>) {
     (schema.text, references.collect())
 }
 
-fn file(folder: &Path, path: &str, registry: Option<&dyn Subjects>) -> Result<Document, String> {
+fn file(folder: &Path, path: &str, registry: Option<&Asked<'_>>) -> Result<Document, String> {
     let text = read(&folder.join(path))?;
     let kind = match path.rsplit_once('.').map(|(_, extension)| extension) {
         Some("proto") => SchemaKind::Protobuf,
@@ -68,7 +95,7 @@ struct Search<'a> {
     kind: SchemaKind,
     /// Where files are looked for.
     roots: Vec<PathBuf>,
-    registry: Option<&'a dyn Subjects>,
+    registry: Option<&'a Asked<'a>>,
     seen: BTreeSet<String>,
     found: Vec<Referred>,
 }

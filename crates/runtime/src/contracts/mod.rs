@@ -10,7 +10,7 @@ mod sinks;
 #[allow(clippy::unwrap_used)]
 mod tests;
 
-pub use find::find;
+pub use find::{Searched, find};
 pub use history::{Direction, Entry, Verdict, history};
 pub use sinks::{Act, Breach, Outcome, SinkReport, diagnostics, settle};
 

@@ -125,7 +125,7 @@ impl Loaded {
             "version: 1\npipeline: p\nsources:\n  trades: {source}\nsteps:\n  - select: [symbol, price]\nsink: {sink}\n"
         );
         let (pipeline, map) = millstream_pipeline::parse("p.yaml", &text, &no_lookup).unwrap();
-        let found = find(&wanted(&pipeline), Path::new(""), Some(registry));
+        let found = find(&wanted(&pipeline), Path::new(""), Some(registry)).found;
         Loaded { pipeline, map, found }
     }
 
@@ -261,7 +261,7 @@ fn keys_are_held_against_their_own_subject() {
     let registry = InMemory::new(Level::None, &[("trades-value", &[V1]), ("trades-key", &[OTHER, KEY])]);
     let text = "version: 1\npipeline: p\nsources:\n  trades: {format: avro, key: {format: avro}}\nsink: {topic: out}\n";
     let (pipeline, map) = millstream_pipeline::parse("p.yaml", text, &no_lookup).unwrap();
-    let found = find(&wanted(&pipeline), Path::new(""), Some(&registry));
+    let found = find(&wanted(&pipeline), Path::new(""), Some(&registry)).found;
     let topology = lower::lower_with(&pipeline, &map, &PartitionCounts::unknown(), &found).unwrap();
     let shown = history(&topology, &registry).unwrap();
     let shown = shown.iter().map(|entry| (entry.name.as_str(), entry.version.unwrap(), entry.verdict.word()));
@@ -282,7 +282,8 @@ fn what_a_file_refers_to_is_found_beside_it_or_in_the_registry() {
     write("order.avsc", ORDER);
     write("shop.Money.avsc", MONEY);
     let wanted = [Wanted::File("order.avsc".to_owned())];
-    let find_with = |registry: Option<&dyn Subjects>| find(&wanted, folder.path(), registry).get(&wanted[0]).cloned();
+    let find_with =
+        |registry: Option<&dyn Subjects>| find(&wanted, folder.path(), registry).found.get(&wanted[0]).cloned();
     let alone = find_with(None).unwrap().unwrap_err();
     assert_eq!(alone, "it refers to shop.Unit: there is no shop.Unit.avsc beside it or beside the pipeline");
     let registry = InMemory::new(Level::None, &[("shop.Unit", &[UNIT])]);

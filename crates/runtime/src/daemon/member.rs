@@ -10,6 +10,7 @@ use millstream_engine::ids::TaskId;
 use millstream_engine::time::Millis;
 use millstream_pipeline::topology::Topology;
 
+use super::NotLowered;
 use super::pace::{BUSY_RECORDS, Load, Pace, Waiting};
 use super::pipeline::Returned;
 use crate::follow::{Stop, Until, now};
@@ -60,9 +61,9 @@ pub(super) enum MemberError {
     /// The worker stopped.
     #[error("{0}")]
     Worker(#[from] WorkerError),
-    /// The pipeline does not fit the topics.
+    /// The pipeline has no topology.
     #[error("{0}")]
-    Pipeline(String),
+    Pipeline(#[from] NotLowered),
     /// The brokers have something against it.
     #[error("{}", .0.join("; and "))]
     Preflight(Vec<String>),
@@ -85,7 +86,7 @@ impl MemberError {
     pub(super) fn may_pass(&self) -> bool {
         match self {
             MemberError::Worker(WorkerError::Log(error)) => error.kind() != FailureKind::Refused,
-            MemberError::PartitionsChanged { .. } => true,
+            MemberError::PartitionsChanged { .. } | MemberError::Pipeline(NotLowered::Registry(_)) => true,
             _ => false,
         }
     }

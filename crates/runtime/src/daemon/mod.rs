@@ -22,9 +22,25 @@ use crate::worker::{Standing, WorkerSettings};
 
 pub use instance::{Instance, InstanceError};
 
-/// Makes the topology of a pipeline for the numbers of partitions that its source topics have. What does not fit is said in
-/// words for people.
-pub type Lower = dyn Fn(&PartitionCounts) -> Result<Topology, String> + Send + Sync;
+/// Makes the topology of a pipeline for the numbers of partitions that its source topics have.
+pub type Lower = dyn Fn(&PartitionCounts) -> Result<Topology, NotLowered> + Send + Sync;
+
+/// Why a pipeline has no topology now, in words for people.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NotLowered {
+    /// It is wrong, or does not fit the topics.
+    #[error("{0}")]
+    Pipeline(String),
+    /// A schema registry does not answer, or not as one. It may another time.
+    #[error("{0}")]
+    Registry(String),
+}
+
+impl From<String> for NotLowered {
+    fn from(message: String) -> NotLowered {
+        NotLowered::Pipeline(message)
+    }
+}
 
 /// A pipeline to be run.
 #[derive(Clone)]

@@ -10,7 +10,7 @@ use millstream_engine::task;
 use millstream_pipeline::topology::{PartitionCounts, Topology};
 
 use super::member::{Member, MemberError};
-use super::{DaemonSettings, Instance, PipelineUnit, Report};
+use super::{DaemonSettings, Instance, NotLowered, PipelineUnit, Report};
 use crate::follow::{Stop, Until};
 use crate::log::kafka::{Interrupt, KafkaLog, KafkaLogSettings};
 use crate::log::{FailureKind as LogFailure, Log};
@@ -74,7 +74,6 @@ impl Supervisor {
         let mut wait = self.settings.backoff_min;
         loop {
             let began = Instant::now();
-            self.telemetry.set_state(PipelineState::Starting);
             let attempt = self.attempt();
             for returned in attempt.returned {
                 report.add(returned);
@@ -87,8 +86,7 @@ impl Supervisor {
             if began.elapsed() >= HEALTHY_AFTER {
                 wait = self.settings.backoff_min;
             }
-            tracing::error!(pipeline = %self.unit.name, retry_in_ms = wait.as_millis() as u64, "{error}");
-            self.telemetry.set_state(PipelineState::Failed { failure: failure(&error), retry_in: wait });
+            self.tell(&error, wait);
             report.error = Some(error.to_string());
             if self.settings.until != Until::Stopped && !error.may_pass() {
                 break;
@@ -98,10 +96,24 @@ impl Supervisor {
             }
             wait = (wait * 2).min(self.settings.backoff_max);
             report.error = None;
-            self.telemetry.restarted();
+            if !is_wait(&error) {
+                self.telemetry.restarted();
+            }
         }
         self.telemetry.set_state(PipelineState::Stopped);
         report
+    }
+
+    /// Says why an attempt has ended.
+    fn tell(&self, error: &MemberError, retry_in: Duration) {
+        let (pipeline, retry_in_ms) = (&self.unit.name, retry_in.as_millis() as u64);
+        if is_wait(error) {
+            tracing::warn!(%pipeline, retry_in_ms, "it waits for its schemas: {error}");
+            self.telemetry.set_state(PipelineState::Waiting { why: error.to_string(), retry_in });
+        } else {
+            tracing::error!(%pipeline, retry_in_ms, "{error}");
+            self.telemetry.set_state(PipelineState::Failed { failure: failure(error), retry_in });
+        }
     }
 
     /// Waits; false if it is asked to stop.
@@ -184,14 +196,16 @@ impl Supervisor {
 
     /// The topology for the partitions that the source topics have now, and the stores.
     fn prepare(&self) -> Result<(Arc<Topology>, Arc<SledStores>), MemberError> {
-        let unknown = (self.unit.lower)(&PartitionCounts::unknown()).map_err(MemberError::Pipeline)?;
+        let unknown = (self.unit.lower)(&PartitionCounts::unknown())?;
+        // Who waits for a registry waits until it has answered.
+        self.telemetry.set_state(PipelineState::Starting);
         let log = KafkaLog::connect(self.log_settings(&unknown, 0))?;
         let mut counts = PartitionCounts::unknown();
         for source in &unknown.sources {
             let missing = || WorkerError::MissingTopic { topic: source.topic.clone() };
             counts.0.insert(source.topic.clone(), log.partitions(&source.topic)?.ok_or_else(missing)?);
         }
-        let topology = (self.unit.lower)(&counts).map_err(MemberError::Pipeline)?;
+        let topology = (self.unit.lower)(&counts)?;
         self.examine(&log, &topology, &counts)?;
         let (stores, quarantined) =
             SledStores::open(&self.instance.pipeline_dir(&self.unit.name)).map_err(WorkerError::from)?;
@@ -256,6 +270,11 @@ impl Report {
         sum.watermark = part.watermark.or(sum.watermark);
         self.ledger = task::add_up(std::mem::take(&mut self.ledger).into_iter().chain(returned.ledger));
     }
+}
+
+/// Whether it is no failure: the pipeline has not begun, as a schema registry does not answer.
+fn is_wait(error: &MemberError) -> bool {
+    matches!(error, MemberError::Pipeline(NotLowered::Registry(_)))
 }
 
 /// What kind of failure an error is, for alerts.

@@ -72,6 +72,14 @@ pub enum RegistryError {
     },
 }
 
+impl RegistryError {
+    /// Whether the same question may be answered another time without anything being changed here: nobody answers, or
+    /// something that stands before a registry which is away.
+    pub fn may_pass(&self) -> bool {
+        matches!(self, RegistryError::Unavailable { .. } | RegistryError::Garbage { .. })
+    }
+}
+
 /// What a registry does not have.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Missing {

@@ -52,11 +52,11 @@ metrics! {
         "1 if every worker has its partitions and their state and processes, as `/ready` says; else 0.";
 
     PIPELINE_UP = Gauge "millstream_pipeline_up" ["pipeline"]
-        "1 while the pipeline runs; 0 while it starts, has failed or has stopped.";
+        "1 while the pipeline runs; 0 while it waits, starts, has failed or has stopped.";
     PIPELINE_READY = Gauge "millstream_pipeline_ready" ["pipeline"]
         "1 if all workers of the pipeline have their partitions and state and process; else 0.";
     PIPELINE_STATE = Gauge "millstream_pipeline_state" ["pipeline", "state"]
-        "1 for the state that the pipeline is in (starting, running, failed, stopped), 0 for the others.";
+        "1 for the state that the pipeline is in (waiting for a schema registry, starting, running, failed, stopped), 0 for the others.";
     PIPELINE_RESTARTS = Counter "millstream_pipeline_restarts_total" ["pipeline"]
         "How often the pipeline, or a worker of it, was built again after a failure.";
     PIPELINE_FAILURES = Counter "millstream_pipeline_failures_total" ["pipeline", "kind"]

@@ -70,7 +70,7 @@ pub enum Reason {
     Silent,
     /// No space is left for state.
     DiskFull,
-    /// Records wait for their schemas, which the registry does not give.
+    /// Records, or the whole pipeline, wait for schemas that the registry does not give.
     Schema,
 }
 
@@ -138,9 +138,12 @@ pub(super) fn of_pipeline(record: &PipelineRecord, standing: &Standing) -> Vec<N
         PipelineState::Starting => return vec![about(None, Reason::Starting, "it is being built".to_owned())],
         PipelineState::Stopped => return vec![about(None, Reason::Stopped, "it has stopped".to_owned())],
         PipelineState::Failed { failure, retry_in } => {
-            let left = retry_in.saturating_sub(standing.since.elapsed()).as_secs_f64().ceil();
-            let detail = format!("{} (tried again in {left} s)", failure.message);
+            let detail = format!("{} (tried again in {} s)", failure.message, left(*retry_in, standing));
             return vec![about(None, kind(failure, Reason::Failed), detail)];
+        }
+        PipelineState::Waiting { why, retry_in } => {
+            let detail = format!("it waits for its schemas: {why} (asked again in {} s)", left(*retry_in, standing));
+            return vec![about(None, Reason::Schema, detail)];
         }
         PipelineState::Running => {}
     }
@@ -164,6 +167,11 @@ pub(super) fn of_pipeline(record: &PipelineRecord, standing: &Standing) -> Vec<N
         reasons.extend(of_tasks);
     }
     reasons
+}
+
+/// Seconds, rounded up.
+fn left(retry_in: Duration, standing: &Standing) -> f64 {
+    retry_in.saturating_sub(standing.since.elapsed()).as_secs_f64().ceil()
 }
 
 fn of_worker(worker: &WorkerRecord) -> Option<(Reason, String)> {

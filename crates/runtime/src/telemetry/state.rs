@@ -19,17 +19,25 @@ pub enum PipelineState {
         /// When it will be tried again, from now.
         retry_in: Duration,
     },
+    /// It cannot begin before a schema registry has answered.
+    Waiting {
+        /// What the registry said, or that it says nothing.
+        why: String,
+        /// When it will be asked again, from now.
+        retry_in: Duration,
+    },
     /// It was asked to stop, and has.
     Stopped,
 }
 
 impl PipelineState {
     /// All names, in the order in which a pipeline goes through them.
-    pub(super) const NAMES: [&'static str; 4] = ["starting", "running", "failed", "stopped"];
+    pub(super) const NAMES: [&'static str; 5] = ["waiting", "starting", "running", "failed", "stopped"];
 
     /// The state's name in metrics and in `/status`.
     pub fn as_str(&self) -> &'static str {
         match self {
+            PipelineState::Waiting { .. } => "waiting",
             PipelineState::Starting => "starting",
             PipelineState::Running => "running",
             PipelineState::Failed { .. } => "failed",

@@ -33,11 +33,11 @@ pub struct Status {
 pub struct PipelineStatus {
     /// Its name.
     pub name: String,
-    /// starting, running, failed or stopped.
+    /// waiting (for a schema registry), starting, running, failed or stopped.
     pub state: &'static str,
     /// How long it has been in that state.
     pub state_seconds: u64,
-    /// When a failed pipeline is tried again, from now.
+    /// When a pipeline that failed or waits is tried again, from now.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retry_in_seconds: Option<u64>,
     /// The last failure, also if it runs again.
@@ -195,7 +195,9 @@ fn pipeline(record: &PipelineRecord) -> PipelineStatus {
     let (standing, totals) = record.standing();
     let in_state: Duration = standing.since.elapsed();
     let retry_in = match &standing.state {
-        PipelineState::Failed { retry_in, .. } => Some(retry_in.saturating_sub(in_state).as_secs()),
+        PipelineState::Failed { retry_in, .. } | PipelineState::Waiting { retry_in, .. } => {
+            Some(retry_in.saturating_sub(in_state).as_secs())
+        }
         PipelineState::Starting | PipelineState::Running | PipelineState::Stopped => None,
     };
     let mut state_bytes = BytesStatus::default();

@@ -245,6 +245,22 @@ fn readiness_follows_the_life_of_a_pipeline() {
         |kind: &str| samples[&format!("millstream_pipeline_failures_total{{pipeline=\"p\",kind=\"{kind}\"}}")];
     assert_eq!((counted("records"), counted("disk_full")), (1.0, 1.0));
 
+    let why = "the schema registry does not answer".to_owned();
+    pipeline.set_state(PipelineState::Waiting { why, retry_in: Duration::from_millis(3_500) });
+    let readiness = telemetry.readiness();
+    assert_eq!(
+        readiness.reasons[0].to_string(),
+        "pipeline p: it waits for its schemas: the schema registry does not answer (asked again in 4 s)"
+    );
+    assert_eq!(reasons(), [Reason::Schema]);
+    let status = serde_json::to_value(telemetry.status()).unwrap();
+    assert_eq!(status["pipelines"][0]["state"], "waiting");
+    assert!(status["pipelines"][0]["retry_in_seconds"].as_u64().unwrap() <= 3, "{status}");
+    let samples = self::samples(&telemetry);
+    let state = |name: &str| samples[&format!("millstream_pipeline_state{{pipeline=\"p\",state=\"{name}\"}}")];
+    assert_eq!((state("waiting"), state("failed")), (1.0, 0.0));
+    assert_eq!(samples["millstream_pipeline_failures_total{pipeline=\"p\",kind=\"records\"}"], 1.0, "a wait is none");
+
     pipeline.set_state(PipelineState::Stopped);
     telemetry.stopping();
     assert_eq!(reasons(), [Reason::Stopping, Reason::Stopped]);

@@ -8,10 +8,10 @@ use millstream_pipeline::diagnostic::{Diagnostics, Severity};
 use millstream_pipeline::found::{Wanted, wanted};
 use millstream_pipeline::interpolate::Asked;
 use millstream_pipeline::spec::Pipeline;
-use millstream_pipeline::topology::SinkDef;
 use millstream_runtime::config::Settings;
 use millstream_runtime::contracts::Act;
-use millstream_runtime::daemon::PipelineUnit;
+use millstream_runtime::daemon::{NotLowered, PipelineUnit};
+use millstream_runtime::registry::RegistryError;
 
 use crate::exit::Failure;
 use crate::load::{self, Loaded};
@@ -23,42 +23,75 @@ pub(super) struct Deferred {
     pipeline: Pipeline,
 }
 
-/// The files under `paths`: those that can be loaded without a registry, and those that cannot. What is no pipeline at all is
-/// among the first, where it will be said.
-pub(super) fn split(paths: &[PathBuf]) -> Result<(Vec<PathBuf>, Vec<Deferred>), Failure> {
-    let (mut ready, mut deferred) = (Vec::new(), Vec::new());
-    for path in load::files(paths)? {
-        match needs_registry(&path) {
-            Some(pipeline) => deferred.push(Deferred { path, pipeline }),
-            None => ready.push(path),
-        }
+impl From<Loaded> for Deferred {
+    fn from(loaded: Loaded) -> Deferred {
+        Deferred { path: loaded.path, pipeline: loaded.pipeline }
     }
-    Ok((ready, deferred))
 }
 
-fn needs_registry(path: &Path) -> Option<Pipeline> {
+/// Loads what can be loaded, and defers what needs a registry that does not answer, or answers no more. Prints what is wrong
+/// with pipelines, and goes on only if nothing is.
+///
+/// A registry that answers from the first in a way that no time will mend (it refuses access, it is none) defers nothing: that
+/// is said at once.
+pub(super) fn load(
+    paths: &[PathBuf],
+    schemas: &Schemas,
+    settings: &Settings,
+) -> Result<(Vec<Loaded>, Vec<Deferred>), Failure> {
+    let mut away = match schemas.registry().map(|_| Schemas::ask_once(settings)) {
+        Some(Ok(())) => false,
+        Some(Err(RegistryError::Unavailable { .. })) => true,
+        None | Some(Err(_)) => return Ok((load::load(paths, schemas)?, Vec::new())),
+    };
+    let (mut ready, mut deferred, mut wrong) = (Vec::new(), Vec::new(), false);
+    for path in load::files(paths)? {
+        if away && let Some(pipeline) = needs_registry(&path) {
+            deferred.push(Deferred { path, pipeline });
+            continue;
+        }
+        let checked = load::check(&path, schemas)?;
+        if checked.away.is_some()
+            && let Some((pipeline, _)) = parsed(&path)
+        {
+            away = true;
+            deferred.push(Deferred { path, pipeline });
+            continue;
+        }
+        load::print(&checked.diagnostics);
+        match checked.right {
+            Some(right) => ready.push(right),
+            None => wrong = true,
+        }
+    }
+    if wrong { Err(Failure::pipeline_wrong()) } else { Ok((ready, deferred)) }
+}
+
+/// The pipeline in a file, with its text.
+fn parsed(path: &Path) -> Option<(Pipeline, String)> {
     let text = std::fs::read_to_string(path).ok()?;
     let lookup = |asked: Asked, name: &str| load::look_up(path, asked, name);
     let (pipeline, _) = millstream_pipeline::parse(&path.display().to_string(), &text, &lookup).ok()?;
+    Some((pipeline, text))
+}
+
+fn needs_registry(path: &Path) -> Option<Pipeline> {
+    let (pipeline, text) = parsed(path)?;
     let reads = wanted(&pipeline).iter().any(|wanted| matches!(wanted, Wanted::Subject { .. }));
     (reads || writes(path, &text, &pipeline)).then_some(pipeline)
 }
 
 /// Whether the registry must know what is written.
 fn writes(path: &Path, text: &str, pipeline: &Pipeline) -> bool {
-    match load::check_text(path, text, &Schemas::none()) {
-        (_, Some(loaded)) => {
-            let mut schemas = loaded.topology.sinks.iter().flat_map(SinkDef::schemas);
-            schemas.any(|(_, _, schema)| schema.is_open())
-        }
+    let checked = load::check_text(path, text, &Schemas::none());
+    let Some(loaded) = checked.right else {
         // A file that is there may refer to what only the registry has.
-        (diagnostics, None) => {
-            let folder = path.parent().unwrap_or(Path::new(""));
-            let is_there = |wanted: &Wanted| matches!(wanted, Wanted::File(name) if folder.join(name).is_file());
-            let unavailable = diagnostics.iter().any(|diagnostic| diagnostic.code == codes::SCHEMA_UNAVAILABLE);
-            unavailable && wanted(pipeline).iter().all(is_there)
-        }
-    }
+        let folder = path.parent().unwrap_or(Path::new(""));
+        let is_there = |wanted: &Wanted| matches!(wanted, Wanted::File(name) if folder.join(name).is_file());
+        let unavailable = checked.diagnostics.iter().any(|diagnostic| diagnostic.code == codes::SCHEMA_UNAVAILABLE);
+        return unavailable && wanted(pipeline).iter().all(is_there);
+    };
+    loaded.is_open()
 }
 
 impl Deferred {
@@ -88,21 +121,28 @@ impl Deferred {
                 if loaded.is_none() {
                     *loaded = Some(deploy(&path, &schemas)?);
                 }
-                loaded.as_ref().map_or_else(|| Err("it is not loaded".to_owned()), |loaded| loaded.lower(counts))
+                match loaded.as_ref() {
+                    Some(loaded) => Ok(loaded.lower(counts)?),
+                    None => Err(NotLowered::Pipeline("it is not loaded".to_owned())),
+                }
             }),
         })
     }
 }
 
 /// Loads one pipeline with its schemas, and settles those of its sinks.
-fn deploy(path: &Path, schemas: &Schemas) -> Result<Loaded, String> {
-    let checked = load::check(path, schemas).map_err(|failure| failure.message().to_owned())?;
-    let mut loaded = checked.right.ok_or_else(|| first_error(&checked.diagnostics))?;
+fn deploy(path: &Path, schemas: &Schemas) -> Result<Loaded, NotLowered> {
+    let checked = load::check(path, schemas).map_err(|failure| not_lowered(&failure))?;
+    if let Some(away) = checked.away {
+        let said = first_error(&checked.diagnostics).unwrap_or_else(|| away.to_string());
+        return Err(NotLowered::Registry(said));
+    }
+    let wrong = |diagnostics: &Diagnostics| NotLowered::Pipeline(first_error(diagnostics).unwrap_or_default());
+    let mut loaded = checked.right.ok_or_else(|| wrong(&checked.diagnostics))?;
     for act in [Act::Look, Act::Register] {
-        let (reports, diagnostics) =
-            schemas.settle(&mut loaded, act).map_err(|failure| failure.message().to_owned())?;
+        let (reports, diagnostics) = schemas.settle(&mut loaded, act).map_err(|failure| not_lowered(&failure))?;
         if diagnostics.has_errors() {
-            return Err(first_error(&diagnostics));
+            return Err(wrong(&diagnostics));
         }
         if act == Act::Register {
             reports.iter().for_each(|report| tracing::info!("{}", report.line()));
@@ -111,7 +151,12 @@ fn deploy(path: &Path, schemas: &Schemas) -> Result<Loaded, String> {
     Ok(loaded)
 }
 
-fn first_error(diagnostics: &Diagnostics) -> String {
-    let error = diagnostics.iter().find(|diagnostic| diagnostic.severity == Severity::Error);
-    error.map_or_else(String::new, |diagnostic| diagnostic.message.clone())
+fn not_lowered(failure: &Failure) -> NotLowered {
+    let message = failure.message().to_owned();
+    if failure.may_pass() { NotLowered::Registry(message) } else { NotLowered::Pipeline(message) }
+}
+
+fn first_error(diagnostics: &Diagnostics) -> Option<String> {
+    let error = diagnostics.iter().find(|diagnostic| diagnostic.severity == Severity::Error)?;
+    Some(error.message.clone())
 }

@@ -87,6 +87,6 @@ fn unit(loaded: Loaded, settings: &Settings) -> PipelineUnit {
         name: topology.name.clone(),
         kafka: topology.kafka.clone(),
         guarantee: topology.guarantee.unwrap_or(settings.guarantee),
-        lower: Arc::new(move |counts| loaded.lower(counts)),
+        lower: Arc::new(move |counts| Ok(loaded.lower(counts)?)),
     }
 }
