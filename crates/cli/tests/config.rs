@@ -89,6 +89,7 @@ fn config_shows_each_value_with_where_it_came_from() {
     schema_registry.urls             none            default
     schema_registry.username         none            default
     schema_registry.password         none            default
+    schema_registry.token            none            default
     schema_registry.ca_file          none            default
     schema_registry.connect_timeout  3s              default
     schema_registry.request_timeout  10s             default
@@ -184,6 +185,8 @@ fn nothing_that_is_printed_shows_a_secret() {
          sasl.username: ${{env:PASSWORD}}\n  sasl.password: ${{file:password}}\n  ssl.keystore.password: {CANARY}\n\
          schema_registry:\n  urls: http://127.0.0.1:1\n  username: ${{env:PASSWORD}}\n  password: {CANARY}\n"
     );
+    let with_token = format!("schema_registry: {{urls: 'http://127.0.0.1:1', token: {CANARY}}}\n");
+    let two_ways = format!("schema_registry: {{urls: 'http://a', token: {CANARY}, username: {CANARY}}}\n");
     let of_registry = format!("schema_registry: {{urls: 'http://me:{CANARY}@registry', pasword: {CANARY}}}\n");
     let wrong = format!("kafka: {{sasl.pasword: {CANARY}, ssl.key.pem: {CANARY}}}\nthreads: ${{env:PASSWORD}}\n");
     let broken = format!("kafka:\n  sasl.password: \"{CANARY}\n  linger.ms: 5\n");
@@ -192,6 +195,8 @@ fn nothing_that_is_printed_shows_a_secret() {
         ("good.yaml", &good),
         ("wrong.yaml", &wrong),
         ("registry.yaml", &of_registry),
+        ("token.yaml", &with_token),
+        ("two-ways.yaml", &two_ways),
         ("avro.yaml", "version: 1\npipeline: a\nsources:\n  t: {format: avro}\nsink: {topic: u}\n"),
         ("broken.yaml", &broken),
         ("password", CANARY),
@@ -208,6 +213,11 @@ fn nothing_that_is_printed_shows_a_secret() {
         (&["config", "--config", "broken.yaml"], 2),
         (&["config", "--config", "registry.yaml"], 2),
         (&["run", "avro.yaml", "--config", "good.yaml", "--until-end"], 3),
+        (&["config", "--config", "token.yaml"], 0),
+        (&["config", "--json", "--config", "token.yaml"], 0),
+        (&["run", "avro.yaml", "--config", "token.yaml", "--until-end"], 3),
+        (&["contract", "avro.yaml", "--config", "token.yaml"], 3),
+        (&["config", "--config", "two-ways.yaml"], 2),
         (&["config", "--kafka", &slip], 2),
         (&["config", "--kafka", &no_value], 2),
         (&["check", "secret.yaml"], 3),

@@ -86,6 +86,8 @@ pub(super) struct SchemaRegistry {
     pub(super) username: Option<Text>,
     /// The password.
     pub(super) password: Option<Text>,
+    /// The token of bearer authentication.
+    pub(super) token: Option<Text>,
     /// A file of certificates that is trusted instead of the system's.
     pub(super) ca_file: Option<String>,
     /// How long connecting may take.

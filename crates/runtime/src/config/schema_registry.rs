@@ -30,6 +30,7 @@ pub(super) fn settings(section: file::SchemaRegistry, layers: &Layers) -> (Regis
             false => Property::Plain(name.0),
         }),
         password: section.password.map(|password| Secret::new(password.0)),
+        token: section.token.map(|token| Secret::new(token.0)),
         ca_file: section.ca_file.map(PathBuf::from),
         connect_timeout: load::span(section.connect_timeout, defaults.connect_timeout),
         request_timeout: load::span(section.request_timeout, defaults.request_timeout),
@@ -37,6 +38,16 @@ pub(super) fn settings(section: file::SchemaRegistry, layers: &Layers) -> (Regis
     if settings.password.is_some() && settings.username.is_none() {
         let message = "`schema_registry.password` stands without a username".to_owned();
         wrong.push((&[SECTION, "password"], message, "Basic authentication has both."));
+    }
+    if let Some(token) = &settings.token {
+        let is_token = !token.expose().is_empty() && token.expose().bytes().all(|byte| byte.is_ascii_graphic());
+        if !is_token {
+            let message = "`schema_registry.token` is empty, or has characters that no token has".to_owned();
+            wrong.push((&[SECTION, "token"], message, "Write the token alone, without `Bearer` before it."));
+        } else if settings.username.is_some() || settings.password.is_some() {
+            let message = "`schema_registry.token` stands beside a username or password".to_owned();
+            wrong.push((&[SECTION, "token"], message, "A registry is asked with one of them: leave out the other."));
+        }
     }
     for (key, span) in [
         (&[SECTION, "connect_timeout"], settings.connect_timeout),

@@ -50,10 +50,11 @@ impl Effective {
         }
         let registry = &settings.schema_registry;
         let text = |given: Option<String>| given.unwrap_or_else(|| NONE.to_owned());
-        let of_registry: [(&str, String); 6] = [
+        let of_registry: [(&str, String); 7] = [
             ("urls", text((!registry.urls.is_empty()).then(|| registry.urls.join(",")))),
             ("username", text(registry.username.as_ref().map(Property::to_string))),
             ("password", text(registry.password.as_ref().map(Secret::to_string))),
+            ("token", text(registry.token.as_ref().map(Secret::to_string))),
             ("ca_file", text(registry.ca_file.as_ref().map(|path| path.display().to_string()))),
             ("connect_timeout", span(registry.connect_timeout)),
             ("request_timeout", span(registry.request_timeout)),

@@ -16,7 +16,7 @@ const ANNOTATED: &str = include_str!("../../../../config/millstream.yaml");
 
 fn lookup(asked: Asked, name: &str) -> Result<String, NoValue> {
     match (asked, name) {
-        (Asked::Env, "PASSWORD") | (Asked::File, "password") => Ok(CANARY.to_owned()),
+        (Asked::Env, "PASSWORD") | (Asked::File, "password" | "registry-token") => Ok(CANARY.to_owned()),
         (Asked::Env, "THREADS") => Ok("3".to_owned()),
         _ => Err(NoValue::NotSet),
     }
@@ -72,9 +72,16 @@ fn uncommented() -> String {
 
 #[test]
 fn the_annotated_file_has_every_key() {
-    let effective = load_from(&uncommented(), &[], &[]).unwrap_or_else(|error| panic!("{error}"));
-    let given = effective.given();
+    // Nobody signs in in two ways.
+    let without = |keys: &[&str]| {
+        let is_kept = |line: &&str| !keys.iter().any(|key| line.trim_start().starts_with(key));
+        let lines: String = uncommented().lines().filter(is_kept).map(|line| format!("{line}\n")).collect();
+        load_from(&lines, &[], &[]).unwrap_or_else(|error| panic!("{error}"))
+    };
+    let (effective, by_token) = (without(&["token:"]), without(&["username:", "password:"]));
+    let (given, by_token) = (effective.given(), by_token.given());
     for key in environment::keys(&SCHEMA) {
+        let given = if key.last().is_some_and(|key| key == "token") { &by_token } else { &given };
         assert!(given.contains_key(&key.join(".")), "{} is not in config/millstream.yaml", key.join("."));
     }
     // What is written there beside the commented examples is the default.
@@ -260,12 +267,29 @@ fn a_registry_is_named_by_the_file_or_by_either_variable() {
 }
 
 #[test]
+fn a_registry_may_ask_for_a_token_which_is_never_shown() {
+    let in_file = "schema_registry:\n  urls: http://a\n  token: ${file:password}\n";
+    let variable = ("MILLSTREAM_SCHEMA_REGISTRY__TOKEN", CANARY);
+    for (file, variables) in [(in_file, vec![]), ("schema_registry: {urls: 'http://a'}\n", vec![variable])] {
+        let effective = load_from(file, &variables, &[]).unwrap();
+        assert_eq!(effective.settings.schema_registry.token.as_ref().unwrap().expose(), CANARY);
+        let shown = effective.entries();
+        let token = shown.iter().find(|entry| entry.key == ["schema_registry", "token"]).unwrap();
+        assert_eq!(token.value, "***");
+        assert!(!format!("{effective:?}{}", as_json(&shown)).contains(CANARY));
+    }
+}
+
+#[test]
 fn a_registry_that_cannot_be_asked_is_refused() {
     for (said, part) in [
         ("urls: localhost:8081", "`schema_registry.urls` is no address: expected `http://host:port`"),
         ("urls: ftp://a", "is no address"),
         ("urls: 'http://a, http://me:canary-7f3a@b'", "has credentials in it: put them under"),
         ("password: canary-7f3a", "stands without a username"),
+        ("token: 'canary 7f3a'", "has characters that no token has"),
+        ("token: ''", "`schema_registry.token` is empty"),
+        ("token: canary-7f3a\n  username: me", "`schema_registry.token` stands beside a username"),
         ("request_timeout: 0s", "`schema_registry.request_timeout` cannot be 0"),
         ("url: http://a", "did you mean `urls`"),
     ] {
@@ -288,6 +312,10 @@ fn no_mistake_shows_a_secret() {
         format!("schema_registry: {{pasword: {CANARY}, username: {CANARY}, nope: 1}}\n"),
         format!("schema_registy: {{password: {CANARY}}}\n"),
         format!("schema_registry:\n  password: [{CANARY}]\n"),
+        format!("schema_registry:\n  token: [{CANARY}]\n"),
+        format!("schema_registry:\n  tokn: {CANARY}\n"),
+        format!("schema_registry:\n  token: Bearer {CANARY}\n"),
+        format!("schema_registry:\n  token: {CANARY}\n  username: ${{env:PASSWORD}}\n"),
         format!("schema_registry:\n  password: \"{CANARY}\n"),
         format!("schema_registry: {{urls: 'http://me:{CANARY}@a', nope: 1}}\n"),
         "schema_registry: {urls: '${env:PASSWORD}'}\n".to_owned(),

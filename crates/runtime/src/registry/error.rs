@@ -20,7 +20,7 @@ pub enum RegistryError {
     /// It does not let us in. Asking again does not help.
     #[error(
         "the schema registry at {url} refuses access (status {status}): check `schema_registry.username` and \
-         `schema_registry.password`, and what this user may do there"
+         `schema_registry.password`, or `schema_registry.token`, and what they may do there"
     )]
     Refused {
         /// Who answered.

@@ -16,6 +16,8 @@ pub struct RegistrySettings {
     pub username: Option<Property>,
     /// Its password.
     pub password: Option<Secret>,
+    /// The token of bearer authentication, instead of a user and a password.
+    pub token: Option<Secret>,
     /// A file of certificates (PEM) that is trusted instead of the system's.
     pub ca_file: Option<PathBuf>,
     /// How long connecting may take, TLS included.
@@ -30,6 +32,7 @@ impl Default for RegistrySettings {
             urls: Vec::new(),
             username: None,
             password: None,
+            token: None,
             ca_file: None,
             connect_timeout: Duration::from_secs(3),
             request_timeout: Duration::from_secs(10),

@@ -4,7 +4,7 @@
 use std::io::Read;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -128,15 +128,11 @@ impl Transport {
             .user_agent(concat!("millstream/", env!("CARGO_PKG_VERSION")))
             .build()
             .new_agent();
-        let authorization = settings.username.as_ref().map(|username| {
-            let password = settings.password.as_ref().map_or("", |password| password.expose());
-            format!("Basic {}", BASE64_STANDARD.encode(format!("{}:{password}", username.expose())))
-        });
         Ok(Transport {
             agent,
             urls: settings.urls.clone(),
             preferred: AtomicUsize::new(0),
-            authorization,
+            authorization: authorization(settings),
             rounds: if retries == Retries::Some { ROUNDS } else { 1 },
             settings: settings.clone(),
         })
@@ -303,9 +299,28 @@ impl Transport {
     }
 }
 
-/// How long the other side wants to be left alone. A date instead of a number of seconds counts for nothing.
+/// The header by which a request says whose it is, if it is anybody's.
+fn authorization(settings: &RegistrySettings) -> Option<String> {
+    if let Some(token) = &settings.token {
+        return Some(format!("Bearer {}", token.expose()));
+    }
+    let username = settings.username.as_ref()?.expose();
+    let password = settings.password.as_ref().map_or("", |password| password.expose());
+    Some(format!("Basic {}", BASE64_STANDARD.encode(format!("{username}:{password}"))))
+}
+
+/// How long the other side wants to be left alone: so many seconds, or until a date, by its own clock where it tells that.
+/// Whoever waits has a longest wait of its own.
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    headers.get("retry-after")?.to_str().ok()?.trim().parse().ok().map(Duration::from_secs)
+    let text = |name: &str| headers.get(name)?.to_str().ok().map(str::trim);
+    let asked = text("retry-after")?;
+    if let Ok(seconds) = asked.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let until = httpdate::parse_http_date(asked).ok()?;
+    let now = text("date").and_then(|date| httpdate::parse_http_date(date).ok()).unwrap_or_else(SystemTime::now);
+    // A date that has passed asks for nothing.
+    Some(until.duration_since(now).unwrap_or_default())
 }
 
 /// A message of somebody else, fit for a log line.

@@ -126,3 +126,21 @@ fn a_user_is_named_in_a_header_and_nowhere_else() {
     let error = registry.versions("s").unwrap_err();
     assert!(!format!("{error} {error:?} {settings:?}").contains("canary"), "{error:?}");
 }
+
+#[test]
+fn a_token_is_named_in_a_header_and_nowhere_else() {
+    let server = Server::of(vec![Reply::Json(200, "[1]"), Reply::Json(200, "{\"id\": 7}"), Reply::Json(401, "no")]);
+    let settings = RegistrySettings {
+        token: Some(crate::config::Secret::new("canary-7f3a.e30")),
+        ..RegistrySettings::at(&server.url).unwrap()
+    };
+    let registry = Registry::new(&settings).unwrap();
+    assert_eq!(registry.versions("s"), Ok(vec![1]));
+    assert_eq!(registry.register("s", &NewSchema::avro("\"long\"")), Ok(SchemaId(7)));
+    for at in 0..2 {
+        assert!(server.request(at).contains("authorization: Bearer canary-7f3a.e30\r\n"), "{}", server.request(at));
+    }
+    let error = registry.versions("s").unwrap_err();
+    assert!(error.to_string().contains("or `schema_registry.token`"), "{error}");
+    assert!(!format!("{error} {error:?} {settings:?}").contains("canary"), "{error:?}");
+}

@@ -65,6 +65,29 @@ fn a_wish_to_be_left_alone_is_honoured() {
 }
 
 #[test]
+fn a_wish_may_be_a_date() {
+    // By the clock of the server, which need not be right.
+    let seconds = "date: Sun, 06 Nov 1994 08:49:37 GMT\r\nretry-after: Sun, 06 Nov 1994 08:49:39 GMT";
+    let began = Instant::now();
+    let server = Server::of(vec![Reply::With(503, seconds, "{}"), FOUND]);
+    assert_eq!(ask(&[&server]), (Ok(vec![1, 2]), 2));
+    assert!(began.elapsed() >= Duration::from_secs(2), "{:?}", began.elapsed());
+
+    let asked_for = |headers: &'static str| match ask(&[&Server::of(vec![Reply::With(429, headers, "{}")])]) {
+        (Err(RegistryError::Unavailable { retry_after, .. }), times) => (retry_after.map(|wait| wait.as_secs()), times),
+        other => panic!("{other:?}"),
+    };
+    let later = "date: Sun, 06 Nov 1994 08:49:37 GMT\r\nretry-after: Sun, 06 Nov 1994 09:49:37 GMT";
+    assert_eq!(asked_for(later), (Some(3600), 1), "longer than anybody waits");
+    // By ours, where the server does not tell its own.
+    let (wait, times) = asked_for("retry-after: Fri, 31 Dec 9999 23:59:59 GMT");
+    assert!(wait > Some(1 << 37) && times == 1, "{wait:?} {times}");
+    // One that has passed asks for nothing, and one that is none counts for nothing.
+    assert_eq!(asked_for("retry-after: Sun, 06 Nov 1994 08:49:37 GMT"), (Some(0), 3));
+    assert_eq!(asked_for("retry-after: soon"), (None, 3));
+}
+
+#[test]
 fn a_refusal_is_not_asked_again() {
     for status in [401, 403] {
         let (asked, times) = ask(&[&Server::of(vec![Reply::Json(status, "go away")])]);
