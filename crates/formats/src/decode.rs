@@ -56,6 +56,17 @@ pub enum WriterSchema {
     Json(JsonSchema),
 }
 
+/// What becomes of the messages of one record type of a writer's schema.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TypeRead {
+    /// They are rows.
+    Row,
+    /// They have no row: their type is not read.
+    Unwanted,
+    /// None of them can be read, and why.
+    Refused(String),
+}
+
 /// What became of some messages.
 #[derive(Debug, Clone)]
 pub struct Decoded {
@@ -211,6 +222,12 @@ impl Decoder {
             (false, true) => of_values,
             (false, false) => of_values.or(of_keys),
         }
+    }
+
+    /// What becomes of the values of messages of `schema`, by the full name of their type; a value that is no record has an
+    /// empty one. Types that are declared within others, or that nobody asks for, are left out.
+    pub fn judge(&mut self, schema: &WriterSchema) -> Vec<(String, TypeRead)> {
+        self.values.judge(schema)
     }
 
     /// Makes each message with `id` in a registry a fault for `reason`: the registry has no such schema, or none that

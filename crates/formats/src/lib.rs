@@ -6,6 +6,7 @@ mod column;
 pub mod columns;
 pub mod csv;
 pub mod decode;
+pub mod difference;
 pub mod encode;
 pub mod error;
 mod fault;
@@ -34,7 +35,8 @@ mod testing;
 
 pub use columns::{SchemaColumns, Unreadable};
 pub use csv::CsvDialect;
-pub use decode::{CsvFormat, DecodeFormat, Decoded, Decoder, WriterSchema};
+pub use decode::{CsvFormat, DecodeFormat, Decoded, Decoder, TypeRead, WriterSchema};
+pub use difference::{Difference, Gravity};
 pub use encode::{EncodeFormat, Encoded, Encoder};
 pub use error::FormatError;
 pub use framing::{SchemaId, UnknownSchemas};

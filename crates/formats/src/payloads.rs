@@ -6,7 +6,7 @@ use arrow::datatypes::FieldRef;
 use crate::avro::AvroDecoder;
 use crate::column::Column;
 use crate::csv::CsvDecoder;
-use crate::decode::{DecodeFormat, Pushed, WriterSchema};
+use crate::decode::{DecodeFormat, Pushed, TypeRead, WriterSchema};
 use crate::error::FormatError;
 use crate::fault::Fallible;
 use crate::framing::SchemaId;
@@ -57,6 +57,15 @@ impl Payloads {
                 self.refuse_writer(id, reason.clone());
                 Err(FormatError::Schema(reason))
             }
+        }
+    }
+
+    /// What becomes of payloads of `schema`, by their type.
+    pub(crate) fn judge(&mut self, schema: &WriterSchema) -> Vec<(String, TypeRead)> {
+        match (self, schema) {
+            (Payloads::Avro(avro), WriterSchema::Avro(schema)) => avro.judge(schema),
+            (Payloads::Protobuf(protobuf), WriterSchema::Protobuf(schema)) => protobuf.judge(schema),
+            _ => vec![(String::new(), TypeRead::Row)],
         }
     }
 

@@ -16,7 +16,8 @@ use crate::settings::Connection;
 /// written that are still in the topic, its sinks against all by which consumers may still read.
 ///
 /// A registry compares a new version with the last one, or by its rules; this asks whether this pipeline can read each of
-/// them, and be read by each. Exit code 3 if something breaks.
+/// them, and be read by each, and where the subject's level promises it, whether who moves on to the new schema can read what
+/// the old ones wrote ("reads back"). Exit code 3 if something breaks.
 #[derive(Debug, Args)]
 pub(crate) struct Contract {
     /// The pipeline file.
@@ -38,17 +39,22 @@ impl Contract {
         let loaded = load::load_one(&self.path, &schemas)?;
         let entries = contracts::history(&loaded.topology, registry).map_err(schemas::wrong)?;
         let breaks = entries.iter().filter(|entry| matches!(entry.verdict, Verdict::Breaks(_))).count();
+        let not_judged = entries.iter().filter(|entry| matches!(entry.verdict, Verdict::NotJudged(_))).count();
         if self.json {
             let rows: Vec<_> = entries.iter().map(as_json).collect();
-            println!("{:#}", json!({"pipeline": loaded.topology.name, "breaks": breaks, "versions": rows}));
+            let pipeline = &loaded.topology.name;
+            println!(
+                "{:#}",
+                json!({"pipeline": pipeline, "breaks": breaks, "not_judged": not_judged, "versions": rows})
+            );
         } else {
-            print(&entries, breaks);
+            print(&entries, breaks, not_judged);
         }
         Ok(if breaks == 0 { Exit::Well } else { Exit::PipelineWrong })
     }
 }
 
-fn print(entries: &[Entry], breaks: usize) {
+fn print(entries: &[Entry], breaks: usize, not_judged: usize) {
     if entries.is_empty() {
         println!("the pipeline has no schema in a registry");
         return;
@@ -68,8 +74,12 @@ fn print(entries: &[Entry], breaks: usize) {
     }
     println!("{table}");
     match breaks {
-        0 => println!("nothing breaks"),
+        0 if not_judged == 0 => println!("nothing breaks"),
+        0 => println!("nothing breaks of what was judged"),
         _ => println!("{} break", count(breaks as u64, "version")),
+    }
+    if not_judged > 0 {
+        println!("{} not judged as a whole: look at them yourself", count(not_judged as u64, "version"));
     }
 }
 
@@ -77,6 +87,7 @@ fn side(direction: Direction) -> &'static str {
     match direction {
         Direction::Reads => "reads",
         Direction::Writes => "is read by",
+        Direction::ReadsBack => "reads back",
     }
 }
 
@@ -86,6 +97,7 @@ fn as_json(entry: &Entry) -> serde_json::Value {
         "direction": match entry.direction {
             Direction::Reads => "reads",
             Direction::Writes => "writes",
+            Direction::ReadsBack => "reads_back",
         },
         "subject": entry.subject,
         "version": entry.version,

@@ -12,6 +12,7 @@ pub(crate) fn tests() -> Vec<suite::Trial> {
         a_schema_that_is_not_there_is_not_registered_without_leave,
         what_would_break_somebody_is_refused_with_field_types_and_rule,
         a_contract_is_held_against_every_version,
+        a_contract_of_a_sink_names_field_types_and_rule_in_every_format,
         every_format_is_registered_and_read_back,
         keys_have_subjects_of_their_own,
         a_given_schema_is_registered_with_what_it_refers_to,
@@ -159,6 +160,88 @@ fn a_contract_is_held_against_every_version() -> Result {
         said["versions"].as_array().into_iter().flatten().map(|row| row["verdict"].clone()).collect();
     ensure!(verdicts == ["good", "breaks", "good"], "{said}");
     place.expect(&["contract", "reads.yaml"], 3, &[subject, "breaks", "id", "1 version break"])?;
+    Ok(())
+}
+
+/// What the registry would judge by the last version alone, or not at all, as it is kept NONE first.
+fn a_contract_of_a_sink_names_field_types_and_rule_in_every_format() -> Result {
+    let registry = SchemaRegistry::shared()?;
+    let avro = |id: &str| {
+        format!(
+            r#"{{"type":"record","name":"Row","namespace":"shop","fields":[{{"name":"id","type":["null","{id}"],"default":null}}]}}"#
+        )
+    };
+    let proto = |id: &str| format!("syntax = \"proto3\";\npackage shop;\n\nmessage Row {{\n  {id};\n}}\n");
+    let json = |id: &str, more: &str| {
+        format!(
+            r#"{{"$schema":"http://json-schema.org/draft-07/schema#","title":"Row","type":"object","properties":{{"id":{id}}}{more}}}"#
+        )
+    };
+    let pattern = r#","patternProperties":{"^x":{"type":"string"}},"additionalProperties":true"#;
+    let of_format = [
+        (
+            "avro",
+            "AVRO",
+            vec![avro("string"), avro("long")],
+            vec!["breaks", "good", "breaks", "good"],
+            2,
+            "(rule branch)",
+        ),
+        (
+            "protobuf",
+            "PROTOBUF",
+            vec![proto("optional string id = 1"), proto("optional int64 id = 1"), proto("optional int32 id = 1")],
+            vec!["breaks", "good", "note", "breaks", "good", "good"],
+            2,
+            "id: written as int64, read as string (rule type)",
+        ),
+        (
+            "json_schema",
+            "JSON",
+            vec![
+                json(r#"{"type":"string"}"#, ""),
+                json(r#"{"type":["null","integer"]}"#, ""),
+                json(r#"{"type":["null","integer"]}"#, pattern),
+            ],
+            vec!["breaks", "good", "not judged", "breaks", "breaks", "breaks"],
+            4,
+            "id: written as integer, read as string (rule type)",
+        ),
+    ];
+    for (format, kind, versions, expected, breaks, finding) in of_format {
+        let prefix = match format {
+            "avro" => "judged-avro",
+            "protobuf" => "judged-protobuf",
+            _ => "judged-json",
+        };
+        let place = Place::new(prefix, registry)?;
+        let subject = format!("{prefix}-out-value");
+        for (at, text) in versions.iter().enumerate() {
+            registry.register(&subject, kind, text)?;
+            if at == 0 {
+                registry.set_level(&subject, "NONE")?;
+            }
+        }
+        registry.set_level(&subject, "BACKWARD")?;
+        place.write("writes.yaml", WRITES, format, "steps: [{select: [id]}]")?;
+        let said = place.expect(&["contract", "writes.yaml", "--json"], 3, &[])?;
+        let said: Value = serde_json::from_str(&said).map_err(|error| format!("{error}: {said}"))?;
+        let rows: Vec<_> = said["versions"].as_array().into_iter().flatten().collect();
+        let verdicts: Vec<_> = rows.iter().map(|row| row["verdict"].as_str().unwrap_or_default()).collect();
+        ensure!(verdicts == expected, "{format}: {said:#}");
+        let directions: Vec<_> = rows.iter().map(|row| row["direction"].as_str().unwrap_or_default()).collect();
+        let (half, _) = directions.split_at(versions.len());
+        ensure!(
+            half.iter().all(|side| *side == "writes") && directions[versions.len()] == "reads_back",
+            "{directions:?}"
+        );
+        ensure!(said["breaks"] == breaks, "{format}: {said:#}");
+        let not_judged = if format == "json_schema" { "1 version not judged as a whole" } else { "versions break" };
+        let shown = place.expect(&["contract", "writes.yaml"], 3, &["is read by", "reads back", not_judged])?;
+        // A cell may be broken into lines.
+        let words = shown.split_whitespace().filter(|word| !word.contains('│')).collect::<Vec<_>>().join(" ");
+        ensure!(words.contains(finding), "{format}: {shown}");
+    }
     Ok(())
 }
 

@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
+use super::decode::records;
 use super::default;
 use super::resolve::source;
 use super::schema::{AvroSchema, Enumeration, Kind, Logical, NodeId, Record};
@@ -94,6 +95,28 @@ impl fmt::Display for Finding {
 pub fn compatibility(reader: &AvroSchema, writer: &AvroSchema) -> Vec<Finding> {
     let mut comparison = Comparison::new(reader, writer);
     comparison.compare(reader.root(), writer.root(), "");
+    comparison.findings
+}
+
+/// As [`compatibility`], of one record type of the writer: against the reader that messages of it are read by, which is the
+/// only one, or the one of its name. None if there is no such reader, or the writer has no such type.
+pub fn compatibility_of_type(readers: &[AvroSchema], writer: &AvroSchema, name: &str) -> Vec<Finding> {
+    let written = |(schema, id): &(AvroSchema, NodeId)| schema.named(*id).is_some_and(|found| found.full == name);
+    let Some((writer, w)) = records(writer).into_iter().find(written) else { return Vec::new() };
+    let readers = readers.iter().flat_map(records).collect::<Vec<_>>();
+    let fit = |(reader, r): &(AvroSchema, NodeId)| reader.named(*r)?.fit(writer.named(w)?);
+    let best = match &readers[..] {
+        [only] => Some(only),
+        several => several
+            .iter()
+            .filter_map(|reader| Some((fit(reader)?, reader)))
+            .rev()
+            .max_by_key(|(fit, _)| *fit)
+            .map(|(_, reader)| reader),
+    };
+    let Some((reader, r)) = best else { return Vec::new() };
+    let mut comparison = Comparison::new(reader, &writer);
+    comparison.compare(*r, w, "");
     comparison.findings
 }
 

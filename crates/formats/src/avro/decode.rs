@@ -8,7 +8,7 @@ use super::program::{Program, Read};
 use super::resolve::{Absent, Resolver};
 use super::schema::{AvroSchema, Kind, NodeId};
 use super::skip::{Skips, branch};
-use crate::decode::Pushed;
+use crate::decode::{Pushed, TypeRead};
 use crate::error::FormatError;
 use crate::fault::{Fallible, Fault};
 use crate::framing::{self, SchemaId};
@@ -134,6 +134,25 @@ impl AvroDecoder {
         refused
     }
 
+    /// What becomes of messages of `schema`, by their type.
+    pub(crate) fn judge(&mut self, schema: &AvroSchema) -> Vec<(String, TypeRead)> {
+        let tops = match self.writer(schema).root {
+            Root::One(top) => vec![(schema.root(), top)],
+            Root::Union(tops) => {
+                let Kind::Union(branches) = &schema.node(schema.root()).kind else { unreachable!("it has branches") };
+                branches.iter().copied().zip(tops).collect()
+            }
+            Root::Refused(reason) => vec![(schema.root(), Top::Refused(reason))],
+        };
+        let named = |id: NodeId| schema.named(id).map_or_else(String::new, |name| name.full.clone());
+        let read = |top| match top {
+            Top::Record { .. } | Top::Value(_) | Top::Unread(_) => TypeRead::Row,
+            Top::Unwanted => TypeRead::Unwanted,
+            Top::Refused(reason) => TypeRead::Refused(reason),
+        };
+        tops.into_iter().map(|(id, top)| (named(id), read(top))).collect()
+    }
+
     /// Makes each message with `id` a fault for `reason`.
     pub(crate) fn refuse_writer(&mut self, id: SchemaId, reason: String) {
         self.register(id, Writer { skips: Skips::default(), root: Root::Refused(reason) });
@@ -249,7 +268,7 @@ impl AvroDecoder {
 }
 
 /// The records that a reader's schema consists of; itself, if it is none.
-fn records(schema: &AvroSchema) -> Vec<(AvroSchema, NodeId)> {
+pub(super) fn records(schema: &AvroSchema) -> Vec<(AvroSchema, NodeId)> {
     let is_record = |&id: &NodeId| matches!(schema.node(id).kind, Kind::Record(_));
     match &schema.node(schema.root()).kind {
         Kind::Union(branches) if branches.iter().any(is_record) => {

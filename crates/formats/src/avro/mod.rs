@@ -22,7 +22,7 @@ mod write;
 #[allow(clippy::unwrap_used)]
 mod tests;
 
-pub use compatibility::{Finding, Level, NewIs, Rule, compatibility};
+pub use compatibility::{Finding, Level, NewIs, Rule, compatibility, compatibility_of_type};
 pub(crate) use decode::AvroDecoder;
 pub use decode::{AvroRead, Framing};
 pub(crate) use encode::AvroEncoder;

@@ -1,5 +1,6 @@
 //! Columns from JSON Schemas, and messages behind an id, held to their schema or not.
 
+mod compatibility;
 mod writing;
 
 use std::sync::Arc;

@@ -8,7 +8,7 @@ use prost_reflect::MessageDescriptor;
 use super::compile::{self, Missing};
 use super::program::{Program, Run, Slot};
 use super::schema::{ProtobufMessage, ProtobufSchema};
-use crate::decode::Pushed;
+use crate::decode::{Pushed, TypeRead};
 use crate::error::FormatError;
 use crate::fault::{Fallible, Fault};
 use crate::framing::{self, SchemaId};
@@ -118,6 +118,27 @@ impl ProtobufDecoder {
     /// Makes messages with `id` readable, as far as their types are: which they are shows when they come.
     pub(crate) fn add_writer(&mut self, id: SchemaId, schema: &ProtobufSchema) {
         self.register(id, Writer::Known { schema: schema.clone(), tops: Vec::new() });
+    }
+
+    /// What becomes of messages of `schema`, by their type: of those that are wanted, else of those that there are readers
+    /// for, else of all that stand in no other.
+    pub(crate) fn judge(&mut self, schema: &ProtobufSchema) -> Vec<(String, TypeRead)> {
+        let readers = self.readers.iter().map(|reader| reader.name().to_owned()).collect::<Vec<_>>();
+        let asked = match &self.types {
+            Some(types) => types.clone(),
+            None if readers.is_empty() => schema.outer_names(),
+            None => readers,
+        };
+        let found = asked.iter().filter_map(|name| schema.message(Some(name)).ok());
+        let judged = found.map(|message| {
+            let read = match self.top(&message.descriptor) {
+                Top::Message { .. } => TypeRead::Row,
+                Top::Unwanted => TypeRead::Unwanted,
+                Top::Refused(reason) => TypeRead::Refused(reason),
+            };
+            (message.name().to_owned(), read)
+        });
+        judged.collect()
     }
 
     /// Makes each message with `id` a fault for `reason`.

@@ -1,6 +1,7 @@
 //! Protobuf: messages that a schema describes. Reading walks a message's bytes once by a short program made for the
 //! columns that are wanted; the schema crates are asked when a program is made and never for a message.
 
+mod compatibility;
 mod compile;
 mod decode;
 mod derive;
@@ -19,6 +20,7 @@ mod write;
 #[allow(clippy::unwrap_used)]
 mod tests;
 
+pub use compatibility::{is_read_by, reads};
 pub(crate) use decode::ProtobufDecoder;
 pub use decode::{ProtobufFraming, ProtobufRead};
 pub(crate) use encode::ProtobufEncoder;

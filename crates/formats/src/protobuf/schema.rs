@@ -94,6 +94,11 @@ impl ProtobufSchema {
         names
     }
 
+    /// The full names of the file's messages that stand in no other, in their order.
+    pub(super) fn outer_names(&self) -> Vec<String> {
+        self.0.file.messages().map(|message| message.full_name().to_owned()).collect()
+    }
+
     /// The message of that full name; without a name the file's first.
     ///
     /// # Errors

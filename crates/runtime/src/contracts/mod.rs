@@ -3,16 +3,19 @@
 
 mod find;
 mod history;
+mod judge;
 mod refers;
 mod sinks;
+mod verdict;
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests;
 
 pub use find::{Searched, find};
-pub use history::{Direction, Entry, Verdict, history};
+pub use history::{Direction, Entry, history};
 pub use sinks::{Act, Breach, Outcome, SinkReport, diagnostics, settle};
+pub use verdict::Verdict;
 
 use millstream_pipeline::spec;
 

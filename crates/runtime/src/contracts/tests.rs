@@ -69,7 +69,12 @@ impl Subjects for InMemory {
             let missing = Missing::Version { subject: subject.to_owned(), version };
             RegistryError::NotFound { url: "memory".to_owned(), missing }
         })?;
-        let schema = RegisteredSchema { kind: SchemaKind::Avro, text: text.clone(), references: Vec::new() };
+        let kind = match text {
+            _ if text.starts_with("syntax") => SchemaKind::Protobuf,
+            _ if text.contains("\"properties\"") => SchemaKind::JsonSchema,
+            _ => SchemaKind::Avro,
+        };
+        let schema = RegisteredSchema { kind, text: text.clone(), references: Vec::new() };
         Ok(SubjectVersion { subject: subject.to_owned(), version: number, id: self.id(text), schema })
     }
 
@@ -296,4 +301,151 @@ fn what_a_file_refers_to_is_found_beside_it_or_in_the_registry() {
     write("shop.Unit.avsc", UNIT);
     let document = find_with(None).unwrap().unwrap();
     assert!(document.references.iter().all(|other| other.place.is_none()), "{document:?}");
+}
+
+#[test]
+fn a_json_schema_source_is_not_judged_where_a_property_is_of_another_type() {
+    let json =
+        |price: &str| format!(r#"{{"type":"object","properties":{{"symbol":{{"type":"string"}},"price":{price}}}}}"#);
+    let versions =
+        [json(r#"{"type":"number"}"#), json(r#"{"type":"integer"}"#), json(r#"{"type":"string"}"#), json("{}")];
+    let versions = versions.iter().map(String::as_str).collect::<Vec<_>>();
+    let registry = InMemory::new(Level::None, &[("trades-value", &versions)]);
+    let source = "{format: json_schema, schema: {subject: trades-value, version: 1}}";
+    let loaded = Loaded::new(source, "{topic: out}", &registry);
+    let entries = history(&loaded.topology().unwrap(), &registry).unwrap();
+    let words = entries.iter().map(|entry| entry.verdict.word()).collect::<Vec<_>>();
+    assert_eq!(words, ["good", "good", "not judged", "not judged"], "{entries:?}");
+    assert_eq!(entries[2].verdict.findings(), ["price: not judged: written as string, read as double (rule type)"]);
+}
+
+/// Versions of `out-value` that are made of the schema that the sink writes by, and what becomes of each: direction, version,
+/// verdict, the finding.
+fn of_sink(
+    level: Level,
+    format: &str,
+    versions: &[&dyn Fn(&str) -> String],
+) -> Vec<(Direction, u32, &'static str, String)> {
+    let sink = format!("{{topic: out, format: {format}}}");
+    let topology = |registry: &InMemory| Loaded::new("{format: avro}", &sink, registry).topology().unwrap();
+    let registry = InMemory::new(level, &[("trades-value", &[V2])]);
+    let own = topology(&registry).sinks[0].schema.as_ref().unwrap().text.clone();
+    for version in versions {
+        registry.add("out-value", &version(&own));
+    }
+    let entries = history(&topology(&registry), &registry).unwrap();
+    let of_sink = entries.into_iter().filter(|entry| entry.name == "out");
+    let shown = of_sink.map(|entry| {
+        let said = entry.verdict.findings().join("; ");
+        (entry.direction, entry.version.unwrap(), entry.verdict.word(), said)
+    });
+    shown.collect()
+}
+
+#[test]
+fn a_protobuf_sink_is_held_against_every_version_in_both_directions() {
+    let edited = |from: &'static str, to: &'static str| {
+        move |own: &str| {
+            assert!(own.contains(from), "{own}");
+            own.replacen(from, to, 1)
+        }
+    };
+    let same = |own: &str| own.to_owned();
+    let text = edited("double price", "string price");
+    let less = edited("optional double price = 2;", "");
+    let narrow = edited("double price", "float price");
+    let renumbered = edited("price = 2", "price = 7");
+    let found = of_sink(Level::Full, "protobuf", &[&renumbered, &text, &less, &narrow, &same]);
+    let said = "price: written as double, read as string (rule type)";
+    let back = "price: written as string, read as double (rule type)";
+    let number = "price: written as double with number 2, read as double with number 7 (rule number)";
+    let number_back = "price: written as double with number 7, read as double with number 2 (rule number)";
+    let float = "price: written as double, read as float (rule type)";
+    let float_back = "price: written as float, read as double (rule type)";
+    let expected = [
+        (Direction::Writes, 1, "breaks", number),
+        (Direction::Writes, 2, "breaks", said),
+        (Direction::Writes, 3, "good", ""),
+        (Direction::Writes, 4, "breaks", float),
+        (Direction::Writes, 5, "good", ""),
+        (Direction::ReadsBack, 1, "breaks", number_back),
+        (Direction::ReadsBack, 2, "breaks", back),
+        (Direction::ReadsBack, 3, "good", ""),
+        (Direction::ReadsBack, 4, "breaks", float_back),
+        (Direction::ReadsBack, 5, "good", ""),
+    ];
+    assert_eq!(found, expected.map(|(direction, version, word, said)| (direction, version, word, said.to_owned())));
+    // Who does not promise it is not asked for it.
+    let forward = of_sink(Level::ForwardTransitive, "protobuf", &[&same, &text]);
+    assert!(forward.iter().all(|(direction, ..)| *direction == Direction::Writes) && forward.len() == 2, "{forward:?}");
+}
+
+#[test]
+fn a_json_schema_sink_is_held_against_every_version_in_both_directions() {
+    let edited = |edit: &'static dyn Fn(&mut serde_json::Value)| {
+        move |own: &str| {
+            let mut own: serde_json::Value = serde_json::from_str(own).unwrap();
+            edit(&mut own);
+            own.to_string()
+        }
+    };
+    let same = |own: &str| own.to_owned();
+    let text = edited(&|own| own["properties"]["price"] = serde_json::json!({"type": "string"}));
+    let open = edited(&|own| own["additionalProperties"] = true.into());
+    let less = edited(&|own| drop(own["properties"].as_object_mut().unwrap().remove("price")));
+    let pattern = edited(&|own| own["patternProperties"] = serde_json::json!({"^p": {"type": "number"}}));
+    let found = of_sink(Level::Backward, "json_schema", &[&same, &text, &open, &less, &pattern]);
+    let words = found.iter().map(|(direction, version, word, _)| (*direction, *version, *word)).collect::<Vec<_>>();
+    let (w, b) = (Direction::Writes, Direction::ReadsBack);
+    let writes = [(w, 1, "good"), (w, 2, "breaks"), (w, 3, "good"), (w, 4, "breaks"), (w, 5, "not judged")];
+    let back = [(b, 1, "good"), (b, 2, "breaks"), (b, 3, "breaks"), (b, 4, "good"), (b, 5, "not judged")];
+    assert_eq!(words, [writes, back].concat(), "{found:?}");
+    for (at, part) in [
+        (1, "price: written as number, read as string (rule type)"),
+        (3, "price: written as "),
+        (3, "(rule closed)"),
+        (4, "not judged: written as no patternProperties"),
+        (7, "written as anything, read as no other properties are allowed (rule closed)"),
+    ] {
+        assert!(found[at].3.contains(part), "{at}: no {part} in {found:?}");
+    }
+}
+
+#[test]
+fn each_named_type_is_judged_for_itself() {
+    let record = |name: &str, id: &str, more: &str| {
+        format!(
+            r#"{{"type":"record","name":"{name}","namespace":"shop","fields":[{{"name":"id","type":"{id}"}}{more}]}}"#
+        )
+    };
+    let note = r#",{"name":"note","type":"string","default":""}"#;
+    let amount = |of: &str| format!(r#",{{"name":"amount","type":"{of}"}}"#);
+    let (placed, gone) = (record("Placed", "long", &amount("double")), record("Gone", "long", note));
+    let (early, wrong) = (record("Placed", "int", &amount("float")), record("Placed", "string", &amount("double")));
+    let other = record("Other", "boolean", "");
+    let list = |records: &[&str]| format!("[{}]", records.join(","));
+    let both = list(&[&placed, &gone]);
+    let versions = [
+        both.clone(),
+        list(&[&early, &record("Gone", "long", "")]),
+        list(&[&placed, &record("Gone", "boolean", note)]),
+        list(&[&wrong, &gone]),
+        list(&[&other]),
+        list(&[&placed, &other]),
+    ];
+    let versions = versions.iter().map(String::as_str).collect::<Vec<_>>();
+    let registry = InMemory::new(Level::None, &[("events-value", &versions)]);
+    let source =
+        "{format: avro, topic: events, types: [shop.Placed, shop.Gone], schema: {subject: events-value, version: 1}}";
+    let text = format!("version: 1\npipeline: p\nsources:\n  trades: {source}\nsink: {{topic: out}}\n");
+    let (pipeline, map) = millstream_pipeline::parse("p.yaml", &text, &no_lookup).unwrap();
+    let found = find(&wanted(&pipeline), Path::new(""), Some(&registry)).found;
+    let topology = lower::lower_with(&pipeline, &map, &PartitionCounts::unknown(), &found).unwrap();
+    let entries = history(&topology, &registry).unwrap();
+    let words = entries.iter().map(|entry| entry.verdict.word()).collect::<Vec<_>>();
+    assert_eq!(words, ["good", "good", "breaks", "breaks", "note", "good"], "{entries:?}");
+    let (gone, placed) = (entries[2].verdict.findings(), entries[3].verdict.findings());
+    assert!(gone.iter().all(|finding| finding.starts_with("shop.Gone: ")) && gone[0].contains("id"), "{gone:?}");
+    assert!(placed.iter().all(|finding| finding.starts_with("shop.Placed: ")), "{placed:?}");
+    assert_eq!(entries[4].verdict.findings(), ["its records have no row: it has no type that is read"]);
 }

@@ -1,5 +1,6 @@
 //! Tests of the Protobuf format, by what they look at, and what they share.
 
+mod compatibility;
 mod differential;
 mod hostile;
 mod reading;

@@ -1,0 +1,203 @@
+//! What a reader does not expect of a writer's documents, rule by rule; and what is not judged is said.
+
+use serde_json::{Value, json};
+
+use crate::Gravity;
+use crate::json_schema::{JsonSchema, compatibility};
+
+fn schema(json: &Value) -> JsonSchema {
+    JsonSchema::parse(&json.to_string(), &[]).unwrap()
+}
+
+fn found(reader: &Value, writer: &Value) -> Vec<String> {
+    let gravity = |gravity| match gravity {
+        Gravity::Note => "note",
+        Gravity::NotJudged => "not judged",
+        Gravity::Breaks => "breaks",
+    };
+    let differences = compatibility(&schema(reader), &schema(writer));
+    differences.iter().map(|found| format!("{} {} {}", gravity(found.gravity), found.rule, found.path)).collect()
+}
+
+/// Both as the only property `a` of an object without others.
+fn property(schema: &Value) -> Value {
+    json!({"type": "object", "properties": {"a": schema}, "additionalProperties": false})
+}
+
+#[test]
+fn values_are_held_against_each_other() {
+    let rows: Vec<(Value, Value, &[&str])> = vec![
+        (json!({"type": "string"}), json!({"type": "string"}), &[]),
+        (json!({"type": "number"}), json!({"type": "integer"}), &[]),
+        (json!({"type": "integer"}), json!({"type": "number"}), &["breaks type a"]),
+        (json!({"type": "string"}), json!({"type": "integer"}), &["breaks type a"]),
+        (json!({}), json!({"type": "integer"}), &[]),
+        (json!(true), json!({"type": "integer"}), &[]),
+        (json!({"title": "any", "description": "thing"}), json!({"type": "integer"}), &[]),
+        // What may be anything may be of five other types.
+        (json!({"type": "string"}), json!({}), &["breaks type a"; 5]),
+        (json!(false), json!({"type": "string"}), &["breaks type a"]),
+        // Null, in a list or as a branch.
+        (json!({"type": ["null", "string"]}), json!({"type": "string"}), &[]),
+        (json!({"type": "string"}), json!({"type": ["null", "string"]}), &["breaks type a"]),
+        (json!({"oneOf": [{"type": "null"}, {"type": "string"}]}), json!({"type": ["string", "null"]}), &[]),
+        (json!({"type": "string"}), json!({"oneOf": [{"type": "null"}, {"type": "string"}]}), &["breaks type a"]),
+        (
+            json!({"anyOf": [{"type": "string", "maxLength": 3}, {"type": "string", "minLength": 5}]}),
+            json!({"type": "string", "maxLength": 2}),
+            &[],
+        ),
+        (
+            json!({"oneOf": [{"type": "string", "maxLength": 3}, {"type": "string"}]}),
+            json!({"type": "string", "maxLength": 2}),
+            &["not judged oneOf a"],
+        ),
+        // Listed values.
+        (json!({"enum": ["A", "B"]}), json!({"enum": ["A"]}), &[]),
+        (json!({"enum": ["A", "B"]}), json!({"const": "B"}), &[]),
+        (json!({"enum": ["A"]}), json!({"enum": ["A", "B"]}), &["breaks enum a"]),
+        (json!({"enum": ["A"]}), json!({"type": "string"}), &["breaks enum a"]),
+        (json!({"type": "string"}), json!({"enum": ["A", "B"]}), &[]),
+        (json!({"type": "string"}), json!({"enum": ["A", 1]}), &["breaks type a"]),
+        // Bounds.
+        (json!({"type": "integer", "minimum": 1}), json!({"type": "integer", "minimum": 1}), &[]),
+        (json!({"type": "integer", "minimum": 1}), json!({"type": "integer", "minimum": 2}), &[]),
+        (json!({"type": "integer", "minimum": 1}), json!({"type": "integer", "minimum": 0}), &["breaks range a"]),
+        (json!({"type": "integer", "minimum": 1}), json!({"type": "integer"}), &["breaks range a"]),
+        (json!({"type": "integer"}), json!({"type": "integer", "minimum": 1}), &[]),
+        (json!({"type": "string", "maxLength": 3}), json!({"type": "string", "maxLength": 4}), &["breaks range a"]),
+        (
+            json!({"type": "integer", "minimum": 1}),
+            json!({"type": "integer", "exclusiveMinimum": 1}),
+            &["not judged minimum a"],
+        ),
+        (
+            json!({"type": "integer", "minimum": 1, "exclusiveMinimum": true}),
+            json!({"type": "integer", "minimum": 3}),
+            &["not judged exclusiveMinimum a"],
+        ),
+        // A bound of lengths says nothing of numbers.
+        (json!({"type": ["integer", "string"], "maxLength": 3}), json!({"type": "integer"}), &[]),
+        // What validators may pass over, and columns get their types from.
+        (json!({"type": "string", "format": "date"}), json!({"type": "string"}), &["note format a"]),
+        (json!({"type": "string"}), json!({"type": "string", "format": "date"}), &[]),
+        (
+            json!({"type": "integer", "connect.type": "int32"}),
+            json!({"type": "integer", "connect.type": "int64"}),
+            &["note format a"],
+        ),
+        // Arrays.
+        (json!({"type": "array"}), json!({"type": "array", "items": {"type": "string"}}), &[]),
+        (json!({"type": "array", "items": {"type": "string"}}), json!({"type": "array"}), &["breaks type a[]"]),
+        (
+            json!({"type": "array", "items": {"type": "string"}}),
+            json!({"type": "array", "items": {"type": "integer"}}),
+            &["breaks type a[]"],
+        ),
+        (
+            json!({"type": "array", "items": [{"type": "string"}]}),
+            json!({"type": "array", "items": {"type": "string"}}),
+            &["not judged items a[]"],
+        ),
+        // What is not understood is the same where it is written the same, and else it is said.
+        (json!({"type": "string", "pattern": "^a"}), json!({"type": "string", "pattern": "^a"}), &[]),
+        (json!({"type": "string", "pattern": "^a"}), json!({"type": "string"}), &["not judged pattern a"]),
+        (json!({"type": "string"}), json!({"type": "string", "pattern": "^a"}), &[]),
+        (json!({"not": {"type": "null"}}), json!({"type": "string"}), &["not judged not a"]),
+        (json!({"type": "string"}), json!({"allOf": [{"type": "string"}]}), &["not judged allOf a"]),
+        (json!({"$ref": "#/nowhere"}), json!({"type": "string"}), &["not judged $ref a"]),
+        (json!({"anyOf": [{"type": "string"}], "maxLength": 3}), json!({"type": "string"}), &["not judged anyOf a"]),
+    ];
+    for (reader, writer, expected) in rows {
+        assert_eq!(found(&property(&reader), &property(&writer)), expected, "read as {reader}, written as {writer}");
+    }
+}
+
+#[test]
+fn open_and_closed_objects_are_held_against_each_other() {
+    let string = json!({"type": "string"});
+    let object = |properties: Value, more: Value| {
+        let mut object = json!({"type": "object", "properties": properties});
+        object.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        object
+    };
+    let (a, both) = (json!({"a": string}), json!({"a": string, "b": string}));
+    let (open, closed) = (json!({}), json!({"additionalProperties": false}));
+    let numbers = json!({"additionalProperties": {"type": "number"}});
+    let strings = json!({"additionalProperties": {"type": "string"}});
+    let required = json!({"required": ["a"], "additionalProperties": false});
+    let rows: Vec<(Value, Value, &[&str])> = vec![
+        (object(a.clone(), closed.clone()), object(a.clone(), closed.clone()), &[]),
+        (object(a.clone(), open.clone()), object(both.clone(), open.clone()), &[]),
+        (object(a.clone(), closed.clone()), object(both.clone(), closed.clone()), &["breaks closed b"]),
+        (object(both.clone(), closed.clone()), object(a.clone(), closed.clone()), &[]),
+        // Where others are allowed, one of the name may have been written as anything.
+        (object(both.clone(), open.clone()), object(a.clone(), open.clone()), &["breaks open b"]),
+        (object(a.clone(), closed.clone()), object(a.clone(), open.clone()), &["breaks closed {}"]),
+        (object(a.clone(), open.clone()), object(a.clone(), closed.clone()), &[]),
+        // Others of a type.
+        (object(a.clone(), numbers.clone()), object(both.clone(), closed.clone()), &["breaks type b"]),
+        (object(a.clone(), strings.clone()), object(both.clone(), closed.clone()), &[]),
+        (object(both.clone(), open.clone()), object(a.clone(), numbers.clone()), &["breaks type b"]),
+        (object(a.clone(), numbers.clone()), object(a.clone(), strings.clone()), &["breaks type {}"]),
+        (object(a.clone(), numbers.clone()), object(a.clone(), open.clone()), &["breaks open {}"]),
+        // What must be there.
+        (object(a.clone(), required.clone()), object(a.clone(), required.clone()), &[]),
+        (object(a.clone(), required.clone()), object(a.clone(), closed.clone()), &["breaks required a"]),
+        (object(a.clone(), closed.clone()), object(a.clone(), required.clone()), &[]),
+        (object(a.clone(), required), object(json!({}), closed.clone()), &["breaks required a"]),
+        (
+            object(a.clone(), closed.clone()),
+            object(a.clone(), json!({"patternProperties": {"^b": {"type": "string"}}, "additionalProperties": false})),
+            &["not judged patternProperties "],
+        ),
+        (
+            object(a.clone(), json!({"patternProperties": {"^b": {"type": "string"}}})),
+            object(a, closed),
+            &["not judged patternProperties "],
+        ),
+    ];
+    for (reader, writer, expected) in rows {
+        assert_eq!(found(&reader, &writer), expected, "read as {reader}, written as {writer}");
+    }
+}
+
+#[test]
+fn references_are_followed_on_each_side_and_recursion_ends() {
+    let order = |zip: &str| {
+        json!({
+            "type": "object", "properties": {"home": {"$ref": "#/$defs/address"}, "tree": {"$ref": "#/$defs/tree"}},
+            "additionalProperties": false,
+            "$defs": {
+                "address": {"type": "object", "properties": {"zip": {"type": zip}}, "additionalProperties": false},
+                "tree": {"type": "object", "properties": {"below": {"$ref": "#/$defs/tree"}}, "additionalProperties": false}}})
+    };
+    assert_eq!(found(&order("string"), &order("string")), [""; 0]);
+    assert_eq!(found(&order("string"), &order("integer")), ["breaks type home.zip"]);
+}
+
+#[test]
+fn a_difference_names_field_types_and_rule() {
+    let reader = json!({"type": "object", "required": ["id"], "properties": {
+        "id": {"type": "integer"}, "at": {"type": "string", "format": "date"}, "side": {"enum": ["BUY", "SELL"]},
+        "tags": {"type": "array", "items": {"type": "string"}}}, "additionalProperties": false});
+    let writer = json!({"type": "object", "properties": {
+        "id": {"type": "string"}, "at": {"type": ["null", "string"], "format": "date-time"}, "side": {"enum": ["BUY", "HOLD"]},
+        "tags": {"type": "array", "items": {"type": "boolean"}}, "more": {"type": "number"}},
+        "additionalProperties": false});
+    let mut said =
+        compatibility(&schema(&reader), &schema(&writer)).iter().map(ToString::to_string).collect::<Vec<_>>();
+    said.sort();
+    assert_eq!(
+        said,
+        [
+            "at: written as format date-time, read as format date (rule format)",
+            "at: written as null, read as string (date) (rule type)",
+            "id: written as not required, read as required (rule required)",
+            "id: written as string, read as integer (rule type)",
+            "more: written as number, read as no such property, and no others are allowed (rule closed)",
+            "side: written as \"HOLD\", read as \"BUY\", \"SELL\" (rule enum)",
+            "tags[]: written as boolean, read as string (rule type)",
+        ]
+    );
+}
