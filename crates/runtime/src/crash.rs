@@ -98,9 +98,11 @@ pub(crate) fn stop(point: &'static str, action: Option<String>) -> Stopped {
     Stopped { point }
 }
 
-/// Where a task may panic (`worker.panic=20*off->1*panic(why)`): in the middle of what arrived.
-pub(crate) fn panic_point() {
-    fail::fail_point!("worker.panic");
+/// Where a test may have something panic (`worker.panic=20*off->1*panic(why)`): `worker.panic`, a task, in the middle of what
+/// arrived; `daemon.panic`, a pipeline that is being prepared.
+pub(crate) fn panic_point(name: &'static str) {
+    fail::fail_point!(name);
+    let _ = name;
 }
 
 /// Whether a control (one of [`CONTROLS`]) is switched on.

@@ -30,11 +30,14 @@ fn standing(daemon: &Daemon, pipeline: &str) -> Result<(u64, String)> {
 
 fn a_panic_is_told_and_its_pipeline_begins_again() -> Result {
     let (mut one, mut two) = (Scenario::new("panics")?, Scenario::new("bystander")?);
-    let failpoints =
-        format!("{SHORT_CYCLES};worker.panic=40*off->1*panic(a bug of the test)->40*off->1*panic(a bug of the test)");
+    // One while a pipeline is prepared, then two in tasks, of whichever comes by.
+    let task = "worker.panic=40*off->1*panic(a bug of the test)->40*off->1*panic(a bug of the test)";
+    let failpoints = format!("{SHORT_CYCLES};daemon.panic=1*panic(unprepared);{task}");
     let daemon = one.daemon("a").args([two.pipeline().display().to_string()]).env("FAILPOINTS", failpoints);
     let mut daemon = daemon.start()?;
     daemon.wait_until_ready(READY)?;
+    let unprepared = lines(&daemon, "internal error: unprepared; this is a bug");
+    ensure!(unprepared.len() == 1 && unprepared[0]["pipeline"].is_string(), "{unprepared:?}");
     // A topic that was just made may have been missed at first.
     let before = [standing(&daemon, &one.group())?.0, standing(&daemon, &two.group())?.0];
     let loads = (one.begin_load(500)?, two.begin_load(500)?);
@@ -66,7 +69,9 @@ fn a_panic_is_told_and_its_pipeline_begins_again() -> Result {
         ensure!(hit == 0 || last_error.contains("internal error: a bug of the test"), "{last_error}");
         let failures =
             format!("millstream_pipeline_failures_total{{pipeline=\"{}\",kind=\"internal\"}} ", scenario.group());
-        ensure!(daemon.metric(&failures)?.unwrap_or(0.0) == hit as f64, "{failures}");
+        let unprepared = unprepared.iter().filter(|report| report["pipeline"] == scenario.group().as_str()).count();
+        let counted = daemon.metric(&failures)?.unwrap_or(0.0);
+        ensure!(counted == (hit + unprepared as u64) as f64, "{failures}{counted}");
     }
     daemon.process.signal(Signal::TERM);
     let status = daemon.process.wait(Duration::from_secs(6))?;

@@ -11,6 +11,7 @@ use millstream_pipeline::topology::{PartitionCounts, Topology};
 
 use super::member::{Member, MemberError};
 use super::{DaemonSettings, Instance, NotLowered, PipelineUnit, Report};
+use crate::crash;
 use crate::follow::{Stop, Until};
 use crate::log::kafka::{Interrupt, KafkaLog, KafkaLogSettings};
 use crate::log::{FailureKind as LogFailure, Log};
@@ -196,6 +197,7 @@ impl Supervisor {
 
     /// The topology for the partitions that the source topics have now, and the stores.
     fn prepare(&self) -> Result<(Arc<Topology>, Arc<SledStores>), MemberError> {
+        crash::panic_point("daemon.panic");
         let unknown = (self.unit.lower)(&PartitionCounts::unknown())?;
         // Who waits for a registry waits until it has answered.
         self.telemetry.set_state(PipelineState::Starting);

@@ -365,7 +365,7 @@ impl<L: Log> Worker<L> {
     /// Gives the task what one lane brought, and hands on what comes out of it.
     fn accept(&mut self, index: usize, lane: usize, arrival: Arrival, now: Millis) -> Result<(), WorkerError> {
         let Arrival { input, chunk, bytes, idle } = arrival;
-        crash::panic_point();
+        crash::panic_point("worker.panic");
         let failures = chunk.rejected.len() as u64;
         let is_source = matches!(self.tasks[index].lanes[lane].reader, Reader::Source(_));
         let records = chunk.batch.len() as u64 + failures + chunk.null_values.len() as u64;
