@@ -466,22 +466,24 @@ fn a_pipeline_is_reset_only_when_it_is_said_so_and_nothing_runs() {
     assert!(asked.out.contains("state is cleared: all records of rooms-0-changelog (1 partition) go"), "{}", asked.out);
     assert_eq!(folder.json(&["run", "--until-end", "--json", "rooms.yaml"])[0]["records_in"], 0, "nothing was changed");
 
+    let candles = || folder.well(&["topic", "consume", "rooms-1m"]).lines().count();
     let run = follow(&folder);
-    wait_until("the run has the folder, and a reset is refused", || {
-        let refused = folder.run(&["reset", "rooms.yaml", "--to", "earliest"]);
-        refused.code == 1 && refused.err.contains("in use by another run")
-    });
+    folder.reading("hall", 22.0, "00:02:10");
+    // A reset before the run has the folder would keep the run from it.
+    wait_until("the run has the folder", || candles() == 2);
+    let refused = folder.run(&["reset", "rooms.yaml", "--to", "earliest"]);
+    assert!(refused.code == 1 && refused.err.contains("in use by another run"), "{}", refused.err);
     signal(&run, "-INT");
     finish(run);
 
     let done = folder.json(&["reset", "rooms.yaml", "--to", "earliest", "--yes", "--json"]);
-    assert_eq!((&done["moves"][0]["from"], &done["moves"][0]["to"]), (&2.into(), &0.into()));
+    assert_eq!((&done["moves"][0]["from"], &done["moves"][0]["to"]), (&3.into(), &0.into()));
     let report = folder.json(&["run", "--until-end", "--json", "rooms.yaml"]);
-    assert_eq!((&report[0]["records_in"], &report[0]["records_out"]), (&2.into(), &1.into()));
+    assert_eq!((&report[0]["records_in"], &report[0]["records_out"]), (&3.into(), &2.into()));
     assert_eq!(report[0]["ledger"]["by_minute"]["restored"], 0, "no state was left");
-    assert_eq!(folder.well(&["topic", "consume", "rooms-1m"]).lines().count(), 2, "what was written stays");
+    assert_eq!(candles(), 4, "what was written stays");
 
-    folder.well(&["reset", "rooms.yaml", "--to", "readings:0=1", "--keep-state", "--yes"]);
+    folder.well(&["reset", "rooms.yaml", "--to", "readings:0=2", "--keep-state", "--yes"]);
     let report = folder.json(&["run", "--until-end", "--json", "rooms.yaml"]);
     assert_eq!((&report[0]["records_in"], &report[0]["ledger"]["by_minute"]["restored"]), (&1.into(), &1.into()));
     for (to, message) in
