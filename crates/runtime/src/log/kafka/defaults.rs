@@ -61,7 +61,9 @@ const RESTORE: &[(&str, &str)] = &[
 ];
 
 const PRODUCER: &[(&str, &str)] = &[
-    ("linger.ms", "1"),
+    // Without a transaction, a result can be read when it is written. With nothing at all to wait for, most batches would be of
+    // one record.
+    ("linger.ms", "0.2"),
     ("queue.buffering.max.messages", "100000"),
     ("queue.buffering.max.kbytes", "65536"),
     // Behind "concurrent transactions" and the like, which a broker says while the markers of the last are being written.
@@ -239,7 +241,7 @@ mod tests {
         let exactly_once = settings(&[]);
         assert_eq!(producer(&exactly_once, LIMITS)["linger.ms"], "100");
         let at_least_once = KafkaLogSettings { guarantee: Guarantee::AtLeastOnce, ..settings(&[]) };
-        assert_eq!(producer(&at_least_once, LIMITS)["linger.ms"], "1");
+        assert_eq!(producer(&at_least_once, LIMITS)["linger.ms"], "0.2");
         assert_eq!(producer(&settings(&[("linger.ms", "3")]), LIMITS)["linger.ms"], "3");
         // The library wants records to have more time than they linger.
         assert_eq!(producer(&settings(&[("message.timeout.ms", "60")]), LIMITS)["linger.ms"], "30");
