@@ -29,7 +29,7 @@ fn standing(daemon: &Daemon, pipeline: &str) -> Result<(u64, String)> {
 }
 
 fn a_panic_is_told_and_its_pipeline_begins_again() -> Result {
-    let (mut one, mut two) = (Scenario::new("panics")?, Scenario::new("bystander")?);
+    let (mut one, mut two) = (Scenario::new("panics")?, Scenario::new("panics-bystander")?);
     // One while a pipeline is prepared, then two in tasks, of whichever comes by.
     let task = "worker.panic=40*off->1*panic(a bug of the test)->40*off->1*panic(a bug of the test)";
     let failpoints = format!("{SHORT_CYCLES};daemon.panic=1*panic(unprepared);{task}");

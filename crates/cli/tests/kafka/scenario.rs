@@ -24,6 +24,9 @@ pub(crate) const SHORT_CYCLES: &str = "worker.control.short_cycles=return";
 /// A transaction that nobody ends holds readers up for so long.
 pub(crate) const TRANSACTION_TIMEOUT: &str = "8s";
 
+/// Records go out before the commit, so that faults find something of a transaction at the brokers.
+const LINGER_MS: &str = "1";
+
 /// A pipeline with its input, daemons and oracle.
 pub(crate) struct Scenario {
     pub(crate) prefix: String,
@@ -121,6 +124,7 @@ impl Scenario {
             .env("MILLSTREAM_HTTP__LISTEN", format!("127.0.0.1:{port}"))
             .env("FAILPOINTS", SHORT_CYCLES)
             .env("MILLSTREAM_TRANSACTION_TIMEOUT", TRANSACTION_TIMEOUT)
+            .env("MILLSTREAM_KAFKA__LINGER_MS", LINGER_MS)
             .env("MILLSTREAM_CHECKPOINT_INTERVAL", "300ms")
             .env("MILLSTREAM_RESTART__BACKOFF", "200ms")
             .env("MILLSTREAM_RESTART__MAX_BACKOFF", "1s")

@@ -31,7 +31,8 @@ fn soak() -> Result {
     let broker = Broker::start()?;
     let mut scenario = Scenario::on("soak", &broker)?;
     // The settings of an operator, not those by which the other tests hurry.
-    let mut daemon = scenario.daemon("a").env("FAILPOINTS", "").env("MILLSTREAM_CHECKPOINT_INTERVAL", "5s").start()?;
+    let daemon = scenario.daemon("a").env("FAILPOINTS", "").env("MILLSTREAM_CHECKPOINT_INTERVAL", "5s");
+    let mut daemon = daemon.env("MILLSTREAM_KAFKA__LINGER_MS", "100").start()?;
     daemon.wait_until_ready(READY)?;
     let load = scenario.begin_load(asked("RATE").unwrap_or(RATE))?;
     let samples = sample(&mut daemon, span)?;
