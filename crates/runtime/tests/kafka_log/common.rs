@@ -31,7 +31,10 @@ impl<T> Told<T> for std::result::Result<T, LogError> {
 /// Settings of a log whose group and transactional id are called `name`.
 pub(crate) fn settings(bootstrap: &str, name: &str) -> KafkaLogSettings {
     KafkaLogSettings {
-        properties: BTreeMap::from([("bootstrap.servers".to_owned(), bootstrap.to_owned())]),
+        // Records go out before the commit, so that an abort finds them at the broker.
+        properties: [("bootstrap.servers", bootstrap), ("linger.ms", "1")]
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .into(),
         group: name.to_owned(),
         transactional_id: format!("{name}-0"),
         client_id: "test".to_owned(),
