@@ -221,10 +221,18 @@ fn refused_properties(pipeline: &Pipeline, map: &SourceMap) -> Diagnostics {
 
 /// Reads and checks all files; prints what is wrong with them, and goes on only if nothing is.
 pub(crate) fn load(paths: &[PathBuf], schemas: &Schemas) -> Result<Vec<Loaded>, Failure> {
+    load_by(paths, |path| check(path, schemas).map(Some))
+}
+
+/// As [`load`], by another check; files of which it gives nothing are left out.
+pub(crate) fn load_by(
+    paths: &[PathBuf],
+    mut check: impl FnMut(&Path) -> Result<Option<Checked>, Failure>,
+) -> Result<Vec<Loaded>, Failure> {
     let mut loaded = Vec::new();
     let mut wrong = false;
     for path in files(paths)? {
-        let checked = check(&path, schemas)?;
+        let Some(checked) = check(&path)? else { continue };
         print(&checked.diagnostics);
         match checked.right {
             Some(right) => loaded.push(right),

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::datatypes::{DataType, Field};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use millstream_engine::types::sql_name;
 
 /// The most columns of a schema, those within others included.
@@ -27,6 +27,12 @@ pub struct Unreadable {
 }
 
 impl SchemaColumns {
+    /// The columns as a pipeline has them: each may be null.
+    pub fn nullable(self) -> SchemaRef {
+        let fields = self.fields.into_iter().map(|field| field.with_nullable(true));
+        Arc::new(Schema::new(fields.collect::<Vec<_>>()))
+    }
+
     pub(crate) fn add(&mut self, name: &str, column: Result<(DataType, bool), String>) {
         if self.unreadable.iter().any(|unreadable| unreadable.field == name) {
             return;

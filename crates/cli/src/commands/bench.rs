@@ -17,8 +17,8 @@ use crate::load;
 use crate::schemas::Schemas;
 use crate::settings::Connection;
 
-/// Runs seeded Nexmark workloads (bids of 360 bytes as JSON, or the same as Avro) and prints what they cost: records/s, CPU-seconds per million
-/// records, peak memory. Decoding and encoding are part of it, the making of the events is not.
+/// Runs seeded Nexmark workloads (bids of 360 bytes as JSON, or the same as Avro) and prints what they cost: records/s,
+/// CPU-seconds per million records, peak memory. Decoding and encoding are part of it, the making of the events is not.
 #[derive(Debug, Args)]
 pub(crate) struct Bench {
     /// Only these workloads; all, if none is named.

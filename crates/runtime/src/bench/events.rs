@@ -1,8 +1,5 @@
 //! The events as a topic holds them: in a format, with keys or without.
 
-use std::sync::Arc;
-
-use arrow::datatypes::{Schema, SchemaRef};
 use millstream_engine::ids::Offset;
 use millstream_engine::key::partition_for;
 use millstream_formats::avro::{AvroSchema, AvroWrite};
@@ -139,7 +136,7 @@ impl Events {
 impl Avro {
     fn new(event: Event) -> Avro {
         let schema = AvroSchema::parse(&event.avro_schema(), &[]).expect("the schema of an event is one");
-        let columns = columns(&schema);
+        let columns = schema.columns().nullable();
         let decoder = Decoder::new(DecodeFormat::Json, columns.clone()).expect("events have no strange types");
         let format = EncodeFormat::Avro(AvroWrite { schema, id: None });
         let encoder = Encoder::new(format, &columns).expect("events have no strange types");
@@ -155,11 +152,6 @@ impl Avro {
         assert!(faults.is_empty(), "an event does not fit its schema");
         &self.encoded
     }
-}
-
-fn columns(schema: &AvroSchema) -> SchemaRef {
-    let fields = schema.columns().fields.into_iter().map(|field| field.with_nullable(true));
-    Arc::new(Schema::new(fields.collect::<Vec<_>>()))
 }
 
 fn message(value: Option<&[u8]>) -> Message<'_> {
@@ -204,7 +196,7 @@ mod tests {
     fn avro_and_json_hold_the_same_events() {
         for event in [Event::Bid, Event::Auction, Event::Person] {
             let schema = AvroSchema::parse(&event.avro_schema(), &[]).unwrap();
-            let columns = columns(&schema);
+            let columns = schema.columns().nullable();
             let read = AvroRead { framing: Framing::Bare(schema.clone()), readers: vec![schema], types: None };
             let rows = |format, decode: DecodeFormat| {
                 let records = records(event, Shape { format, keys: EventKeys::None });

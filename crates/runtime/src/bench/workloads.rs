@@ -25,13 +25,9 @@ impl Workload {
 
     /// The pipeline under a name, over these topics, as YAML. It writes in the format that it reads.
     pub(super) fn pipeline_over(&self, name: &str, input: &str, output: &str, shape: Shape) -> String {
-        let schema = match shape.format {
-            EventFormat::Json => self.event.json_columns().to_owned(),
-            EventFormat::Avro => format!("{{text: {:?}}}", self.event.avro_schema()),
-        };
-        let format = match shape.format {
-            EventFormat::Json => "format: json",
-            EventFormat::Avro => "format: avro, framing: none",
+        let (format, schema) = match shape.format {
+            EventFormat::Json => ("format: json", self.event.json_columns().to_owned()),
+            EventFormat::Avro => ("format: avro, framing: none", format!("{{text: {:?}}}", self.event.avro_schema())),
         };
         let key = match shape.keys {
             EventKeys::None => String::new(),

@@ -215,7 +215,7 @@ impl Writers {
 
 /// A row as a message: read as JSON into the columns of its schema, and written from these.
 fn written(columns: SchemaColumns, format: EncodeFormat, row: &Map<String, Value>) -> Result<Vec<u8>, String> {
-    let columns = nullable(columns);
+    let columns = columns.nullable();
     if let Some(name) = row.keys().find(|name| columns.index_of(name).is_err()) {
         return Err(format!("the schema that a row is written by has no field {name}"));
     }
@@ -227,10 +227,6 @@ fn written(columns: SchemaColumns, format: EncodeFormat, row: &Map<String, Value
         None => Ok(encoded.bytes),
         Some(fault) => Err(format!("a row cannot be written by its schema: {}", fault.error.message)),
     }
-}
-
-fn nullable(columns: SchemaColumns) -> Arc<Schema> {
-    Arc::new(Schema::new(columns.fields.into_iter().map(|field| field.with_nullable(true)).collect::<Vec<_>>()))
 }
 
 /// The columns of a message that a sink writes by a schema.
@@ -256,7 +252,7 @@ pub(super) fn columns(value: &[u8], written: &SinkFormat) -> Option<Map<String, 
         }
         SinkFormat::Json | SinkFormat::Csv(_) | SinkFormat::Raw { .. } => return None,
     };
-    let columns = nullable(columns);
+    let columns = columns.nullable();
     let rows = read(format, &columns, known.as_slice(), value).ok()?;
     let mut encoder = Encoder::new(EncodeFormat::Json, &columns).ok()?;
     let mut encoded = Encoded::default();

@@ -50,11 +50,10 @@ impl Pace {
     pub(super) fn is_due(&self, began: Instant, load: Load, now: Instant) -> bool {
         let age = now.saturating_duration_since(began);
         let since_commit = now.saturating_duration_since(self.ended);
-        match load {
-            _ if self.waiting == Waiting::Offsets => age >= self.interval,
-            Load::Busy => age >= self.interval,
-            Load::Light => since_commit >= (self.cost * SHARE).max(LEAST).min(self.interval),
-            Load::Idle => since_commit >= (self.cost * IDLE_SHARE).min(self.interval),
+        match (self.waiting, load) {
+            (Waiting::Offsets, _) | (Waiting::Results, Load::Busy) => age >= self.interval,
+            (Waiting::Results, Load::Light) => since_commit >= (self.cost * SHARE).max(LEAST).min(self.interval),
+            (Waiting::Results, Load::Idle) => since_commit >= (self.cost * IDLE_SHARE).min(self.interval),
         }
     }
 

@@ -44,27 +44,23 @@ pub(super) fn load(
         Some(Err(RegistryError::Unavailable { .. })) => true,
         None | Some(Err(_)) => return Ok((load::load(paths, schemas)?, Vec::new())),
     };
-    let (mut ready, mut deferred, mut wrong) = (Vec::new(), Vec::new(), false);
-    for path in load::files(paths)? {
-        if away && let Some(pipeline) = needs_registry(&path) {
-            deferred.push(Deferred { path, pipeline });
-            continue;
+    let mut deferred = Vec::new();
+    let ready = load::load_by(paths, |path| {
+        if away && let Some(pipeline) = needs_registry(path) {
+            deferred.push(Deferred { path: path.to_owned(), pipeline });
+            return Ok(None);
         }
-        let checked = load::check(&path, schemas)?;
+        let checked = load::check(path, schemas)?;
         if checked.away.is_some()
-            && let Some((pipeline, _)) = parsed(&path)
+            && let Some((pipeline, _)) = parsed(path)
         {
             away = true;
-            deferred.push(Deferred { path, pipeline });
-            continue;
+            deferred.push(Deferred { path: path.to_owned(), pipeline });
+            return Ok(None);
         }
-        load::print(&checked.diagnostics);
-        match checked.right {
-            Some(right) => ready.push(right),
-            None => wrong = true,
-        }
-    }
-    if wrong { Err(Failure::pipeline_wrong()) } else { Ok((ready, deferred)) }
+        Ok(Some(checked))
+    })?;
+    Ok((ready, deferred))
 }
 
 /// The pipeline in a file, with its text.
