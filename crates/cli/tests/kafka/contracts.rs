@@ -13,6 +13,7 @@ pub(crate) fn tests() -> Vec<suite::Trial> {
         what_would_break_somebody_is_refused_with_field_types_and_rule,
         a_contract_is_held_against_every_version,
         a_contract_of_a_sink_names_field_types_and_rule_in_every_format,
+        a_refusal_names_field_types_and_rule_in_every_format,
         every_format_is_registered_and_read_back,
         keys_have_subjects_of_their_own,
         a_given_schema_is_registered_with_what_it_refers_to,
@@ -163,20 +164,60 @@ fn a_contract_is_held_against_every_version() -> Result {
     Ok(())
 }
 
+/// A schema of rows with one field, `id`, of a type of the format.
+fn avro(id: &str) -> String {
+    format!(
+        r#"{{"type":"record","name":"Row","namespace":"shop","fields":[{{"name":"id","type":["null","{id}"],"default":null}}]}}"#
+    )
+}
+
+fn proto(id: &str) -> String {
+    format!("syntax = \"proto3\";\npackage shop;\n\nmessage Row {{\n  {id};\n}}\n")
+}
+
+fn json(id: &str, more: &str) -> String {
+    format!(
+        r#"{{"$schema":"http://json-schema.org/draft-07/schema#","title":"Row","type":"object","properties":{{"id":{id}}}{more}}}"#
+    )
+}
+
+fn a_refusal_names_field_types_and_rule_in_every_format() -> Result {
+    let registry = SchemaRegistry::shared()?;
+    let of_format = [
+        ("refused-avro", "avro", "AVRO", avro("string"), "id: was string, would be null or long (rule branch)"),
+        (
+            "refused-protobuf",
+            "protobuf",
+            "PROTOBUF",
+            proto("optional string id = 1"),
+            "id: was string, would be int64 (rule type)",
+        ),
+        (
+            "refused-json",
+            "json_schema",
+            "JSON",
+            json(r#"{"type":"string"}"#, ""),
+            "id: was string, would be null or integer (rule type)",
+        ),
+    ];
+    for (prefix, format, kind, old, finding) in of_format {
+        let place = Place::new(prefix, registry)?;
+        let subject = format!("{prefix}-out-value");
+        registry.register(&subject, kind, &old)?;
+        registry.set_level(&subject, "FULL")?;
+        place.write("writes.yaml", WRITES, format, "steps: [{select: [id]}]")?;
+        let kept = format!("MS1008]: {subject} is kept FULL: ");
+        let read = "the new schema cannot read what version 1 wrote";
+        for (command, code) in [("check", 3), ("plan", 1)] {
+            place.expect(&[command, "writes.yaml"], code, &[&kept, finding, read])?;
+        }
+    }
+    Ok(())
+}
+
 /// What the registry would judge by the last version alone, or not at all, as it is kept NONE first.
 fn a_contract_of_a_sink_names_field_types_and_rule_in_every_format() -> Result {
     let registry = SchemaRegistry::shared()?;
-    let avro = |id: &str| {
-        format!(
-            r#"{{"type":"record","name":"Row","namespace":"shop","fields":[{{"name":"id","type":["null","{id}"],"default":null}}]}}"#
-        )
-    };
-    let proto = |id: &str| format!("syntax = \"proto3\";\npackage shop;\n\nmessage Row {{\n  {id};\n}}\n");
-    let json = |id: &str, more: &str| {
-        format!(
-            r#"{{"$schema":"http://json-schema.org/draft-07/schema#","title":"Row","type":"object","properties":{{"id":{id}}}{more}}}"#
-        )
-    };
     let pattern = r#","patternProperties":{"^x":{"type":"string"}},"additionalProperties":true"#;
     let of_format = [
         (

@@ -9,6 +9,7 @@ use super::decode::records;
 use super::default;
 use super::resolve::source;
 use super::schema::{AvroSchema, Enumeration, Kind, Logical, NodeId, Record};
+use crate::difference::{Difference, Gravity};
 
 /// The most findings of one comparison.
 const FINDINGS: usize = 1_000;
@@ -91,6 +92,15 @@ impl fmt::Display for Finding {
     }
 }
 
+impl From<Finding> for Difference {
+    /// What registries do not ask for is only noted.
+    fn from(finding: Finding) -> Difference {
+        let Finding { path, rule, reader, writer } = finding;
+        let gravity = if rule.is_of_registries() { Gravity::Breaks } else { Gravity::Note };
+        Difference { path, rule: rule.as_str(), writer, reader, gravity }
+    }
+}
+
 /// Every reason why `reader` cannot read what was written by `writer`; none if it can.
 pub fn compatibility(reader: &AvroSchema, writer: &AvroSchema) -> Vec<Finding> {
     let mut comparison = Comparison::new(reader, writer);
@@ -157,26 +167,37 @@ impl Level {
     /// What speaks against `new` behind `earlier` versions, given in their order: for each finding the index of the
     /// version and whether it is the new schema that cannot read (else it is the earlier one).
     pub fn findings(self, new: &AvroSchema, earlier: &[AvroSchema]) -> Vec<(usize, NewIs, Finding)> {
-        let (backward, forward, all) = match self {
-            Level::None => (false, false, false),
-            Level::Backward => (true, false, false),
-            Level::BackwardTransitive => (true, false, true),
-            Level::Forward => (false, true, false),
-            Level::ForwardTransitive => (false, true, true),
-            Level::Full => (true, true, false),
-            Level::FullTransitive => (true, true, true),
-        };
-        let first = if all { 0 } else { earlier.len().saturating_sub(1) };
+        let first = earlier.len() - self.compared(earlier).len();
         let mut findings = Vec::new();
         for (index, old) in earlier.iter().enumerate().skip(first) {
-            if backward {
-                findings.extend(compatibility(new, old).into_iter().map(|finding| (index, NewIs::Reader, finding)));
-            }
-            if forward {
-                findings.extend(compatibility(old, new).into_iter().map(|finding| (index, NewIs::Writer, finding)));
+            for &new_is in self.directions() {
+                let (reader, writer) = match new_is {
+                    NewIs::Reader => (new, old),
+                    NewIs::Writer => (old, new),
+                };
+                findings.extend(compatibility(reader, writer).into_iter().map(|finding| (index, new_is, finding)));
             }
         }
         findings
+    }
+
+    /// On which sides a new version is asked to agree with one that it is compared with.
+    pub fn directions(self) -> &'static [NewIs] {
+        match self {
+            Level::None => &[],
+            Level::Backward | Level::BackwardTransitive => &[NewIs::Reader],
+            Level::Forward | Level::ForwardTransitive => &[NewIs::Writer],
+            Level::Full | Level::FullTransitive => &[NewIs::Reader, NewIs::Writer],
+        }
+    }
+
+    /// Which of the `earlier` versions, given in their order, a new one is compared with.
+    pub fn compared<T>(self, earlier: &[T]) -> &[T] {
+        match self {
+            Level::None => &[],
+            Level::Backward | Level::Forward | Level::Full => &earlier[earlier.len().saturating_sub(1)..],
+            Level::BackwardTransitive | Level::ForwardTransitive | Level::FullTransitive => earlier,
+        }
     }
 }
 

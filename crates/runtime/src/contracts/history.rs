@@ -2,7 +2,7 @@
 //! are still retained, its sinks against all by which consumers may still read. Registries judge by the last version, or by
 //! their rules; this asks whether this pipeline can read, and be read.
 
-use millstream_formats::avro::Level;
+use millstream_formats::avro::NewIs;
 use millstream_formats::{SchemaId, WriterSchema};
 use millstream_pipeline::topology::{Part, SinkDef, SourceDef, Topology};
 
@@ -65,7 +65,8 @@ pub fn history(topology: &Topology, registry: &dyn Subjects) -> Result<Vec<Entry
                 of_subject(&name, direction, &schema.subject, registry, &mut entries, judge)
             };
             ask(Direction::Writes, &|_, reader| is_read(&written, reader))?;
-            if is_backward(registry.level(&schema.subject)?) {
+            // Where new versions are to read what earlier ones wrote.
+            if registry.level(&schema.subject)?.directions().contains(&NewIs::Reader) {
                 ask(Direction::ReadsBack, &|_, writer| reads_back(format, writer))?;
             }
         }
@@ -76,14 +77,6 @@ pub fn history(topology: &Topology, registry: &dyn Subjects) -> Result<Vec<Entry
 /// The names of the columns that are written.
 fn columns_of(sink: &SinkDef) -> Vec<&str> {
     sink.written.iter().map(|&index| sink.columns.field(index).name().as_str()).collect()
-}
-
-/// Whether new versions are to read what earlier ones wrote.
-fn is_backward(level: Level) -> bool {
-    match level {
-        Level::None | Level::Forward | Level::ForwardTransitive => false,
-        Level::Backward | Level::BackwardTransitive | Level::Full | Level::FullTransitive => true,
-    }
 }
 
 fn of_subject(

@@ -1,6 +1,7 @@
 //! Schemas as contracts between pipelines and everybody else: those that a pipeline wants are found, those that it writes are
 //! held against what is registered, and both against every version that may still matter. Never asked for a record.
 
+mod breach;
 mod find;
 mod history;
 mod judge;
@@ -12,9 +13,10 @@ mod verdict;
 #[allow(clippy::unwrap_used)]
 mod tests;
 
+pub use breach::Breach;
 pub use find::{Searched, find};
 pub use history::{Direction, Entry, history};
-pub use sinks::{Act, Breach, Outcome, SinkReport, diagnostics, settle};
+pub use sinks::{Act, Outcome, SinkReport, diagnostics, settle};
 pub use verdict::Verdict;
 
 use millstream_pipeline::spec;

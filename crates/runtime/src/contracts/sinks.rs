@@ -1,9 +1,7 @@
 //! The schemas of sinks against the registry, when a pipeline is deployed: which version each is, or would be, and whom it
 //! would break. Registers only where a pipeline says so, and only when it is told to act.
 
-use std::fmt;
-
-use millstream_formats::avro::{AvroSchema, Finding, Level, NewIs};
+use millstream_formats::avro::Level;
 use millstream_pipeline::codes;
 use millstream_pipeline::diagnostic::{Diagnostic, Diagnostics};
 use millstream_pipeline::found::{Found, Registered};
@@ -12,8 +10,9 @@ use millstream_pipeline::topology::{Part, SinkFormat, SinkRole, Topology};
 use millstream_pipeline::yaml::source_map::SourceMap;
 use millstream_pipeline::yaml::span::Span;
 
+use super::breach::{Breach, Refusal};
 use super::{Subjects, kind, refers, versions};
-use crate::registry::{NewSchema, Reference, RegistryError, SchemaKind, Version};
+use crate::registry::{NewSchema, Reference, RegistryError, SchemaKind};
 
 /// Whether anything is changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,44 +55,6 @@ pub enum Outcome {
     Missing(Vec<u32>),
     /// It would break somebody.
     Breaks(Vec<Breach>),
-}
-
-/// One reason why a schema cannot become a version.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Breach {
-    /// A finding of ours: against which version, on which side the new schema stands.
-    Found {
-        /// The version.
-        version: u32,
-        /// Whether the new schema is the one that cannot read.
-        new_is: NewIs,
-        /// The field, what it was, what it would be, and the rule.
-        finding: Finding,
-    },
-    /// What the registry says.
-    Said(String),
-}
-
-impl fmt::Display for Breach {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Breach::Said(message) => f.write_str(message),
-            Breach::Found { version, new_is, finding } => {
-                let (old, new) = match new_is {
-                    NewIs::Reader => (&finding.writer, &finding.reader),
-                    NewIs::Writer => (&finding.reader, &finding.writer),
-                };
-                let field = if finding.path.is_empty() { "the record" } else { &finding.path };
-                let who = match new_is {
-                    NewIs::Reader => "the new schema cannot read what version",
-                    NewIs::Writer => "what it writes cannot be read by version",
-                };
-                let rule = finding.rule.as_str();
-                write!(f, "{field}: was {old}, would be {new} (rule {rule}): {who} {version}")?;
-                if *new_is == NewIs::Reader { f.write_str(" wrote") } else { Ok(()) }
-            }
-        }
-    }
 }
 
 /// Finds out where the schema of each sink stands, and tells `found`, so that topologies made with it have the ids. A schema
@@ -180,12 +141,10 @@ impl Settling<'_> {
             return Ok((Outcome::Exists(place(id, version)), level));
         }
         let known = versions(registry, subject)?;
-        let mut breaches = match format {
-            Some(format) => own_findings(format, subject, level, &known, registry)?,
-            None => Vec::new(),
-        };
+        let refusal = Refusal { format, subject, level, known: &known, registry };
+        let mut breaches = refusal.foreseen()?;
         if is_whole && breaches.is_empty() && !known.is_empty() {
-            breaches.extend(registry.against_level(subject, &new)?.into_iter().flat_map(said));
+            breaches = registry.against_level(subject, &new)?.map_or(Ok(Vec::new()), |said| refusal.explained(said))?;
         }
         if !breaches.is_empty() {
             return Ok((Outcome::Breaks(breaches), level));
@@ -196,7 +155,7 @@ impl Settling<'_> {
             (true, Act::Register) => match registry.register(subject, &new) {
                 // Somebody else was quicker, or the registry knows a rule that we do not.
                 Err(RegistryError::Incompatible { message, .. }) => {
-                    Ok((Outcome::Breaks(vec![Breach::Said(message)]), level))
+                    Ok((Outcome::Breaks(refusal.explained(vec![message])?), level))
                 }
                 Err(error) => Err(error),
                 Ok(id) => {
@@ -206,42 +165,6 @@ impl Settling<'_> {
             },
         }
     }
-}
-
-fn said(messages: Vec<String>) -> Vec<Breach> {
-    match messages.is_empty() {
-        true => vec![Breach::Said("the registry says so and does not say why".to_owned())],
-        false => messages.into_iter().map(Breach::Said).collect(),
-    }
-}
-
-/// What we find ourselves, in the words of fields; of Avro only.
-fn own_findings(
-    format: &SinkFormat,
-    subject: &str,
-    level: Level,
-    known: &[u32],
-    registry: &dyn Subjects,
-) -> Result<Vec<Breach>, RegistryError> {
-    let SinkFormat::Avro(write) = format else { return Ok(Vec::new()) };
-    let asked = match level {
-        Level::None => &[][..],
-        Level::Backward | Level::Forward | Level::Full => &known[known.len().saturating_sub(1)..],
-        Level::BackwardTransitive | Level::ForwardTransitive | Level::FullTransitive => known,
-    };
-    let mut earlier: Vec<(u32, AvroSchema)> = Vec::new();
-    for &version in asked {
-        let answer = registry.version(subject, Version::Number(version))?;
-        if let Ok(millstream_formats::WriterSchema::Avro(schema)) = answer.schema.parse() {
-            earlier.push((version, schema));
-        }
-    }
-    let schemas = earlier.iter().map(|(_, schema)| schema.clone()).collect::<Vec<_>>();
-    let findings = level.findings(&write.schema, &schemas).into_iter();
-    let of_registries = findings.filter(|(_, _, finding)| finding.rule.is_of_registries());
-    Ok(of_registries
-        .map(|(index, new_is, finding)| Breach::Found { version: earlier[index].0, new_is, finding })
-        .collect())
 }
 
 /// What speaks against a run, each at its sink.

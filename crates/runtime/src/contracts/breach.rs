@@ -1,0 +1,123 @@
+//! Why the schema of a sink cannot become a version of its subject: by our own rules, which name field, types and rule, and else
+//! in the registry's words.
+
+use std::fmt;
+
+use millstream_formats::avro::{self, Level, NewIs};
+use millstream_formats::{Difference, Gravity, WriterSchema, json_schema, protobuf};
+use millstream_pipeline::topology::SinkFormat;
+
+use super::Subjects;
+use crate::registry::{RegistryError, Version};
+
+/// One reason why a schema cannot become a version.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Breach {
+    /// A finding of ours: against which version, on which side the new schema stands.
+    Found {
+        /// The version.
+        version: u32,
+        /// Whether the new schema is the one that cannot read.
+        new_is: NewIs,
+        /// The field, what it was, what it would be, and the rule.
+        difference: Difference,
+    },
+    /// What the registry says.
+    Said(String),
+}
+
+impl fmt::Display for Breach {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Breach::Said(message) => f.write_str(message),
+            Breach::Found { version, new_is, difference } => {
+                let (old, new) = match new_is {
+                    NewIs::Reader => (&difference.writer, &difference.reader),
+                    NewIs::Writer => (&difference.reader, &difference.writer),
+                };
+                let field = if difference.path.is_empty() { "the record" } else { &difference.path };
+                let who = match new_is {
+                    NewIs::Reader => "the new schema cannot read what version",
+                    NewIs::Writer => "what it writes cannot be read by version",
+                };
+                write!(f, "{field}: was {old}, would be {new} (rule {}): {who} {version}", difference.rule)?;
+                if *new_is == NewIs::Reader { f.write_str(" wrote") } else { Ok(()) }
+            }
+        }
+    }
+}
+
+/// A schema that may be refused as the next version of a subject.
+pub(super) struct Refusal<'a> {
+    /// What a sink writes by it; none for a schema that a sink's schema refers to.
+    pub(super) format: Option<&'a SinkFormat>,
+    pub(super) subject: &'a str,
+    pub(super) level: Level,
+    /// The versions that there are.
+    pub(super) known: &'a [u32],
+    pub(super) registry: &'a dyn Subjects,
+}
+
+impl Refusal<'_> {
+    /// What a registry would refuse it for, before it is asked: of Avro, as its rules are in its specification.
+    pub(super) fn foreseen(&self) -> Result<Vec<Breach>, RegistryError> {
+        match self.format {
+            Some(format @ SinkFormat::Avro(_)) => self.found(format),
+            _ => Ok(Vec::new()),
+        }
+    }
+
+    /// Why the registry refuses it. Of Protobuf and JSON Schema each has rules of its own; where ours find nothing that breaks,
+    /// it is what the registry said.
+    pub(super) fn explained(&self, said: Vec<String>) -> Result<Vec<Breach>, RegistryError> {
+        let found = self.format.map_or(Ok(Vec::new()), |format| self.found(format))?;
+        Ok(match (found.is_empty(), said.is_empty()) {
+            (false, _) => found,
+            (true, false) => said.into_iter().map(Breach::Said).collect(),
+            (true, true) => vec![Breach::Said("the registry says so and does not say why".to_owned())],
+        })
+    }
+
+    fn found(&self, format: &SinkFormat) -> Result<Vec<Breach>, RegistryError> {
+        let mut breaches = Vec::new();
+        for &version in self.level.compared(self.known) {
+            let answer = self.registry.version(self.subject, Version::Number(version))?;
+            let Ok(earlier) = answer.schema.parse() else { continue };
+            for &new_is in self.level.directions() {
+                let differences = differences(format, new_is, &earlier).into_iter();
+                let breaking = differences.filter(|difference| difference.gravity == Gravity::Breaks);
+                breaches.extend(breaking.map(|difference| Breach::Found { version, new_is, difference }));
+            }
+        }
+        Ok(breaches)
+    }
+}
+
+/// In what a sink's schema and an earlier version do not agree; nothing is said of a version of another format.
+fn differences(format: &SinkFormat, new_is: NewIs, earlier: &WriterSchema) -> Vec<Difference> {
+    match (format, earlier, new_is) {
+        (SinkFormat::Avro(new), WriterSchema::Avro(earlier), _) => {
+            let (reader, writer) = ordered(new_is, &new.schema, earlier);
+            avro::compatibility(reader, writer).into_iter().map(Difference::from).collect()
+        }
+        (SinkFormat::Protobuf(new), WriterSchema::Protobuf(earlier), NewIs::Reader) => {
+            protobuf::reads(&new.message, earlier)
+        }
+        (SinkFormat::Protobuf(new), WriterSchema::Protobuf(earlier), NewIs::Writer) => {
+            protobuf::is_read_by(&new.message, earlier)
+        }
+        (SinkFormat::JsonSchema(new), WriterSchema::Json(earlier), _) => {
+            let (reader, writer) = ordered(new_is, &new.schema, earlier);
+            json_schema::compatibility(reader, writer)
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// Reader and writer.
+fn ordered<'a, T>(new_is: NewIs, new: &'a T, earlier: &'a T) -> (&'a T, &'a T) {
+    match new_is {
+        NewIs::Reader => (new, earlier),
+        NewIs::Writer => (earlier, new),
+    }
+}
