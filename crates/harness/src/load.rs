@@ -39,12 +39,14 @@ pub struct Event {
 }
 
 impl Event {
-    /// As the foreign client writes it.
+    /// As the foreign client writes it: the record's own time is that of its writing. Were it the event's, which is long ago, a
+    /// broker that starts again would forget the producer as one that has been silent for longer than
+    /// `producer.id.expiration.ms` (a day), and take a batch that is sent again for a new one: seen whenever an answer was lost.
     pub fn message(&self) -> Message {
         let value = json!({
             "id": self.id, "key": self.key, "user": self.user, "amount": self.amount, "ts": self.ts
         });
-        Message { partition: self.partition, ..Message::keyed(self.key.as_str(), value.to_string()).at(self.ts) }
+        Message { partition: self.partition, ..Message::keyed(self.key.as_str(), value.to_string()) }
     }
 }
 
@@ -128,14 +130,8 @@ pub struct Load {
 impl Load {
     /// Begins to write to a topic, `rate` events a second in small batches; what the brokers are slow to take is caught up.
     pub fn start(client: &Client, topic: &str, mut events: Events, rate: u32) -> Load {
-        // An event whose fate is unknown would make every result doubtful: the producer must not give up while a broker is
-        // away. And of several requests on their way at once, some have been seen twice in the topic behind a restart of the
-        // broker, idempotence notwithstanding.
-        let client = client
-            .clone()
-            .with("delivery.timeout.ms", "900000")
-            .with("max.block.ms", "600000")
-            .with("max.in.flight.requests.per.connection", "1");
+        // An event whose fate is unknown would make every result doubtful: the producer must not give up while a broker is away.
+        let client = client.clone().with("delivery.timeout.ms", "900000").with("max.block.ms", "600000");
         let (stop, written) = (Arc::new(AtomicBool::new(false)), Arc::new(Mutex::new(Vec::new())));
         let (stop_seen, writing, topic) = (Arc::clone(&stop), Arc::clone(&written), topic.to_owned());
         let thread = thread::spawn(move || {

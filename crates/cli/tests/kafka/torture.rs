@@ -12,8 +12,8 @@ use crate::scenario::Scenario;
 /// Without `KILLS` in the environment: what every run of the suite does.
 const KILLS: u64 = 30;
 
-/// How many kills there are between two looks of the oracle.
-const KILLS_A_ROUND: u64 = 15;
+/// Between two looks of the oracle there are half of all kills, and at most this many.
+const KILLS_A_ROUND: u64 = 60;
 
 const INSTANCES: [&str; 4] = ["a", "b", "c", "d"];
 
@@ -38,10 +38,11 @@ fn torture() -> Result {
         done: Done::default(),
     };
     let began = Instant::now();
+    let a_round = kills.div_ceil(2).min(KILLS_A_ROUND);
     let mut round = 0;
     while torture.done.kills < kills {
         round += 1;
-        torture.round(KILLS_A_ROUND.min(kills - torture.done.kills)).map_err(|trouble| {
+        torture.round(a_round.min(kills - torture.done.kills)).map_err(|trouble| {
             format!("SEED={seed}, round {round}, after {:?} in {:?}: {trouble}", torture.done, began.elapsed())
         })?;
         if asked("KILLS").is_some() {

@@ -25,6 +25,9 @@ const DECIDED: [(&str, expect::Columns); 4] = [
     ("visits", expect::Columns(&["user", "window_start", "window_end", "n", "total"])),
 ];
 
+/// The topic that the pipeline reads.
+const INPUT: &str = "events";
+
 /// How many examples a complaint names.
 const EXAMPLES: usize = 8;
 
@@ -114,7 +117,7 @@ impl Oracle {
             let complete = complaints.iter().all(|complaint| !complaint.is_missing);
             let hopeless = complaints.iter().any(|complaint| !complaint.is_missing);
             if complete || hopeless || Instant::now() >= deadline {
-                self.complain(complaints)?;
+                self.complain(client, complaints)?;
                 break;
             }
             thread::sleep(Duration::from_millis(100));
@@ -123,7 +126,7 @@ impl Oracle {
         thread::sleep(Duration::from_millis(300));
         self.look(client, &mut found)?;
         let complaints = self.compare(&expected, &found);
-        self.complain(complaints)?;
+        self.complain(client, complaints)?;
 
         let results = found.bags.values().map(Bag::len).sum();
         let settled = Settled { events: at_once.len(), results, totals: found.totals };
@@ -194,7 +197,7 @@ impl Oracle {
         complaints
     }
 
-    fn complain(&self, complaints: Vec<Complaint>) -> Result {
+    fn complain(&self, client: &Client, complaints: Vec<Complaint>) -> Result {
         if complaints.is_empty() {
             return Ok(());
         }
@@ -204,14 +207,31 @@ impl Oracle {
             list.iter().take(EXAMPLES).map(|complaint| format!("\n  {}", complaint.text)).collect::<String>()
         };
         let report = format!(
-            "the oracle ({}): {} wrong, {} missing{}{}",
+            "the oracle ({}): {} wrong, {} missing{}{}{}",
             self.prefix,
             wrong.len(),
             missing.len(),
             examples(&wrong),
-            examples(&missing)
+            examples(&missing),
+            self.written_twice(client)?
         );
         Err(report.into())
+    }
+
+    /// Events that stand in the input more than once: then it is the load that is wrong, not the results.
+    fn written_twice(&self, client: &Client) -> Result<String> {
+        let mut places: BTreeMap<i64, Vec<String>> = BTreeMap::new();
+        for record in client.read(&format!("{}{INPUT}", self.prefix))? {
+            let id = record.json()?["id"].as_i64().unwrap_or(-1);
+            places.entry(id).or_default().push(record.place());
+        }
+        let twice = places.iter().filter(|(_, places)| places.len() > 1);
+        let examples =
+            twice.clone().take(EXAMPLES).map(|(id, places)| format!("\n  event {id}: {}", places.join(", ")));
+        Ok(match twice.clone().count() {
+            0 => String::new(),
+            count => format!("\nthe input itself has {count} events more than once:{}", examples.collect::<String>()),
+        })
     }
 }
 
