@@ -52,7 +52,7 @@ pub(crate) struct Bench {
     #[arg(long, requires = "kafka")]
     at_least_once: bool,
     /// Instead of cost, the latency from send to readable result at so many records a second, for workloads that answer
-    /// each record (same, project).
+    /// each record (same, project), and that of the broker alone.
     #[arg(long, value_name = "RECORDS/S", requires = "kafka")]
     rate: Option<u64>,
     /// How long an open loop runs, in seconds, after 8 s of warming up.
@@ -155,18 +155,20 @@ impl Bench {
 
     fn latencies(&self, rate: u64) -> crate::Outcome {
         let span = Duration::from_secs(self.seconds);
-        let mut results = Vec::new();
+        let dir = state_dir()?;
+        let broker = self.broker(dir.path())?;
+        let alone = kafka::run_broker_alone(rate, span, &broker).map_err(failed)?;
+        let mut results = vec![("(broker alone)", alone)];
         for workload in self.chosen()? {
-            let dir = state_dir()?;
-            let seen = kafka::run_open_loop(workload, &lower, rate, span, &self.broker(dir.path())?).map_err(failed)?;
-            results.push((workload, seen));
+            let seen = kafka::run_open_loop(workload, &lower, rate, span, &broker).map_err(failed)?;
+            results.push((workload.name, seen));
         }
         if self.json {
             let results: Vec<_> = results
                 .iter()
                 .map(|(workload, seen)| {
                     json!({
-                        "workload": workload.name, "rate": seen.rate, "sent": seen.sent, "read": seen.read,
+                        "workload": workload, "rate": seen.rate, "sent": seen.sent, "read": seen.read,
                         "p50_ms": seen.p50_ms, "p90_ms": seen.p90_ms, "p99_ms": seen.p99_ms, "max_ms": seen.max_ms,
                     })
                 })
@@ -179,7 +181,7 @@ impl Bench {
         for (workload, seen) in &results {
             let ms = |ms: f64| format!("{ms:.0}");
             table.add_row([
-                workload.name.to_owned(),
+                (*workload).to_owned(),
                 seen.rate.to_string(),
                 seen.sent.to_string(),
                 seen.read.to_string(),

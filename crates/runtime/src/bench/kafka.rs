@@ -68,7 +68,7 @@ pub fn run(
     seed: u64,
     broker: &Broker<'_>,
 ) -> Result<Measured, BenchError> {
-    let run = Names::new(workload);
+    let run = Names::new(workload.name);
     let shape = broker.shape;
     let input = format!("bench-{:?}s-{}-{seed}-{records}-{}", workload.event, shape.name(), broker.partitions);
     let input = input.to_lowercase();
@@ -78,7 +78,6 @@ pub fn run(
     log.create_topic(&run.output, TopicSettings::user(broker.partitions))?;
     drop(log);
     usage::reset_peak();
-    let before = usage::resident_bytes();
     let cpu_before = usage::cpu();
     let report = run.start(workload, lower, &input, broker, Until::End, &Stop::new())?;
     let cpu_s = (usage::cpu() - cpu_before).as_secs_f64();
@@ -87,7 +86,7 @@ pub fn run(
         records_out: report.standing.records_out,
         wall_s: report.busy.as_secs_f64(),
         cpu_s,
-        peak_bytes: usage::peak_bytes().saturating_sub(before.min(usage::peak_bytes())).max(1),
+        peak_bytes: usage::peak_bytes(),
         state_bytes: report.standing.state_bytes,
     })
 }
@@ -104,7 +103,7 @@ pub fn run_open_loop(
     span: Duration,
     broker: &Broker<'_>,
 ) -> Result<Latencies, BenchError> {
-    let run = Names::new(workload);
+    let run = Names::new(workload.name);
     let input = format!("{}-in", run.pipeline);
     let mut log = run.connect(broker)?;
     log.create_topic(&input, TopicSettings::user(broker.partitions))?;
@@ -123,6 +122,18 @@ pub fn run_open_loop(
     })
 }
 
+/// As [`run_open_loop`] without a pipeline: from a record's send to its own being readable. What a pipeline adds is above this.
+///
+/// # Errors
+/// If the broker fails.
+pub fn run_broker_alone(rate: u64, span: Duration, broker: &Broker<'_>) -> Result<Latencies, BenchError> {
+    let run = Names::new("alone");
+    let mut log = run.connect(broker)?;
+    log.create_topic(&run.output, TopicSettings::user(broker.partitions))?;
+    drop(log);
+    Ok(latency::measure(&broker.properties, &run.output, &run.output, broker.partitions, rate, span)?)
+}
+
 /// The names of one run, which no other has.
 struct Names {
     pipeline: String,
@@ -130,8 +141,8 @@ struct Names {
 }
 
 impl Names {
-    fn new(workload: &Workload) -> Names {
-        let pipeline = format!("bench-{}-{}-{}", workload.name, std::process::id(), follow::now().0);
+    fn new(about: &str) -> Names {
+        let pipeline = format!("bench-{about}-{}-{}", std::process::id(), follow::now().0);
         let output = format!("{pipeline}-out");
         Names { pipeline, output }
     }

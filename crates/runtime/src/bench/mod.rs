@@ -40,7 +40,8 @@ pub struct Measured {
     pub wall_s: f64,
     /// CPU-seconds of this process (user and system) while the pipeline ran.
     pub cpu_s: f64,
-    /// The greatest resident size while the pipeline ran, less what was resident before it started (the input), in bytes.
+    /// The greatest resident size while the pipeline ran, in bytes: over Kafka that of the whole process, else less what was
+    /// resident before it started (the input).
     pub peak_bytes: u64,
     /// Bytes of state in memory at the end.
     pub state_bytes: u64,
