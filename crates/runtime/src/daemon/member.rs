@@ -26,6 +26,8 @@ use crate::worker::{Progress, Restored, Worker, WorkerError, WorkerSettings};
 const WAIT: Duration = Duration::from_millis(50);
 /// How long one attempt to initialise a producer may hold up the group's polls.
 const PRODUCER_WAIT: Duration = Duration::from_millis(500);
+/// Input of so many bytes is not left alone behind a commit.
+const REST_BYTES: u64 = 256 << 10;
 /// How often the snapshot for metrics is taken.
 const TELL_EVERY: Duration = Duration::from_millis(500);
 /// How often the source topics are asked how many partitions they have.
@@ -239,7 +241,12 @@ impl Running {
             Stage::Restoring => Duration::ZERO,
             Stage::Waiting | Stage::Taking => WAIT,
             Stage::Running if self.load == Load::Busy => Duration::ZERO,
-            Stage::Running => self.pace.longest_wait(self.epoch_began, Instant::now(), WAIT),
+            Stage::Running => {
+                let now = Instant::now();
+                let wait = self.pace.longest_wait(self.epoch_began, now, WAIT);
+                let rest = self.pace.rest(self.load, now);
+                if rest.is_zero() { wait } else { wait.min(rest) }
+            }
         }
     }
 
@@ -370,8 +377,12 @@ impl Running {
 
     /// Reads and processes once, and commits when it is time.
     fn process(&mut self) -> Result<(), WorkerError> {
-        let read_before = self.worker.records_in();
         let began = Instant::now();
+        let is_little = self.worker.log().counters().buffered_bytes < REST_BYTES;
+        if is_little && !self.pace.rest(self.load, began).is_zero() {
+            return Ok(());
+        }
+        let read_before = self.worker.records_in();
         let progress = self.worker.read_once(now())?;
         let read = self.worker.records_in() - read_before;
         self.load = match (progress, read) {

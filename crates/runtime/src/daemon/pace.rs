@@ -4,12 +4,16 @@ use std::time::{Duration, Instant};
 
 /// An epoch is not worth a commit before this much time has gone by since the last, while more input comes.
 const LEAST: Duration = Duration::from_millis(10);
+/// Behind a commit the brokers still write its markers, and a transaction that begins before they are written is told to come
+/// again: the library then waits for 20 ms (its `rd_kafka_txn_handle_AddPartitionsToTxn`). Nothing is late by this wait, as it
+/// is shorter than [`LEAST`].
+const REST: Duration = Duration::from_millis(5);
 /// While input comes, commits may take about one part in so many of the time.
 const SHARE: u32 = 6;
 /// While nothing is at hand, commits may take one part in so many of the time.
 const IDLE_SHARE: u32 = 2;
 /// A step that brought so many records has not caught up: it waits for the interval, as each commit costs.
-pub(super) const BUSY_RECORDS: u64 = 4096;
+pub(super) const BUSY_RECORDS: u64 = 1024;
 
 /// What the last step found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,6 +58,16 @@ impl Pace {
             (Waiting::Offsets, _) | (Waiting::Results, Load::Busy) => age >= self.interval,
             (Waiting::Results, Load::Light) => since_commit >= (self.cost * SHARE).max(LEAST).min(self.interval),
             (Waiting::Results, Load::Idle) => since_commit >= (self.cost * IDLE_SHARE).min(self.interval),
+        }
+    }
+
+    /// How long input is still to be left alone, as the transaction behind it would begin too early.
+    pub(super) fn rest(&self, load: Load, now: Instant) -> Duration {
+        match (self.waiting, load) {
+            (Waiting::Results, Load::Idle | Load::Light) => {
+                REST.saturating_sub(now.saturating_duration_since(self.ended))
+            }
+            (Waiting::Offsets, _) | (_, Load::Busy) => Duration::ZERO,
         }
     }
 
@@ -104,6 +118,22 @@ mod tests {
         assert!(pace.is_due(start + ms(1), Load::Idle, start + ms(20)));
         assert!(!pace.is_due(start + ms(1), Load::Light, start + ms(59)));
         assert!(pace.is_due(start + ms(1), Load::Light, start + ms(60)));
+    }
+
+    #[test]
+    fn input_rests_behind_a_commit_unless_it_is_heavy_or_nothing_was_ended() {
+        let start = Instant::now();
+        let mut pace = Pace::new(INTERVAL, Waiting::Results, start);
+        pace.committed(ms(10), start + ms(500));
+        let soon = start + ms(502);
+        assert_eq!(pace.rest(Load::Idle, soon), ms(3));
+        assert_eq!(pace.rest(Load::Light, soon), ms(3));
+        assert_eq!(pace.rest(Load::Busy, soon), ms(0));
+        assert_eq!(pace.rest(Load::Idle, start + ms(505)), ms(0));
+        assert!(REST < LEAST, "a rest never makes a commit late");
+        let mut offsets = Pace::new(INTERVAL, Waiting::Offsets, start);
+        offsets.committed(ms(10), start + ms(500));
+        assert_eq!(offsets.rest(Load::Idle, soon), ms(0));
     }
 
     #[test]
