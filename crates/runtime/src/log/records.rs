@@ -28,6 +28,9 @@ pub struct NewRecord<'a> {
 /// The timestamp of a record that has no time of its own: where a log keeps its own time, it is that.
 pub const UNTIMED: Millis = Millis(i64::MIN);
 
+/// As much of each vector's memory is kept whatever was in it.
+const KEPT_BYTES: usize = 1 << 20;
+
 /// A record as it stands in a log, borrowed from [`Records`].
 #[derive(Debug, Clone, Copy)]
 pub struct RecordView<'a> {
@@ -131,11 +134,15 @@ impl Records {
         self.bytes.len()
     }
 
-    /// Forgets the records and keeps the memory.
+    /// Forgets the records and keeps the memory for the next, but for what these were far from needing: one burst would be
+    /// paid for ever.
     pub fn clear(&mut self) {
-        self.bytes.clear();
-        self.entries.clear();
-        self.headers.clear();
+        if self.is_empty() {
+            return;
+        }
+        clear(&mut self.bytes);
+        clear(&mut self.entries);
+        clear(&mut self.headers);
     }
 
     /// Record number `index`, from 0.
@@ -204,6 +211,15 @@ impl Records {
     }
 }
 
+/// Empties a vector; of its memory stays what is worth keeping.
+fn clear<T>(vec: &mut Vec<T>) {
+    let needed = vec.len();
+    vec.clear();
+    if vec.capacity() > (KEPT_BYTES / size_of::<T>()).max(4 * needed) {
+        vec.shrink_to(2 * needed);
+    }
+}
+
 /// The last record of [`Records`], while it is being filled.
 pub(crate) struct RecordBuilder<'a> {
     records: &'a mut Records,
@@ -240,5 +256,40 @@ impl RecordBuilder<'_> {
 
     fn last(&mut self) -> &mut Entry {
         self.records.entries.last_mut().expect("begin has pushed it")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fill(records: &mut Records, values: usize) {
+        for offset in 0..values {
+            let record = NewRecord { key: None, value: Some(&[7; 100]), timestamp: Millis(0), headers: &[] };
+            records.push(Offset(offset as i64), record);
+        }
+    }
+
+    #[test]
+    fn memory_is_kept_for_the_next_unless_these_were_far_from_needing_it() {
+        let mut records = Records::new();
+        fill(&mut records, 100_000);
+        records.clear();
+        let of_many = records.bytes.capacity();
+        assert!(of_many >= 10_000_000, "as many may come again");
+        records.clear();
+        assert_eq!(records.bytes.capacity(), of_many, "nothing came, which says nothing");
+        fill(&mut records, 50_000);
+        records.clear();
+        assert_eq!(records.bytes.capacity(), of_many);
+        fill(&mut records, 10);
+        records.clear();
+        assert!(records.bytes.capacity() < KEPT_BYTES && records.entries.capacity() < 100);
+        fill(&mut records, 5_000);
+        records.clear();
+        let of_some = records.bytes.capacity();
+        fill(&mut records, 1);
+        records.clear();
+        assert_eq!(records.bytes.capacity(), of_some, "little is kept anyway");
     }
 }

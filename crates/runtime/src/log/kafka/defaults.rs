@@ -32,8 +32,10 @@ const CONSUMER: &[(&str, &str)] = &[
     // How long the others wait for a member that died without a word. Brokers allow no less than 6 s by default.
     ("session.timeout.ms", "10000"),
     ("heartbeat.interval.ms", "3000"),
-    // The library's queue holds at most this; what is behind it is bounded by partition.
-    ("queued.max.messages.kbytes", "16384"),
+    // The library's queue holds at most this; what is behind it is bounded by partition. What is taken from it soon is still in
+    // the processor's caches; the same holds for small answers.
+    ("queued.max.messages.kbytes", "4096"),
+    ("max.partition.fetch.bytes", "262144"),
     ("fetch.queue.backoff.ms", "2"),
     // An empty answer says that a partition has ended, so it may not be long in coming.
     ("fetch.wait.max.ms", "100"),

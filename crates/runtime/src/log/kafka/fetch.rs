@@ -12,7 +12,7 @@ use super::native::{Code, Consumer, List, NativeError};
 use crate::log::{LogError, ReadLimit, Records, TopicPartition};
 
 /// All buffers together hold about so many bytes before the fullest are not filled any more.
-const BUFFERED_BYTES: usize = 32 << 20;
+const BUFFERED_BYTES: usize = 16 << 20;
 /// A buffer may hold at least this.
 const BUFFER_LEAST_BYTES: usize = 1 << 20;
 /// A buffer holds about so many records at most.

@@ -15,7 +15,7 @@ use super::list::List;
 use crate::crash;
 
 /// How many messages one call takes at most.
-const BATCH: usize = 8192;
+const BATCH: usize = 2048;
 /// A wait for messages is cut into slices of this, so that what the group wants is seen soon.
 const SLICE: Duration = Duration::from_millis(20);
 /// The library's own thread answers a seek, without asking a broker.
