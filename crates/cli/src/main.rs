@@ -17,6 +17,10 @@ use clap::{Parser, Subcommand};
 
 use exit::Exit;
 
+#[cfg(target_os = "linux")]
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 /// Runs YAML pipelines over streams with exactly-once results.
 #[derive(Debug, Parser)]
 #[command(name = "millstream", version, arg_required_else_help = true, max_term_width = 100)]
