@@ -42,6 +42,16 @@ pub enum BenchError {
     /// The daemon could not start.
     #[error("{0}")]
     Daemon(#[from] daemon::InstanceError),
+    /// The input was not filled to its end.
+    #[error("topic {topic} has {there} of {records} events: delete it, if no other bench is filling it")]
+    HalfFilled {
+        /// The topic.
+        topic: String,
+        /// How many events it should have.
+        records: usize,
+        /// How many it has.
+        there: i64,
+    },
     /// The pipeline stopped.
     #[error("{0}")]
     Pipeline(String),
@@ -207,7 +217,13 @@ fn patiently<T>(mut ask: impl FnMut() -> Result<T, LogError>) -> Result<T, LogEr
 }
 
 /// Writes the events unless the topic has them already.
-fn fill(log: &mut KafkaLog, topic: &str, events: &mut Events, records: usize, partitions: u32) -> Result<(), LogError> {
+fn fill(
+    log: &mut KafkaLog,
+    topic: &str,
+    events: &mut Events,
+    records: usize,
+    partitions: u32,
+) -> Result<(), BenchError> {
     if log.partitions(topic)?.is_none() {
         log.create_topic(topic, TopicSettings::user(partitions))?;
     }
@@ -218,10 +234,8 @@ fn fill(log: &mut KafkaLog, topic: &str, events: &mut Events, records: usize, pa
     let mut made = Records::new();
     let mut first = there as usize;
     if first > 0 && first < records {
-        // Cut off while it was filled: what is there is not known, so it is all written again elsewhere.
-        return Err(LogError::TopicExists {
-            topic: format!("{topic}, with fewer records than it should have: delete it"),
-        });
+        // Cut off while it was filled, or another bench is filling it: what is there is not known.
+        return Err(BenchError::HalfFilled { topic: topic.to_owned(), records, there });
     }
     let began = Instant::now();
     while first < records {
