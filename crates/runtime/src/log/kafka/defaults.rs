@@ -84,6 +84,17 @@ const PRODUCER_FORCED: &[(&str, &str)] = &[
     ("delivery.report.only.error", "true"),
 ];
 
+/// Two names of one property, and the one that is used here: else a default of ours under the one would stand beside the user's
+/// value under the other, and the library would take whichever it is given last.
+const ALIASES: &[(&str, &str)] = &[
+    ("auto.commit.enable", "enable.auto.commit"),
+    ("delivery.timeout.ms", "message.timeout.ms"),
+    ("fetch.message.max.bytes", "max.partition.fetch.bytes"),
+    ("metadata.broker.list", "bootstrap.servers"),
+    ("queue.buffering.max.ms", "linger.ms"),
+    ("request.required.acks", "acks"),
+];
+
 /// How long a transaction may stay open. An instance that dies and does not come back leaves its transaction open for so
 /// long (and up to ten seconds more, until the coordinator looks), and nobody who reads committed records gets past it; a
 /// broker that dies without a word is replaced after nine seconds by default, and a transaction should outlive that.
@@ -125,9 +136,18 @@ fn common(settings: &KafkaLogSettings, defaults: &[(&str, &str)], suffix: &str) 
     put(&mut properties, COMMON);
     put(&mut properties, defaults);
     properties.insert("client.id".to_owned(), format!("{}{suffix}", settings.client_id));
-    properties.extend(settings.properties.iter().map(|(name, value)| (name.clone(), value.clone())));
+    properties.extend(users(settings));
     put(&mut properties, COMMON_FORCED);
     properties
+}
+
+/// The user's properties, each under the name that is used here.
+fn users(settings: &KafkaLogSettings) -> Properties {
+    let used = |name: &String| {
+        let alias = ALIASES.iter().find(|(alias, _)| alias == name);
+        alias.map_or_else(|| name.clone(), |(_, used)| (*used).to_owned())
+    };
+    settings.properties.iter().map(|(name, value)| (used(name), value.clone())).collect()
 }
 
 /// A test's switch: what was aborted is read too.
@@ -185,14 +205,15 @@ pub(super) fn producer(settings: &KafkaLogSettings, limits: BatchLimits) -> Prop
     if settings.guarantee == Guarantee::ExactlyOnce {
         let transaction = number(&properties, "transaction.timeout.ms").unwrap_or(TRANSACTION_TIMEOUT_MS);
         let longest = transaction * MESSAGE_TIMEOUT_PERCENT / 100;
-        let message = number(&settings.properties, "message.timeout.ms").unwrap_or(longest);
+        let users = users(settings);
+        let message = number(&users, "message.timeout.ms").unwrap_or(longest);
         // The library wants a request to end before the transaction does.
         let socket = number(&properties, "socket.timeout.ms").unwrap_or(transaction);
         properties.insert("socket.timeout.ms".to_owned(), socket.min(transaction).max(10).to_string());
         properties.insert("transaction.timeout.ms".to_owned(), transaction.to_string());
         properties.insert("message.timeout.ms".to_owned(), message.clamp(1, longest.max(1)).to_string());
         properties.insert("transactional.id".to_owned(), settings.transactional_id.clone());
-        if !settings.properties.contains_key("linger.ms") {
+        if !users.contains_key("linger.ms") {
             let linger = TRANSACTION_LINGER_MS.min(message_timeout(&properties).as_millis() as u64 / 2);
             properties.insert("linger.ms".to_owned(), linger.to_string());
         }
@@ -278,6 +299,25 @@ mod tests {
         assert_eq!(producer["acks"], "all");
         assert_eq!(producer["transactional.id"], "orders-0");
         assert!(!plain_producer(&settings, LIMITS).contains_key("transactional.id"));
+    }
+
+    #[test]
+    fn a_property_has_one_value_whichever_of_its_names_the_user_knows() {
+        let settings = settings(&[
+            ("auto.commit.enable", "true"),
+            ("delivery.timeout.ms", "5000"),
+            ("fetch.message.max.bytes", "1000000"),
+            ("queue.buffering.max.ms", "7"),
+            ("request.required.acks", "1"),
+        ]);
+        let (consumer, producer) = (member(&settings), producer(&settings, LIMITS));
+        assert_eq!(consumer["max.partition.fetch.bytes"], "1000000");
+        assert_eq!(consumer["enable.auto.commit"], "false");
+        assert_eq!((producer["message.timeout.ms"].as_str(), producer["linger.ms"].as_str()), ("5000", "7"));
+        assert_eq!(producer["acks"], "all");
+        for properties in [consumer, producer] {
+            assert!(ALIASES.iter().all(|(alias, _)| !properties.contains_key(*alias)), "{properties:?}");
+        }
     }
 
     #[test]
