@@ -5,6 +5,10 @@ use std::fmt;
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, TimeUnit};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use prost_reflect::prost::Message;
+use prost_reflect::prost_types::FileDescriptorProto;
 use prost_reflect::{Cardinality, DescriptorPool, FieldDescriptor, FileDescriptor, Kind, MessageDescriptor};
 use protox::file::{ChainFileResolver, File, FileResolver, GoogleFileResolver};
 
@@ -36,7 +40,7 @@ pub struct ProtobufMessage {
 }
 
 impl ProtobufSchema {
-    /// Compiles the text of a `.proto` file. `references` are the files that it imports, each by the name in the import;
+    /// Compiles the text of a `.proto` file, or the base64 of its descriptor. `references` are the files that it imports, each by the name in the import;
     /// Google's well-known types need not be among them, nor `confluent/meta.proto`,
     /// `confluent/type/decimal.proto`, `google/type/date.proto` and `google/type/timeofday.proto`.
     ///
@@ -54,6 +58,7 @@ impl ProtobufSchema {
         resolver.add(GoogleFileResolver::new());
         let mut compiler = protox::Compiler::with_file_resolver(resolver);
         compiler.open_file(OWN_FILE).map_err(|error| FormatError::Schema(one_line(&error)))?;
+        check_maps(&compiler.descriptor_pool())?;
         let file = compiler.descriptor_pool().get_file_by_name(OWN_FILE);
         let file = file.ok_or_else(|| FormatError::Schema("the schema has no file".to_owned()))?;
         let mut source = text.as_bytes().to_vec();
@@ -70,6 +75,7 @@ impl ProtobufSchema {
     /// If the bytes are no such set, or it has no such file.
     pub fn from_descriptor_set(bytes: &[u8], file: Option<&str>) -> Result<ProtobufSchema, FormatError> {
         let pool = DescriptorPool::decode(bytes).map_err(|error| FormatError::Schema(error.to_string()))?;
+        check_maps(&pool)?;
         let found = match file {
             Some(name) => pool.get_file_by_name(name),
             None => pool.files().last(),
@@ -280,10 +286,34 @@ struct Sources(BTreeMap<String, String>);
 impl FileResolver for Sources {
     fn open_file(&self, name: &str) -> Result<File, protox::Error> {
         match self.0.get(name).map(String::as_str).or_else(|| known::text(name)) {
-            Some(text) => File::from_source(name, text),
+            Some(text) => match descriptor(text) {
+                Some(file) => {
+                    let name = Some(name.to_owned());
+                    Ok(File::from_file_descriptor_proto(FileDescriptorProto { name, ..file }))
+                }
+                None => File::from_source(name, text),
+            },
             None => Err(protox::Error::file_not_found(name)),
         }
     }
+}
+
+/// The entries of maps have a key and a value: of those that a compiler makes it is so, and nobody checks those of a descriptor.
+fn check_maps(pool: &DescriptorPool) -> Result<(), FormatError> {
+    let is_whole = |entry: &MessageDescriptor| [1, 2].iter().all(|&number| entry.get_field(number).is_some());
+    match pool.all_messages().find(|message| message.is_map_entry() && !is_whole(message)) {
+        Some(entry) => {
+            Err(FormatError::Schema(format!("the entries of a map, {}, lack a key or a value", entry.full_name())))
+        }
+        None => Ok(()),
+    }
+}
+
+/// A file that is given as the base64 of its `FileDescriptorProto`: so Confluent's Python client registers schemas, and some
+/// registries give them back as they got them. No text of a file is one, as it has spaces or semicolons in it.
+fn descriptor(text: &str) -> Option<FileDescriptorProto> {
+    let bytes = STANDARD.decode(text.trim()).ok().filter(|bytes| !bytes.is_empty())?;
+    FileDescriptorProto::decode(&bytes[..]).ok()
 }
 
 fn one_line(error: &protox::Error) -> String {

@@ -1,6 +1,9 @@
 //! Compiling schemas, also hostile ones, and the columns they have.
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use millstream_engine::types::sql_name;
+use prost_reflect::prost::Message as _;
 
 use super::*;
 
@@ -34,6 +37,59 @@ fn references_are_imports() {
     let again = ProtobufSchema::from_descriptor_set(&set, Some("-.proto")).unwrap();
     assert_eq!(again.message(Some("shop.Order")).unwrap().columns(), message.columns());
     assert!(again.message(Some("shop.Other")).unwrap_err().to_string().contains("it has shop.Order"));
+}
+
+/// The base64 of a file's descriptor, as Confluent's Python client registers it: with the name that its own compiler knew.
+fn encoded(schema: &ProtobufSchema, name: &str) -> String {
+    let mut file = first(schema).descriptor.parent_file().file_descriptor_proto().clone();
+    file.name = Some(name.to_owned());
+    STANDARD.encode(file.encode_to_vec())
+}
+
+#[test]
+fn a_schema_may_be_its_descriptor_in_base64_and_so_may_its_references() {
+    let money = "syntax = \"proto3\"; package shop; message Money { int64 units = 1; optional string currency = 2; }";
+    let order =
+        "syntax = \"proto3\"; package shop; import \"shop/money.proto\"; import \"google/protobuf/timestamp.proto\";
+         message Order { Money price = 1; google.protobuf.Timestamp at = 2; map<string, int32> counts = 3; }";
+    let text = ProtobufSchema::compile(order, &[("shop/money.proto", money)]).unwrap();
+    let money_64 = encoded(&ProtobufSchema::compile(money, &[]).unwrap(), "money.proto");
+    let order_64 = encoded(&text, "order.proto");
+    for (order, money) in
+        [(order_64.as_str(), money), (order_64.as_str(), money_64.as_str()), (order, money_64.as_str())]
+    {
+        let schema = ProtobufSchema::compile(order, &[("shop/money.proto", money)]).unwrap();
+        assert_eq!(schema.message_names(), ["shop.Order"]);
+        assert_eq!(first(&schema).columns(), first(&text).columns());
+    }
+    let alone = ProtobufSchema::compile(&order_64, &[]).unwrap_err().to_string();
+    assert!(alone.contains("shop/money.proto"), "{alone}");
+    for nonsense in ["AAAA", "bWVzc2FnZQ==", "Cgly"] {
+        assert!(ProtobufSchema::compile(nonsense, &[]).is_err(), "{nonsense}");
+    }
+}
+
+#[test]
+fn a_descriptor_with_wrong_bytes_is_an_error_or_another_schema() {
+    let text = "syntax = \"proto2\"; package p; message M { optional int32 a = 1 [default = 7]; oneof o { string b = 2; N c = 3; }
+         message N { repeated E e = 1 [packed = true]; } enum E { ZERO = 0; ONE = 1; } map<int32, N> d = 4; extensions 100 to 200; }";
+    let file =
+        first(&ProtobufSchema::compile(text, &[]).unwrap()).descriptor.parent_file().file_descriptor_proto().clone();
+    let bytes = file.encode_to_vec();
+    let mut state = 1_u64;
+    for _ in 0..4_000 {
+        let mut changed = bytes.clone();
+        for _ in 0..3 {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            let at = (state >> 33) as usize % changed.len();
+            changed[at] = (state >> 24) as u8;
+        }
+        if let Ok(schema) = ProtobufSchema::compile(&STANDARD.encode(&changed), &[])
+            && let Ok(message) = schema.message(None)
+        {
+            message.columns();
+        }
+    }
 }
 
 #[test]
