@@ -6,6 +6,7 @@
 mod access;
 mod brokers;
 mod cases;
+mod clients;
 mod commands;
 mod contracts;
 mod controls;
@@ -50,6 +51,7 @@ fn main() -> ExitCode {
         commands::tests(),
         contracts::tests(),
         cases::tests(),
+        clients::tests(),
         soak::tests(),
         torture::tests(),
     ];
