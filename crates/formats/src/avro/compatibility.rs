@@ -58,6 +58,11 @@ impl Rule {
         !matches!(self, Rule::Scale | Rule::TimeUnit)
     }
 
+    /// What breaking it does: what registries do not ask for is only noted.
+    pub fn gravity(self) -> Gravity {
+        if self.is_of_registries() { Gravity::Breaks } else { Gravity::Note }
+    }
+
     /// The rule's name.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -93,11 +98,9 @@ impl fmt::Display for Finding {
 }
 
 impl From<Finding> for Difference {
-    /// What registries do not ask for is only noted.
     fn from(finding: Finding) -> Difference {
         let Finding { path, rule, reader, writer } = finding;
-        let gravity = if rule.is_of_registries() { Gravity::Breaks } else { Gravity::Note };
-        Difference { path, rule: rule.as_str(), writer, reader, gravity }
+        Difference { path, rule: rule.as_str(), writer, reader, gravity: rule.gravity() }
     }
 }
 

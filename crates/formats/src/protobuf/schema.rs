@@ -40,8 +40,8 @@ pub struct ProtobufMessage {
 }
 
 impl ProtobufSchema {
-    /// Compiles the text of a `.proto` file, or the base64 of its descriptor. `references` are the files that it imports, each by the name in the import;
-    /// Google's well-known types need not be among them, nor `confluent/meta.proto`,
+    /// Compiles the text of a `.proto` file, or the base64 of its descriptor. `references` are the files that it imports, each
+    /// by the name in the import; Google's well-known types need not be among them, nor `confluent/meta.proto`,
     /// `confluent/type/decimal.proto`, `google/type/date.proto` and `google/type/timeofday.proto`.
     ///
     /// # Errors
@@ -58,8 +58,9 @@ impl ProtobufSchema {
         resolver.add(GoogleFileResolver::new());
         let mut compiler = protox::Compiler::with_file_resolver(resolver);
         compiler.open_file(OWN_FILE).map_err(|error| FormatError::Schema(one_line(&error)))?;
-        check_maps(&compiler.descriptor_pool())?;
-        let file = compiler.descriptor_pool().get_file_by_name(OWN_FILE);
+        let pool = compiler.descriptor_pool();
+        check_maps(&pool)?;
+        let file = pool.get_file_by_name(OWN_FILE);
         let file = file.ok_or_else(|| FormatError::Schema("the schema has no file".to_owned()))?;
         let mut source = text.as_bytes().to_vec();
         for (name, text) in references {

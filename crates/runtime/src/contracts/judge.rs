@@ -162,10 +162,8 @@ fn of(difference: &Difference) -> (Gravity, String) {
     (difference.gravity, difference.to_string())
 }
 
-/// What registries do not ask for is only noted.
 fn of_avro(finding: &Finding) -> (Gravity, String) {
-    let gravity = if finding.rule.is_of_registries() { Gravity::Breaks } else { Gravity::Note };
-    (gravity, format!("{finding} (rule {})", finding.rule.as_str()))
+    (finding.rule.gravity(), format!("{finding} (rule {})", finding.rule.as_str()))
 }
 
 /// A schema may allow properties that the sink never writes, as it has no such column.
