@@ -13,12 +13,15 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
 
+use crate::admin::Which;
 use crate::jars::Jars;
 use crate::process::{self, Output, Process};
-use crate::{Result, Trouble, kafka_folder};
+use crate::{Result, Trouble, kafka_folder, wait};
 
 /// How long one request may take; the client's own time-outs are shorter.
 const ANSWER: Duration = Duration::from_secs(180);
+/// How long the markers of a transaction that has ended may take.
+const MARKERS: Duration = Duration::from_secs(10);
 
 /// Positions by partition: the offset of the next record.
 pub type Positions = BTreeMap<u32, i64>;
@@ -306,12 +309,25 @@ impl Client {
         self.begin("produce", json!({"topic": topic, "records": records})).map(Producing)
     }
 
-    /// Everything committed in a topic now, by partition and in order.
+    /// Everything that is readable as committed now, by partition and in order. Behind a commit that was just acknowledged,
+    /// [`Client::read_settled`] is what to ask.
     ///
     /// # Errors
     /// If it cannot be read to its end within a minute.
     pub fn read(&self, topic: &str) -> Result<Vec<Read>> {
         self.read_from(topic, Isolation::Committed, &Positions::new()).map(|(read, _)| read)
+    }
+
+    /// Everything in a topic when no transaction is open on it any more: the end of a transaction is acknowledged before its
+    /// markers are written, and until then what it has committed is not readable.
+    ///
+    /// # Errors
+    /// If a transaction stays open for ten seconds, and as [`Client::read`].
+    pub fn read_settled(&self, topic: &str) -> Result<Vec<Read>> {
+        let ends = || Ok((self.offsets(topic, Which::Committed)?, self.offsets(topic, Which::Latest)?));
+        let what = format!("the markers of {topic} (its ends, committed and written)");
+        wait::until(&what, MARKERS, ends, |(committed, written)| committed == written)?;
+        self.read(topic)
     }
 
     /// What is in a topic now behind these positions (its beginning where there is none), by partition and in order, and the

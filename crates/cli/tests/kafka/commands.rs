@@ -91,7 +91,7 @@ impl Shops {
     /// The last total of each shop that a reader of committed records is shown.
     fn totals(&self) -> Result<BTreeMap<String, i64>> {
         let mut totals = BTreeMap::new();
-        for read in self.client.read(&self.topic("out"))? {
+        for read in self.client.read_settled(&self.topic("out"))? {
             let total = read.json()?;
             let shop = total["shop"].as_str().unwrap_or_default().to_owned();
             totals.insert(shop, total["total"].as_i64().unwrap_or_default());

@@ -90,7 +90,7 @@ impl Place for OnBroker {
         if !self.client.topics().map_err(|error| error.to_string())?.contains(&name) {
             return Ok(Vec::new());
         }
-        let read = self.client.read(&name).map_err(|error| error.to_string())?;
+        let read = self.client.read_settled(&name).map_err(|error| error.to_string())?;
         let messages = read.into_iter().map(|record| case::Message {
             partition: record.partition,
             key: record.key,

@@ -39,7 +39,7 @@ fn poison_goes_to_the_dead_letters_once() -> Result {
     let _daemon = scenario.start("a")?;
     scenario.settle()?;
     let mut letters: BTreeMap<String, usize> = BTreeMap::new();
-    for record in scenario.client.read(&dead)? {
+    for record in scenario.client.read_settled(&dead)? {
         *letters
             .entry(String::from_utf8_lossy(record.value.as_deref().unwrap_or_default()).into_owned())
             .or_default() += 1;

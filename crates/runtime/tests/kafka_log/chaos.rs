@@ -81,7 +81,7 @@ fn epoch(log: &mut KafkaLog, topic: &str, from: i64, to: i64) -> std::result::Re
 
 /// Each number once, and in order within its partition.
 fn check_numbers(broker: &Broker, topic: &str, count: i64) -> Result {
-    let read = broker.client().read(topic)?;
+    let read = broker.client().read_settled(topic)?;
     let mut found: BTreeMap<u32, Vec<i64>> = BTreeMap::new();
     for record in &read {
         let value = String::from_utf8_lossy(record.value.as_deref().unwrap_or_default()).into_owned();

@@ -32,7 +32,7 @@ pub(crate) fn tests() -> Vec<Trial> {
 }
 
 fn values_of(topic: &str) -> Result<Vec<String>> {
-    let read = Broker::shared()?.client().read(topic)?;
+    let read = Broker::shared()?.client().read_settled(topic)?;
     Ok(read
         .iter()
         .map(|read| String::from_utf8_lossy(read.value.as_deref().unwrap_or_default()).into_owned())
@@ -96,7 +96,7 @@ fn a_lost_answer_retires_the_producer() -> Result {
             ensure!(log.counters().retirements == counters.retirements, "it was retired without need");
         }
     }
-    let read = broker.client().read("lost")?;
+    let read = broker.client().read_settled("lost")?;
     ensure!(read.len() as i64 == expected, "{} records, {expected} expected", read.len());
     ensure!(log.partitions("lost").told()? == Some(1), "the topic is gone");
     ensure!(log.committed("lost").told()?[&place("lost", 0)].offset.0 == expected, "{:?}", log.committed("lost"));
@@ -240,7 +240,7 @@ fn a_transaction_that_took_too_long_is_gone() -> Result {
     init(&mut log)?;
     append(&mut log, "slow", 0, &["in time"])?;
     log.commit("slow", &offsets(&[("slow", 0, 1, "")])).told()?;
-    let read = broker.client().read("slow")?;
+    let read = broker.client().read_settled("slow")?;
     ensure!(read.len() == 1 && read[0].value.as_deref() == Some(b"in time"), "{read:?}");
     Ok(())
 }

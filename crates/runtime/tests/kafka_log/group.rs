@@ -175,7 +175,7 @@ fn who_was_put_out_commits_nothing() -> Result {
     ensure!(heir.committed("zombie").told()?.is_empty(), "{:?}", heir.committed("zombie"));
     append(&mut heir, "zombie", 0, &["alive"])?;
     heir.commit("zombie", &offsets(&[("zombie", 0, 1, "")])).told()?;
-    let read = Broker::shared()?.client().read("zombie")?;
+    let read = Broker::shared()?.client().read_settled("zombie")?;
     ensure!(read.len() == 1 && read[0].value.as_deref() == Some(b"alive"), "{read:?}");
     Ok(())
 }

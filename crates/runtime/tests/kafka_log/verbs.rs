@@ -48,7 +48,7 @@ fn what_is_committed_is_read_whole() -> Result {
     ensure!(committed.positions == BTreeMap::from([(place("whole", 1), Offset(3))]), "{committed:?}");
     ensure!(log.open_bytes() == 0, "{} bytes are open behind the commit", log.open_bytes());
 
-    let witness = client.read("whole")?;
+    let witness = client.read_settled("whole")?;
     ensure!(witness.len() == 3 && witness.iter().all(|read| read.partition == 1), "{witness:?}");
     ensure!(witness[0].headers == [("a".to_owned(), Some(b"1".to_vec())), ("a".to_owned(), None)], "{witness:?}");
     ensure!(witness[1].key.as_deref() == Some(b"") && witness[1].value.as_deref() == Some(b""), "{witness:?}");
@@ -79,7 +79,7 @@ fn nothing_of_an_abort_is_read() -> Result {
     log.commit("aborted", &BTreeMap::new()).told()?;
     let (records, _) = read_until(&mut log, "aborted", 0, 0, |records, _| records.len() == 2)?;
     ensure!(values(&records) == ["one", "two"], "{:?}", values(&records));
-    ensure!(client.read("aborted")?.len() == 2, "the foreign client sees something else");
+    ensure!(client.read_settled("aborted")?.len() == 2, "the foreign client sees something else");
     let counters = log.counters();
     ensure!((counters.commits, counters.aborts, counters.producers) == (2, 1, 1), "{counters:?}");
     ensure!(counters.retirements == 0, "{counters:?}");
@@ -255,7 +255,7 @@ fn records_that_are_too_large_leave_the_transaction_whole() -> Result {
     let fitting = "x".repeat(limit);
     append(&mut log, "narrow", 0, &[&fitting])?;
     log.commit("narrow", &BTreeMap::new()).told()?;
-    let witness = broker.client().read("narrow")?;
+    let witness = broker.client().read_settled("narrow")?;
     ensure!(witness.len() == 1_001, "{} records are there", witness.len());
     Ok(())
 }
