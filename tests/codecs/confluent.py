@@ -51,16 +51,33 @@ def to_ms(moment):
 
 
 def row_class():
-    """A message type `shop.Row`, as protoc would make it of
+    """The message type `shop.Book.Row`, as protoc would make it of
 
-        int64 id = 1; optional string note = 2; double amount = 3; repeated string tags = 4; google.protobuf.Timestamp at = 5;
+        message Book {
+          map<string, int32> pages = 1;
+          message Note { string text = 1; }
+          message Row {
+            int64 id = 1; optional string note = 2; double amount = 3; repeated string tags = 4;
+            google.protobuf.Timestamp at = 5;
+          }
+        }
+
+    The map makes a message `PagesEntry` of its own, which has the first place within Book, so that Row has the third.
     """
     field = descriptor_pb2.FieldDescriptorProto
     file = descriptor_pb2.FileDescriptorProto(
         name="row.proto", package="shop", syntax="proto3", dependency=[timestamp_pb2.DESCRIPTOR.name])
-    row = file.message_type.add(name="Row")
-    row.oneof_decl.add(name="_note")
     one, many = field.LABEL_OPTIONAL, field.LABEL_REPEATED
+    book = file.message_type.add(name="Book")
+    book.field.add(
+        name="pages", number=1, label=many, type=field.TYPE_MESSAGE, type_name=".shop.Book.PagesEntry")
+    entry = book.nested_type.add(name="PagesEntry")
+    entry.options.map_entry = True
+    entry.field.add(name="key", number=1, label=one, type=field.TYPE_STRING)
+    entry.field.add(name="value", number=2, label=one, type=field.TYPE_INT32)
+    book.nested_type.add(name="Note").field.add(name="text", number=1, label=one, type=field.TYPE_STRING)
+    row = book.nested_type.add(name="Row")
+    row.oneof_decl.add(name="_note")
     row.field.add(name="id", number=1, label=one, type=field.TYPE_INT64)
     row.field.add(name="note", number=2, label=one, type=field.TYPE_STRING, proto3_optional=True, oneof_index=0)
     row.field.add(name="amount", number=3, label=one, type=field.TYPE_DOUBLE)
@@ -69,7 +86,7 @@ def row_class():
         name="at", number=5, label=one, type=field.TYPE_MESSAGE, type_name=".google.protobuf.Timestamp")
     pool = descriptor_pool.Default()
     pool.AddSerializedFile(file.SerializeToString())
-    return message_factory.GetMessageClass(pool.FindMessageTypeByName("shop.Row"))
+    return message_factory.GetMessageClass(pool.FindMessageTypeByName("shop.Book.Row"))
 
 
 def serializer(format, registry):

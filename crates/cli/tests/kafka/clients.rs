@@ -18,7 +18,7 @@ const PIPELINE: &str = "\
 version: 1
 pipeline: clients-FORMAT
 sources:
-  rows: {topic: clients-FORMAT-in, format: FORMAT}
+  rows: {topic: clients-FORMAT-in, format: FORMATTYPES}
 steps:
   - filter: id % 2 = 0
   - select: [id, note, amount, tags, at]
@@ -38,7 +38,10 @@ fn both_ends(format: &str) -> Result {
     let rows: Vec<Value> = (0..ROWS).map(row).collect();
     confluent.write(&topic("in"), format, &rows)?;
     let path = folder.path().join("clients.yaml");
-    std::fs::write(&path, PIPELINE.replace("FORMAT", format)).map_err(Trouble::io(path.display()))?;
+    // Its Protobuf type stands within another, behind the entries of a map.
+    let types = if format == "protobuf" { ", types: [shop.Book.Row]" } else { "" };
+    let pipeline = PIPELINE.replace("TYPES", types).replace("FORMAT", format);
+    std::fs::write(&path, pipeline).map_err(Trouble::io(path.display()))?;
     let run = Command::new(env!("CARGO_BIN_EXE_millstream"))
         .current_dir(folder.path())
         .env("KAFKA_BROKER_ADDRESS", broker.bootstrap())

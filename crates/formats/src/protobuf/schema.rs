@@ -30,6 +30,30 @@ struct Content {
     source: Vec<u8>,
     /// The text, if it was compiled from one.
     text: Option<String>,
+    /// Whether the entries of maps have places among the messages within a message.
+    entries: Entries,
+}
+
+/// The entries of maps are messages to the compiler alone. Where they stand in a schema as messages, they have places too:
+/// Confluent's clients number what they see.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Entries {
+    /// The schema is a descriptor, or text that was made of one: it says `option map_entry`.
+    Counted,
+    /// The schema is text with `map<..>`. (Java numbers so; Go, which compiles it first, counts them all the same.)
+    Unseen,
+}
+
+impl Entries {
+    fn of(text: &str) -> Entries {
+        let is_made_of_descriptor = text.contains("map_entry") || descriptor(text).is_some();
+        if is_made_of_descriptor { Entries::Counted } else { Entries::Unseen }
+    }
+
+    /// The messages within a message, in the order of their places.
+    fn within(self, message: &MessageDescriptor) -> Vec<MessageDescriptor> {
+        message.child_messages().filter(|child| self == Entries::Counted || !child.is_map_entry()).collect()
+    }
 }
 
 /// One message type of a schema.
@@ -66,7 +90,7 @@ impl ProtobufSchema {
         for (name, text) in references {
             source.extend([&b"\0"[..], name.as_bytes(), &b"\0"[..], text.as_bytes()].concat());
         }
-        Ok(ProtobufSchema(Arc::new(Content { file, source, text: Some(text.to_owned()) })))
+        Ok(ProtobufSchema(Arc::new(Content { file, source, text: Some(text.to_owned()), entries: Entries::of(text) })))
     }
 
     /// The file `file` of a serialized `FileDescriptorSet`, as `protoc --descriptor_set_out --include_imports` writes it;
@@ -82,7 +106,8 @@ impl ProtobufSchema {
             None => pool.files().last(),
         };
         let missing = || FormatError::Schema(format!("the descriptor set has no file {}", file.unwrap_or_default()));
-        Ok(ProtobufSchema(Arc::new(Content { file: found.ok_or_else(missing)?, source: bytes.to_vec(), text: None })))
+        let (file, source) = (found.ok_or_else(missing)?, bytes.to_vec());
+        Ok(ProtobufSchema(Arc::new(Content { file, source, text: None, entries: Entries::Counted })))
     }
 
     /// The text that was compiled, without its references; `None` of a descriptor set.
@@ -125,14 +150,12 @@ impl ProtobufSchema {
         Ok(ProtobufMessage { schema: self.clone(), descriptor })
     }
 
-    /// The message at `path`: its index in the file, the index within that message, and so on. The entries of maps,
-    /// which are messages only to the compiler, do not count.
+    /// The message at `path`: its index in the file, the index within that message, and so on.
     pub(super) fn at(&self, path: &[u32]) -> Option<MessageDescriptor> {
         let (&first, rest) = path.split_first()?;
         let mut message = self.0.file.messages().nth(first as usize)?;
         for &index in rest {
-            let child = message.child_messages().filter(|child| !child.is_map_entry()).nth(index as usize)?;
-            message = child;
+            message = self.0.entries.within(&message).into_iter().nth(index as usize)?;
         }
         Some(message)
     }
@@ -147,9 +170,7 @@ impl ProtobufMessage {
         let mut path = Vec::new();
         let mut message = self.descriptor.clone();
         while let Some(parent) = message.parent_message() {
-            let place =
-                parent.child_messages().filter(|child| !child.is_map_entry()).position(|child| child == message);
-            path.push(place? as u32);
+            path.push(self.schema.0.entries.within(&parent).iter().position(|child| *child == message)? as u32);
             message = parent;
         }
         path.push(self.schema.0.file.messages().position(|other| other == message)? as u32);

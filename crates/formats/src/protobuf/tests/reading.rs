@@ -225,6 +225,36 @@ fn the_place_of_a_message_in_its_file_says_its_type() {
     );
 }
 
+/// A descriptor has a message for the entries of each map, and whoever numbers its messages counts those; so does text that was
+/// made of a descriptor, as Confluent's Java client makes it.
+#[test]
+fn entries_of_maps_have_places_where_the_schema_has_them_as_messages() {
+    use base64::Engine;
+    use prost_reflect::prost::Message;
+    let text = "syntax = \"proto3\"; package shop; message A { map<string, int32> m = 1; message B { int64 x = 2; } \
+                message C { int64 x = 3; } }";
+    let made_of_descriptor = "syntax = \"proto3\"; package shop; message A { repeated .shop.A.MEntry m = 1; \
+                              message MEntry { option map_entry = true; string key = 1; int32 value = 2; } \
+                              message B { int64 x = 2; } message C { int64 x = 3; } }";
+    let file = compile(text).message(None).unwrap().descriptor.parent_file().file_descriptor_proto().encode_to_vec();
+    let base64 = base64::engine::general_purpose::STANDARD.encode(file);
+    let columns: Fields = vec![Field::new("x", DataType::Int64, true)].into();
+    for (schema, places) in [(text, [0, 1]), (made_of_descriptor, [1, 2]), (&base64, [1, 2])] {
+        let schema = compile(schema);
+        for (name, place) in ["shop.A.B", "shop.A.C"].into_iter().zip(places) {
+            assert_eq!(schema.message(Some(name)).unwrap().path(), Some(vec![0, place]), "{schema:?}");
+        }
+        assert_eq!(schema.message_names(), ["shop.A", "shop.A.B", "shop.A.C"]);
+        let read = ProtobufRead { framing: ProtobufFraming::Registry, readers: Vec::new(), types: None };
+        let mut decoder = decoder(read, columns.clone()).unwrap();
+        decoder.add_writer(SchemaId(1), &WriterSchema::Protobuf(schema)).unwrap();
+        let of = |place: u32, message: &[u8]| framed(1, &[4, 0, place as u8 * 2], message);
+        let payloads = [of(places[0], &[16, 7]), of(places[1], &[24, 8])];
+        let decoded = decode(&mut decoder, &payloads.iter().map(Vec::as_slice).collect::<Vec<_>>());
+        assert_eq!(json_rows(&decoded.rows), [json!({"x": 7}), json!({"x": 8})]);
+    }
+}
+
 #[test]
 fn a_reader_goes_by_numbers_and_types_can_be_chosen() {
     let old = proto3("message M { int32 number = 1; string gone = 2; } message Noise { int32 x = 1; }");
