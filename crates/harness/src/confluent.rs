@@ -1,15 +1,13 @@
 //! Confluent's own Python client with its serializers (`tests/codecs/confluent.py`), fetched from the registry of packages: it
 //! writes what our daemon reads and reads what it wrote, and shares no code with us but librdkafka.
 
-use std::fs::{self, File};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
 use serde_json::{Value, json};
 
-use crate::jars::cache_folder;
-use crate::{Broker, Result, SchemaRegistry, Trouble, codecs_folder};
+use crate::{Broker, Result, SchemaRegistry, Trouble, cache, codecs_folder};
 
 const VERSION: &str = "2.6.1";
 /// It calls what later ones have not.
@@ -70,29 +68,20 @@ impl Confluent {
 
 /// The folder with the packages, filled when it is first asked for.
 fn find() -> std::result::Result<PathBuf, String> {
-    let name = format!("confluent-kafka-{VERSION}");
-    let folder = cache_folder().join(&name);
-    let failed = |error: std::io::Error| format!("{}: {error}", folder.display());
-    fs::create_dir_all(cache_folder()).map_err(failed)?;
-    // Several test binaries may come here at once: one fetches, the others wait for it.
-    let lock = File::create(cache_folder().join(format!("{name}.lock"))).map_err(failed)?;
-    lock.lock().map_err(failed)?;
-    if folder.is_dir() {
-        return Ok(folder);
-    }
-    let fresh = cache_folder().join(format!("{name}.part"));
-    let _ = fs::remove_dir_all(&fresh);
+    cache::folder(&format!("confluent-kafka-{VERSION}/packages"), Path::is_dir, fetch)
+}
+
+fn fetch(into: &Path) -> std::result::Result<(), String> {
     let wanted = format!("confluent-kafka[avro,json,protobuf]=={VERSION}");
     let fetched = Command::new("python3")
         .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--target"])
-        .arg(&fresh)
+        .arg(into)
         .args([&wanted, &format!("protobuf=={PROTOBUF}")])
         .output()
         .map_err(|error| format!("python3 does not run: {error}"))?;
-    if !fetched.status.success() {
-        let said = String::from_utf8_lossy(&fetched.stderr).into_owned();
-        return Err(format!("pip could not fetch {wanted}: {}", said.lines().last().unwrap_or_default()));
+    if fetched.status.success() {
+        return Ok(());
     }
-    fs::rename(&fresh, &folder).map_err(failed)?;
-    Ok(folder)
+    let said = String::from_utf8_lossy(&fetched.stderr).into_owned();
+    Err(format!("pip could not fetch {wanted}: {}", said.lines().last().unwrap_or_default()))
 }

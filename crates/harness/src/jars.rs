@@ -1,14 +1,14 @@
 //! Finds Java and jars: the broker's in `KAFKA_HOME`, our cache, Maven, in this order, those of other libraries in the latter two;
 //! what cannot be had is a skip with a reason, never a failure to be puzzled over.
 
+use std::env;
 use std::ffi::OsStr;
-use std::fs::{self, File};
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
-use std::{env, process};
 
-use crate::{Result, Trouble, codecs_folder, kafka_folder};
+use crate::{Result, Trouble, cache, codecs_folder, kafka_folder};
 
 /// The release that `tests/kafka/pom.xml` pins.
 pub const VERSION: &str = "4.1.0";
@@ -125,32 +125,8 @@ fn find_folder() -> std::result::Result<PathBuf, String> {
 }
 
 fn find_cached(wanted: &Wanted) -> std::result::Result<PathBuf, String> {
-    let cache = cache_folder().join(&wanted.name);
-    let libs = cache.join("libs");
-    if has(&libs, wanted.first) {
-        return Ok(libs);
-    }
-    fs::create_dir_all(&cache).map_err(|error| format!("{}: {error}", cache.display()))?;
-    // Several test binaries may come here at once: one fetches, the others wait for it.
-    let lock = File::create(cache.join("lock")).map_err(|error| format!("{}: {error}", cache.display()))?;
-    lock.lock().map_err(|error| format!("{}: {error}", cache.display()))?;
-    if has(&libs, wanted.first) {
-        return Ok(libs);
-    }
-    let fresh = cache.join(format!("libs.{}", process::id()));
-    let fetched = fetch(wanted, &fresh)
-        .and_then(|()| fs::rename(&fresh, &libs).map_err(|error| format!("{}: {error}", libs.display())));
-    if fetched.is_err() {
-        let _ = fs::remove_dir_all(&fresh);
-    }
-    fetched.map(|()| libs)
-}
-
-/// `$XDG_CACHE_HOME/millstream` or `~/.cache/millstream`.
-pub fn cache_folder() -> PathBuf {
-    let base = env::var_os("XDG_CACHE_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
-    let base = base.or_else(|| env::var_os("HOME").map(|home| Path::new(&home).join(".cache")));
-    base.unwrap_or_else(env::temp_dir).join("millstream")
+    let libs = format!("{}/libs", wanted.name);
+    cache::folder(&libs, |libs| has(libs, wanted.first), |fresh| fetch(wanted, fresh))
 }
 
 fn fetch(wanted: &Wanted, into: &Path) -> std::result::Result<(), String> {

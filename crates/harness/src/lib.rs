@@ -6,6 +6,7 @@
 
 pub mod admin;
 pub mod broker;
+mod cache;
 pub mod cluster;
 pub mod codecs;
 pub mod confluent;
