@@ -17,8 +17,7 @@ use crate::follow::{Stop, Until, now};
 use crate::log::kafka::{GroupEvent, Guarantee, Interrupt, KafkaCounters, KafkaLog, KafkaLogSettings};
 use crate::log::{FailureKind, Log, LogError, TopicPartition};
 use crate::panics::{self, Panic};
-use crate::store::StoreError;
-use crate::store::sled::SledStores;
+use crate::store::{StateStores, StoreError};
 use crate::telemetry::{Event, Phase, WorkerState, WorkerTelemetry};
 use crate::worker::{Progress, Restored, Worker, WorkerError, WorkerSettings};
 
@@ -47,7 +46,7 @@ const QUIET: Duration = Duration::from_millis(500);
 pub(super) struct Member {
     pub(super) topology: Arc<Topology>,
     pub(super) log: KafkaLogSettings,
-    pub(super) stores: Arc<SledStores>,
+    pub(super) stores: Arc<dyn StateStores + Sync>,
     pub(super) settings: WorkerSettings,
     pub(super) until: Until,
     pub(super) thread: usize,

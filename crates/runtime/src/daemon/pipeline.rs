@@ -17,6 +17,7 @@ use crate::log::kafka::{Interrupt, KafkaLog, KafkaLogSettings};
 use crate::log::{FailureKind as LogFailure, Log};
 use crate::panics::{self, Panic};
 use crate::preflight::{self, Gravity};
+use crate::store::memory::MemoryStores;
 use crate::store::sled::SledStores;
 use crate::store::{StateStores, StoreError};
 use crate::telemetry::{Event, Failure, FailureKind, PipelineState, PipelineTelemetry};
@@ -196,7 +197,7 @@ impl Supervisor {
     }
 
     /// The topology for the partitions that the source topics have now, and the stores.
-    fn prepare(&self) -> Result<(Arc<Topology>, Arc<SledStores>), MemberError> {
+    fn prepare(&self) -> Result<(Arc<Topology>, Arc<dyn StateStores + Sync>), MemberError> {
         crash::panic_point("daemon.panic");
         let unknown = (self.unit.lower)(&PartitionCounts::unknown())?;
         // Who waits for a registry waits until it has answered.
@@ -209,6 +210,16 @@ impl Supervisor {
         }
         let topology = (self.unit.lower)(&counts)?;
         self.examine(&log, &topology, &counts)?;
+        let stores = self.stores(&topology)?;
+        Ok((Arc::new(topology), stores))
+    }
+
+    /// Where state is kept: in the pipeline's folder, if any step keeps some. sled takes 20 MB for as long as the process lives
+    /// (histograms, in which it writes nothing), which a pipeline without state need not pay.
+    fn stores(&self, topology: &Topology) -> Result<Arc<dyn StateStores + Sync>, MemberError> {
+        if topology.stores.is_empty() {
+            return Ok(Arc::new(MemoryStores::new()));
+        }
         let (stores, quarantined) =
             SledStores::open(&self.instance.pipeline_dir(&self.unit.name)).map_err(WorkerError::from)?;
         if let Some(quarantined) = quarantined {
@@ -220,7 +231,7 @@ impl Supervisor {
             );
             self.telemetry.worker(0).count(Event::StoreQuarantined);
         }
-        Ok((Arc::new(topology), Arc::new(stores)))
+        Ok(Arc::new(stores))
     }
 
     /// What can be known before the first record is said before the first record, all at once.

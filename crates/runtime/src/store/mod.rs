@@ -107,7 +107,7 @@ pub trait StateStores: Send {
     fn flush(&self) -> Result<(), StoreError>;
 }
 
-impl<S: StateStores + Sync> StateStores for Arc<S> {
+impl<S: StateStores + Sync + ?Sized> StateStores for Arc<S> {
     fn open_task(&self, task: &str) -> Result<Box<dyn StateStore>, StoreError> {
         self.as_ref().open_task(task)
     }
