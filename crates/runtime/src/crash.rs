@@ -55,6 +55,7 @@ pub const CONTROLS: &[&str] = &[
     "log.control.read_uncommitted",
     "log.control.committed_end",
     "worker.control.state_before_commit",
+    "worker.control.state_without_offsets",
     "worker.control.trust_changelog",
     "worker.control.short_cycles",
 ];

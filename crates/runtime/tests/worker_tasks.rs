@@ -46,8 +46,12 @@ sink: {topic: out, key: venue}
 ";
 
 fn topology() -> Arc<Topology> {
+    lowered(PIPELINE)
+}
+
+fn lowered(pipeline: &str) -> Arc<Topology> {
     let (pipeline, map) =
-        millstream_pipeline::parse("wandering", PIPELINE, &no_lookup).unwrap_or_else(|wrong| panic!("{wrong:?}"));
+        millstream_pipeline::parse("wandering", pipeline, &no_lookup).unwrap_or_else(|wrong| panic!("{wrong:?}"));
     let counts: PartitionCounts = [("trades", PARTITIONS)].into_iter().collect();
     Arc::new(lower::lower(&pipeline, &map, &counts).unwrap_or_else(|wrong| panic!("{wrong:?}")))
 }
@@ -176,7 +180,113 @@ fn lead_topics_carry_all_tasks() {
     let topology = topology();
     let worker = worker(&topology, &filled(), &MemoryStores::new());
     assert_eq!(worker.lead_topics(), ["trades", "wandering-second-repartition"]);
+    assert_eq!(worker.input_topics(), ["trades", "wandering-second-repartition"]);
     let given = [("trades".to_owned(), PartitionId(1)), ("wandering-second-repartition".to_owned(), PartitionId(3))];
     let tasks: Vec<String> = worker.tasks_of(&given).iter().map(ToString::to_string).collect();
     assert_eq!(tasks, ["0_1", "1_3"]);
+}
+
+/// The group was deleted, or its offsets have expired: the changelog is there, and nobody knows which input is in it.
+#[test]
+fn state_without_offsets_is_refused() {
+    let topology = topology();
+    let mut log = filled();
+    let mut before = worker(&topology, &log, &MemoryStores::new());
+    let all = before.all_tasks();
+    take(&mut before, &all);
+    before.run_until_quiet(NOW).unwrap();
+    let mut forgetful = filled();
+    let mut after = worker(&topology, &forgetful, &MemoryStores::new());
+    for subtopology in 0..topology.subtopologies.len() {
+        let topic = topology.changelog_topic(subtopology);
+        for partition in (0..PARTITIONS).map(PartitionId) {
+            forgetful.produce(&topic, partition, &reading::all_of(&mut log, &topic, partition)).unwrap();
+        }
+    }
+    after.take(&all, NOW).unwrap();
+    let refused = loop {
+        match after.restore_some(NOW, &mut |_, _| {}) {
+            Ok(restored) => assert_eq!(restored, Restored::More, "it runs, and counts its input again"),
+            Err(error) => break error.to_string(),
+        }
+    };
+    assert!(refused.contains("no offset for topic trades partition 0"), "{refused}");
+    assert!(refused.contains("`millstream reset FILE --to earliest`"), "{refused}");
+}
+
+/// A task that starts again with what it has stored replays little of its changelog, and knows how large it is all the same: else
+/// one that starts again often would never write its state anew and give the old records up.
+#[test]
+fn a_warm_start_knows_how_large_the_changelog_is() {
+    let topology = topology();
+    let (log, stores) = (filled(), MemoryStores::new());
+    let mut before = worker(&topology, &log, &stores);
+    let all = before.all_tasks();
+    take(&mut before, &all);
+    before.run_until_quiet(NOW).unwrap();
+    before.checkpoint(NOW).unwrap();
+    let bytes = |worker: &mut Worker<MemoryLog>| -> Vec<u64> {
+        let tasks = worker.snapshot(NOW).tasks.into_iter();
+        tasks.map(|task| task.changelog_live_bytes + task.changelog_dead_bytes).collect()
+    };
+    let then = bytes(&mut before);
+    assert!(then.iter().sum::<u64>() > 5_000, "{then:?}");
+    drop(before);
+    let mut after = worker(&topology, &log, &stores);
+    take(&mut after, &all);
+    assert_eq!(bytes(&mut after), then);
+}
+
+/// Windows that close as time goes on without input (`idle_close`).
+const SILENT: &str = "
+version: 1
+pipeline: wandering
+sources:
+  trades:
+    format: json
+    schema: {symbol: string, ts: timestamp(ms)}
+    key: symbol
+    event_time: ts
+    watermark: {idle: 1s, idle_close: 1s}
+steps:
+  - window: {id: first, by: symbol, tumbling: 1s, aggregates: {n: count(*)}}
+sink: {topic: out, key: symbol}
+";
+
+/// Of two tasks, one goes to another worker while time alone goes on, and comes back to the first, which has parked it: what
+/// was committed for its input is what it was, and yet its window has been closed.
+#[test]
+fn a_task_whose_windows_others_have_closed_is_not_taken_for_unmoved() {
+    let topology = lowered(SILENT);
+    let mut log = MemoryLog::new();
+    log.create_topic("trades", TopicSettings::user(PARTITIONS)).unwrap();
+    for partition in 0..PARTITIONS {
+        let value = format!(r#"{{"symbol":"s{partition}","ts":"2026-01-01T00:00:00.100Z"}}"#);
+        let mut one = Records::new();
+        let record = NewRecord { key: None, value: Some(value.as_bytes()), timestamp: NOW, headers: &[] };
+        one.push(Offset(0), record);
+        log.produce("trades", PartitionId(partition), &one).unwrap();
+    }
+    let (mut one, mut other) =
+        (worker(&topology, &log, &MemoryStores::new()), worker(&topology, &log, &MemoryStores::new()));
+    let task = |partition| TaskId { subtopology: 0, partition: PartitionId(partition) };
+    take(&mut one, &[task(1)]);
+    one.run_until_quiet(NOW).unwrap();
+    one.hand_over(NOW).unwrap();
+    take(&mut other, &[task(0), task(1)]);
+    let mut written = |partition: u32| reading::all_of(&mut log, "out", PartitionId(partition)).len();
+    let wait = |worker: &mut Worker<MemoryLog>, from: i64| {
+        for second in from..from + 10 {
+            worker.read_once(Millis(second * 1_000)).unwrap();
+            worker.commit(Millis(second * 1_000)).unwrap();
+        }
+    };
+    wait(&mut other, 0);
+    let closed: usize = (0..PARTITIONS).map(&mut written).sum();
+    assert_eq!(closed, 2, "time did not close the windows of both tasks");
+    other.hand_over(Millis(10_000)).unwrap();
+    take(&mut one, &[task(1)]);
+    wait(&mut one, 10);
+    let closed: usize = (0..PARTITIONS).map(&mut written).sum();
+    assert_eq!(closed, 2, "a window was closed twice");
 }

@@ -14,6 +14,7 @@ pub(crate) fn tests() -> Vec<suite::Trial> {
         a_plan_names_each_right_that_is_missing,
         a_reset_begins_anew_whatever_machines_have_stored,
         a_reset_is_refused_while_somebody_is_in_the_group,
+        a_group_that_has_lost_its_offsets_counts_nothing_twice,
         topics_are_worked_on_from_the_command_line,
     ]
 }
@@ -82,10 +83,17 @@ impl Shops {
 
     /// Runs to the end of what is there, as a machine with a folder of state of its own.
     fn run(&self, machine: &str) -> Result {
-        let arguments = ["run", "totals.yaml", "--until-end", "--http", "off", "--state-dir", machine];
-        let ran = said(&self.command(machine, &arguments))?;
+        let ran = self.try_to_run(machine)?;
         ensure!(ran.well, "{}", ran.text);
         Ok(())
+    }
+
+    fn try_to_run(&self, machine: &str) -> Result<Said> {
+        said(&self.running(machine))
+    }
+
+    fn running(&self, machine: &str) -> DaemonCommand {
+        self.command(machine, &["run", "totals.yaml", "--until-end", "--http", "off", "--state-dir", machine])
     }
 
     /// The last total of each shop that a reader of committed records is shown.
@@ -227,6 +235,36 @@ fn a_reset_is_refused_while_somebody_is_in_the_group() -> Result {
     ensure!(!done.well && done.text.contains("which reads alive-sales"), "{}", done.text);
     let done = shops.say(&["reset", "totals.yaml", "--to", "alive-sales:0=0", "--yes", "--json"])?;
     ensure!(done.well && done.text.contains("\"state\": \"cleared\""), "{}", done.text);
+    Ok(())
+}
+
+/// Brokers forget the offsets of a group that was away for a week; somebody may also delete the group. The state is still there.
+fn a_group_that_has_lost_its_offsets_counts_nothing_twice() -> Result {
+    let shops = Shops::on("lost-", Broker::shared()?)?;
+    shops.client.create_topic(&shops.topic("sales"), 2)?;
+    shops.sell(&[("a", 1), ("b", 10), ("a", 2)])?;
+    shops.run("one")?;
+    let before = totals([("a", 3), ("b", 10)]);
+    ensure!(shops.totals()? == before, "{:?}", shops.totals()?);
+    shops.client.delete_group("lost-totals")?;
+    for machine in ["one", "without-state"] {
+        let refused = shops.try_to_run(machine)?;
+        let reason =
+            "pipeline lost-totals has state, but its group has no offset for topic lost-totals-by_shop-repartition";
+        ensure!(!refused.well && refused.text.contains(reason), "{machine}: {}", refused.text);
+    }
+    ensure!(shops.totals()? == before, "something was written: {:?}", shops.totals()?);
+    // The way out that it names.
+    let done = shops.say(&["reset", "totals.yaml", "--to", "earliest", "--yes"])?;
+    ensure!(done.well, "{}", done.text);
+    shops.sell(&[("b", 5)])?;
+    shops.run("one")?;
+    ensure!(shops.totals()? == totals([("a", 3), ("b", 15)]), "{:?}", shops.totals()?);
+    // Without the guard: what it is for.
+    shops.client.delete_group("lost-totals")?;
+    let counted = said(&shops.running("one").env("FAILPOINTS", "worker.control.state_without_offsets=return"))?;
+    ensure!(counted.well, "{}", counted.text);
+    ensure!(shops.totals()? != totals([("a", 3), ("b", 15)]), "the guard is not what keeps sums right");
     Ok(())
 }
 

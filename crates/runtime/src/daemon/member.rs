@@ -136,7 +136,7 @@ impl Member {
         let interval = Duration::from_millis(self.settings.commit_interval.0.max(0).unsigned_abs());
         let epoch_bytes = self.settings.epoch_bytes;
         let mut worker = Worker::prepare(self.topology, log, Box::new(self.stores), self.settings, now())?;
-        let topics = worker.lead_topics();
+        let topics = worker.input_topics();
         worker.log().subscribe(&topics)?;
         self.telemetry.set_state(WorkerState::Joining);
         let started = Instant::now();

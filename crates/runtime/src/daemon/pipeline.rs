@@ -306,9 +306,10 @@ pub(super) fn failure(error: &MemberError) -> Failure {
                 FailureKind::Internal
             }
             WorkerError::Store(StoreError::Folder { message, .. }) if is_disk_full(message) => FailureKind::DiskFull,
-            WorkerError::Store(_) | WorkerError::ChangelogLost { .. } | WorkerError::RepartitionLost { .. } => {
-                FailureKind::State
-            }
+            WorkerError::Store(_)
+            | WorkerError::ChangelogLost { .. }
+            | WorkerError::OffsetsLost { .. }
+            | WorkerError::RepartitionLost { .. } => FailureKind::State,
             WorkerError::Log(error) if error.kind() != LogFailure::Refused => FailureKind::Log,
             WorkerError::Log(_)
             | WorkerError::Format { .. }

@@ -201,6 +201,12 @@ pub trait Log: Send {
         0
     }
 
+    /// Whether a commit makes records and offsets visible together. At least once it does not: a crash between the two leaves
+    /// records, of changelogs too, without offsets.
+    fn is_atomic(&self) -> bool {
+        true
+    }
+
     /// How many bytes of key, value and headers one record of the topic may have; `None` for any number.
     fn record_limit(&self, topic: &str) -> Option<usize> {
         let _ = topic;

@@ -42,6 +42,8 @@ pub enum StoreKey {
 pub struct Position {
     /// The next record of the task's changelog to apply.
     pub changelog: Offset,
+    /// Bytes of the task's changelog since the last time that all of its state was written anew.
+    pub changelog_bytes: u64,
     /// The next record to process of each input.
     pub inputs: BTreeMap<(String, PartitionId), Offset>,
 }

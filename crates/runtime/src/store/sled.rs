@@ -166,6 +166,8 @@ struct Head {
 #[derive(Debug, Serialize, Deserialize)]
 struct StoredPosition {
     changelog: i64,
+    #[serde(default)]
+    changelog_bytes: u64,
     inputs: Vec<(String, u32, i64)>,
 }
 
@@ -393,7 +395,11 @@ fn read_head(content: &[u8]) -> Result<Head, StoreError> {
 impl From<&Position> for StoredPosition {
     fn from(position: &Position) -> StoredPosition {
         let inputs = position.inputs.iter().map(|((topic, partition), offset)| (topic.clone(), partition.0, offset.0));
-        StoredPosition { changelog: position.changelog.0, inputs: inputs.collect() }
+        StoredPosition {
+            changelog: position.changelog.0,
+            changelog_bytes: position.changelog_bytes,
+            inputs: inputs.collect(),
+        }
     }
 }
 
@@ -401,7 +407,11 @@ impl From<StoredPosition> for Position {
     fn from(stored: StoredPosition) -> Position {
         let inputs = stored.inputs.into_iter();
         let inputs = inputs.map(|(topic, partition, offset)| ((topic, PartitionId(partition)), Offset(offset)));
-        Position { changelog: Offset(stored.changelog), inputs: inputs.collect() }
+        Position {
+            changelog: Offset(stored.changelog),
+            changelog_bytes: stored.changelog_bytes,
+            inputs: inputs.collect(),
+        }
     }
 }
 

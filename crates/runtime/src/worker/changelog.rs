@@ -39,7 +39,7 @@ pub(super) struct Changelog {
     /// Bytes committed since the task was taken.
     pub(super) written_bytes: u64,
     /// Bytes written since the last cycle began.
-    pub(super) bytes_since_cycle: u64,
+    bytes_since_cycle: u64,
     cycle: Option<Cycle>,
     /// Where the last cycle that ended began: what is before it is dead, what is behind it makes up the state.
     since: Offset,
@@ -66,6 +66,8 @@ enum Content {
 /// A rewrite of all pages, after which everything before its start is dead.
 struct Cycle {
     start: Offset,
+    /// Bytes from the last cycle's begin up to this one's: they are dead when it ends.
+    bytes_before: u64,
     pages: VecDeque<(NodeId, PageId)>,
     /// Everything has been appended to the open epoch: its commit ends the cycle.
     done: bool,
@@ -76,7 +78,20 @@ pub(super) struct Replay {
     next: Offset,
     /// Behind the last record that anybody has written: state is whole when all that was committed before it is applied.
     end: Offset,
+    /// Bytes of the changelog before what is replayed.
+    bytes_before: u64,
+    /// Whether anything was aggregated in what was loaded and replayed so far.
+    pub(super) content: Held,
     pub(super) standing: RestoreProgress,
+}
+
+/// What restored state holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Held {
+    /// No row: clocks at the most.
+    Nothing,
+    /// Rows, which input was folded into.
+    Rows,
 }
 
 /// How a restore stands.
@@ -111,6 +126,11 @@ impl Changelog {
             cycle: None,
             since: Offset(0),
         }
+    }
+
+    /// Bytes from which the state is made up, or since which it was last written whole.
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes_since_cycle + self.cycle.as_ref().map_or(0, |cycle| cycle.bytes_before)
     }
 
     /// What the state will be made up from when the open epoch has committed.
@@ -190,8 +210,8 @@ impl Changelog {
                 .states()
                 .flat_map(|(node, state)| state.page_ids().into_iter().map(move |page| (node, page)))
                 .collect();
-            self.cycle = Some(Cycle { start: self.next, pages, done: false });
-            self.bytes_since_cycle = 0;
+            let bytes_before = std::mem::take(&mut self.bytes_since_cycle);
+            self.cycle = Some(Cycle { start: self.next, bytes_before, pages, done: false });
         }
         let Some(cycle) = &mut self.cycle else { return Ok(()) };
         let due: Vec<_> = (0..CYCLE_PAGES_PER_COMMIT).map_while(|_| cycle.pages.pop_front()).collect();
@@ -249,7 +269,8 @@ impl Changelog {
             }
             writes.push((StoreKey::Scalars { step }, Some(framed(&state.scalars())?)));
         }
-        let position = Position { changelog: self.next, inputs: BTreeMap::new() };
+        // Whoever goes on from here begins a cycle no later than this task would.
+        let position = Position { changelog: self.next, changelog_bytes: self.bytes(), inputs: BTreeMap::new() };
         store.apply(StoreBatch { writes, position: Some(position) })?;
         for (node, state) in task.states() {
             state.evict(step_budget, &store.pages(&self.step(node)?));
@@ -270,29 +291,27 @@ impl Changelog {
         let Reach { since, end } = reach;
         self.since = since;
         let earliest = log.extent(&self.topic, self.partition)?.earliest;
-        let stored = store.position().ok().flatten().map(|position| position.changelog);
-        let (mut from, mut is_stored) = (earliest, false);
-        match stored {
-            Some(position) if position >= earliest && position <= end => {
-                if self.load(task, store, step_budget)? {
-                    (from, is_stored) = (position, true);
-                } else {
-                    store.clear()?;
-                }
+        let (mut from, mut bytes_before, mut loaded) = (earliest, 0, None);
+        if let Some(stored) = store.position().ok().flatten() {
+            if (earliest..=end).contains(&stored.changelog) {
+                loaded = self.load(task, store, step_budget)?;
             }
-            Some(_) => store.clear()?,
-            None => {}
+            match loaded {
+                Some(_) => (from, bytes_before) = (stored.changelog, stored.changelog_bytes),
+                None => store.clear()?,
+            }
         }
-        if !is_stored && earliest > since && !crash::control("worker.control.trust_changelog") {
+        if loaded.is_none() && earliest > since && !crash::control("worker.control.trust_changelog") {
             return Err(self.lost());
         }
         let records_total = (end.0 - from.0).max(0) as u64;
-        Ok(Replay { next: from, end, standing: RestoreProgress { records: 0, records_total, bytes: 0 } })
+        let standing = RestoreProgress { records: 0, records_total, bytes: 0 };
+        Ok(Replay { next: from, end, bytes_before, content: loaded.unwrap_or(Held::Nothing), standing })
     }
 
-    /// Loads what the store has, page by page, as much as may stay in memory; false, with nothing loaded, if it cannot be
-    /// trusted.
-    fn load(&self, task: &mut Task, store: &SharedStore, step_budget: usize) -> Result<bool, WorkerError> {
+    /// Loads what the store has, page by page, as much as may stay in memory, and says what that was; `None`, with nothing
+    /// loaded, if it cannot be trusted.
+    fn load(&self, task: &mut Task, store: &SharedStore, step_budget: usize) -> Result<Option<Held>, WorkerError> {
         let (mut keys, mut whole) = (Vec::new(), true);
         let scanned = store.scan(&mut |key, value| {
             whole &= match key {
@@ -302,8 +321,9 @@ impl Changelog {
             keys.push(key);
         });
         if scanned.is_err() || !whole {
-            return Ok(false);
+            return Ok(None);
         }
+        let has_pages = keys.iter().any(|key| matches!(key, StoreKey::Page { .. }));
         let nodes: BTreeMap<String, NodeId> = self.steps.iter().map(|(node, step)| (step.clone(), *node)).collect();
         for (at, key) in keys.into_iter().enumerate() {
             let Some(value) = store.get(&key)? else { continue };
@@ -322,7 +342,7 @@ impl Changelog {
                 state.evict(step_budget, &store.pages(step));
             }
         }
-        Ok(true)
+        Ok(Some(if has_pages { Held::Rows } else { Held::Nothing }))
     }
 
     /// Replays some more of the changelog; says whether the state is whole.
@@ -349,6 +369,9 @@ impl Changelog {
                 let node = self.steps.iter().find(|(_, name)| name.as_str() == step).map(|(node, _)| *node);
                 if let Some(state) = node.and_then(|node| state_of(task, node)) {
                     apply(state, kind, record.value.unwrap_or_default()).map_err(frame_error)?;
+                    if matches!(kind, "rows" | "page") {
+                        replay.content = Held::Rows;
+                    }
                 }
             }
             replay.standing.bytes += records.byte_len() as u64;
@@ -357,7 +380,7 @@ impl Changelog {
             return Ok(false);
         }
         self.next = replay.end;
-        self.bytes_since_cycle = replay.standing.bytes;
+        self.bytes_since_cycle = replay.bytes_before + replay.standing.bytes;
         Ok(true)
     }
 

@@ -67,6 +67,21 @@ pub enum WorkerError {
         /// The partition.
         partition: u32,
     },
+    /// State is there, and nobody knows up to where input is in it.
+    #[error(
+        "pipeline {pipeline} has state, but its group has no offset for topic {topic} partition {partition}, so input would be \
+         counted twice or left out: the group was deleted, or stood still for longer than the brokers keep offsets \
+         (`offsets.retention.minutes`); start over with `millstream reset FILE --to earliest`, or keep the state and say where \
+         it goes on with `millstream reset FILE --to PLACE --keep-state`"
+    )]
+    OffsetsLost {
+        /// The pipeline, and its group.
+        pipeline: String,
+        /// An input.
+        topic: String,
+        /// The partition.
+        partition: u32,
+    },
     /// Records of a repartition are gone that were not processed.
     #[error(
         "topic {topic} partition {partition} begins at offset {earliest}, but the pipeline has processed it only up to offset \

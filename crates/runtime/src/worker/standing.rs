@@ -158,7 +158,7 @@ impl RunningTask {
         snapshot.state_memory_bytes = self.task.states().map(|(_, state)| state.memory_bytes() as u64).sum();
         if let Some(kept) = &self.kept {
             snapshot.state_disk_bytes = kept.store.stored_bytes();
-            let total = kept.changelog.bytes_since_cycle;
+            let total = kept.changelog.bytes();
             snapshot.changelog_live_bytes = snapshot.state_memory_bytes.min(total);
             snapshot.changelog_dead_bytes = total - snapshot.changelog_live_bytes;
             snapshot.changelog_written_bytes = kept.changelog.written_bytes;

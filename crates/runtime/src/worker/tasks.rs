@@ -9,11 +9,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use millstream_engine::ids::{Offset, PartitionId, TaskId};
 use millstream_engine::task;
 use millstream_engine::time::Millis;
+use millstream_pipeline::topology::Topology;
 
 use super::build::{self, Building};
-use super::changelog::{Reach, Replay, RestoreProgress};
+use super::changelog::{Held, Reach, Replay, RestoreProgress};
+use super::lane::Lane;
 use super::position::{Beside, check_shape};
-use super::{RunningTask, Worker, WorkerError};
+use super::{Kept, RunningTask, Worker, WorkerError};
 use crate::crash;
 use crate::log::{CommittedOffset, Log, TopicPartition};
 use crate::panics;
@@ -71,6 +73,15 @@ impl<L: Log> Worker<L> {
         topics
     }
 
+    /// Every topic that tasks read, for the group to be subscribed to: brokers keep the offsets of a group that lives only for
+    /// topics that it is subscribed to (KIP-211), and those of a quiet input would be gone after a week.
+    pub fn input_topics(&self) -> Vec<String> {
+        let sources = self.topology.sources.iter().map(|source| &source.topic);
+        let topics: BTreeSet<&String> =
+            sources.chain(self.topology.exchanges.iter().map(|exchange| &exchange.topic)).collect();
+        topics.into_iter().cloned().collect()
+    }
+
     /// The tasks that go with partitions of the lead topics.
     pub fn tasks_of(&self, assigned: &[TopicPartition]) -> Vec<TaskId> {
         let leads = self.lead_topics();
@@ -89,8 +100,9 @@ impl<L: Log> Worker<L> {
     pub fn take(&mut self, wanted: &[TaskId], now: Millis) -> Result<(), WorkerError> {
         let committed = self.log.committed(&self.topology.name)?;
         check_shape(&self.topology, &committed)?;
+        let unmoved = self.unmoved(wanted, &committed)?;
         for mut running in std::mem::take(&mut self.parked) {
-            if wanted.contains(&running.task.id()) && running.stands_at(&self.committed, &committed) {
+            if unmoved.contains(&running.task.id()) {
                 self.tasks.push(running);
             } else {
                 // What is stored spares whoever has the task next on this machine a part of the restore.
@@ -111,6 +123,29 @@ impl<L: Log> Worker<L> {
         self.step_budget = self.settings.state_memory / steps.max(1);
         self.epoch_began.get_or_insert(now);
         Ok(())
+    }
+
+    /// The parked tasks among `wanted` that nobody else has processed: what is committed for their inputs is what it was, and
+    /// nothing was written to their changelogs. (An epoch of time alone may close windows and commit another task's input.)
+    fn unmoved(
+        &mut self,
+        wanted: &[TaskId],
+        committed: &BTreeMap<TopicPartition, CommittedOffset>,
+    ) -> Result<BTreeSet<TaskId>, WorkerError> {
+        let mut unmoved = BTreeSet::new();
+        for running in self.parked.iter().filter(|running| wanted.contains(&running.task.id())) {
+            let is_written = match &running.kept {
+                // The marker of this worker's own last commit may not be there yet.
+                Some(Kept { changelog, .. }) => {
+                    self.log.written_end(&changelog.topic, changelog.partition)? > changelog.next
+                }
+                None => false,
+            };
+            if !is_written && running.stands_at(&self.committed, committed) {
+                unmoved.insert(running.task.id());
+            }
+        }
+        Ok(unmoved)
     }
 
     /// Restores some more of the tasks that were taken; those whose state is whole run from the next step on. `progress`
@@ -136,6 +171,10 @@ impl<L: Log> Worker<L> {
             }
             if !whole {
                 return Ok(Restored::More);
+            }
+            let is_trusted = crash::control("worker.control.state_without_offsets");
+            if replay.content == Held::Rows && self.log.is_atomic() && !is_trusted {
+                check_offsets(&self.topology, &running.lanes, &self.committed)?;
             }
             running.task.restored();
         }
@@ -208,6 +247,22 @@ impl<L: Log> Worker<L> {
         self.deleted_before += running.deleted();
         let gone = std::mem::take(&mut self.gone);
         self.gone = task::add_up(gone.into_iter().chain(running.task.ledgers()));
+    }
+}
+
+/// State that holds rows was committed together with an offset for each input.
+fn check_offsets(
+    topology: &Topology,
+    lanes: &[Lane],
+    committed: &BTreeMap<TopicPartition, CommittedOffset>,
+) -> Result<(), WorkerError> {
+    match lanes.iter().find(|lane| !committed.contains_key(&(lane.topic.clone(), lane.partition))) {
+        Some(lane) => Err(WorkerError::OffsetsLost {
+            pipeline: topology.name.clone(),
+            topic: lane.topic.clone(),
+            partition: lane.partition.0,
+        }),
+        None => Ok(()),
     }
 }
 

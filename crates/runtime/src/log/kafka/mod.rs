@@ -128,13 +128,11 @@ impl Topics for ClusterTopics<'_> {
         if let Some(&bytes) = self.message_bytes.borrow().get(topic) {
             return bytes;
         }
-        match cluster::message_bytes(self.client, topic) {
-            Some(bytes) => {
-                self.message_bytes.borrow_mut().insert(topic.to_owned(), bytes);
-                bytes
-            }
-            None => TOPIC_MESSAGE_BYTES,
-        }
+        // Where it may not be asked, or nobody answers, it is not asked again before the next producer is made: this is looked up
+        // for every batch.
+        let bytes = cluster::message_bytes(self.client, topic).unwrap_or(TOPIC_MESSAGE_BYTES);
+        self.message_bytes.borrow_mut().insert(topic.to_owned(), bytes);
+        bytes
     }
 }
 
@@ -535,6 +533,10 @@ impl Log for KafkaLog {
 
     fn grow_topic(&mut self, name: &str, partitions: u32) -> Result<(), LogError> {
         cluster::grow_topic(self.client(), name, partitions)
+    }
+
+    fn is_atomic(&self) -> bool {
+        self.settings.guarantee == Guarantee::ExactlyOnce
     }
 
     fn offsets_per_commit(&self) -> i64 {
