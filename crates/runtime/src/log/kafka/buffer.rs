@@ -141,8 +141,19 @@ impl Buffer {
             self.records.clear();
             self.first = 0;
             self.read_bytes = 0;
+        } else if self.first > self.records.len() / 2 {
+            self.let_go();
         }
         Offset(self.unread)
+    }
+
+    /// Gives up the memory of what was read. A buffer into which as much comes as is read is never empty.
+    fn let_go(&mut self) {
+        let mut left = Records::new();
+        (self.first..self.records.len()).for_each(|index| left.push_view(self.records.get(index)));
+        self.records = left;
+        self.first = 0;
+        self.read_bytes = 0;
     }
 
     fn copy(&mut self, limit: ReadLimit, into: &mut Records) {
@@ -224,6 +235,20 @@ mod tests {
             assert_eq!((next.0, into.len()), (expected, expected as usize));
         }
         assert_eq!(buffer.unread_bytes(), 0);
+    }
+
+    #[test]
+    fn a_buffer_that_is_never_empty_does_not_grow() {
+        let mut buffer = buffer(0, &[0, 1]);
+        let one = ReadLimit { records: 1, bytes: 1 << 20 };
+        for offset in 2..1_000 {
+            buffer.push_record(offset, b"value");
+            let mut into = Records::new();
+            buffer.read(one, &mut into);
+            assert_eq!(offsets(&into), [offset - 2]);
+            assert_eq!((buffer.unread_len(), buffer.unread_bytes()), (2, 10));
+            assert!(buffer.records.len() <= 5, "{} records are kept for 2", buffer.records.len());
+        }
     }
 
     #[test]
