@@ -50,16 +50,21 @@ impl Builder<'_> {
             .collect::<Vec<_>>();
         topics.sort();
         topics.dedup();
+        let sinks = self.sink_defs(&physical);
+        let mut written = sinks.iter().map(|sink| format!("to {}", sink.topic)).collect::<Vec<_>>();
+        written.sort();
+        let ends = shape::fingerprint(topics.iter().chain(&written).map(String::as_str));
         Ok(Topology {
             name: self.pipeline.pipeline.value.clone(),
             description: self.pipeline.description.as_ref().map(|text| text.value.clone()),
             sources: self.source_defs(&numbers, &physical, &topics),
-            sinks: self.sink_defs(&physical),
+            sinks,
             subtopologies: self.subtopologies(&physical),
             topics,
             stores,
             on_error: self.on_error(),
             fingerprint,
+            ends,
             guarantee: self.pipeline.guarantee.as_ref().map(|guarantee| guarantee.value),
             kafka: self.kafka.clone(),
             warnings: Diagnostics::new(std::sync::Arc::default()),

@@ -5,7 +5,7 @@ use millstream_pipeline::topology::{CreateDef, Extent, SinkKey, Topology};
 use super::{Facts, Findings, changelogs};
 use crate::log::TopicSettings;
 use crate::log::kafka::{Right, TopicFacts, TopicStanding, topic_config};
-use crate::worker::{WorkerError, check_committed};
+use crate::worker::{WorkerError, are_of_other_topics, check_committed};
 
 /// How the clients of the daemon begin their names.
 const OURS: &str = "millstream-";
@@ -193,6 +193,14 @@ fn group(topology: &Topology, facts: &Facts, findings: &mut Findings) {
         findings.error(format!(
             "group {name} is in use by another program ({}): stop that, or give the pipeline another name",
             strangers.join(", ")
+        ));
+    } else if let Some((client, host)) = facts.group.members.first()
+        && are_of_other_topics(topology, &facts.committed)
+    {
+        findings.warning(format!(
+            "{client} at {} runs a pipeline {name} that reads or writes other topics than this one, and the two share the \
+             partitions: if they are not two versions of one pipeline, give one of them another name",
+            host.trim_start_matches('/')
         ));
     }
 }
@@ -418,6 +426,23 @@ on_error: {dead_letter: totals-dlq}
         assert_finds(&foreign, Gravity::Error, &["offsets that another program has committed"]);
         let changed = with(|facts| committed(facts, 5, r#"{"fingerprint":1}"#, (0, 9)));
         assert_finds(&changed, Gravity::Error, &["made by other stateful steps"]);
+    }
+
+    /// A new version of a pipeline may be on its way through the machines, so that it is no more than a warning.
+    #[test]
+    fn a_namesake_over_other_topics_is_told_of_while_it_runs() {
+        let namesake = |ends: u64, members: &[&str]| {
+            with(|facts| {
+                let beside = BESIDE.replace('}', &format!(r#","ends":{ends}}}"#));
+                committed(facts, 5, &beside, (0, 9));
+                facts.group.members =
+                    members.iter().map(|client| ((*client).to_owned(), "/10.0.0.7".to_owned())).collect();
+            })
+        };
+        let words = ["millstream-totals-0 at 10.0.0.7 runs a pipeline totals", "give one of them another name"];
+        assert_finds(&namesake(1, &["millstream-totals-0"]), Gravity::Warning, &words);
+        assert_eq!(judged(&namesake(1, &[])), []);
+        assert_eq!(judged(&namesake(topology().ends, &["millstream-totals-0"])), []);
     }
 
     #[test]

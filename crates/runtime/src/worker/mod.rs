@@ -42,7 +42,7 @@ use crate::store::shared::SharedStore;
 
 pub use changelog::RestoreProgress;
 pub use error::WorkerError;
-pub use position::check_shape as check_committed;
+pub use position::{are_of_other_topics, check_shape as check_committed};
 pub use standing::{Spent, Standing};
 pub use tasks::Restored;
 

@@ -18,6 +18,9 @@ use crate::log::{CommittedOffset, TopicPartition};
 pub(crate) struct Beside {
     /// The fingerprint of the topology's state.
     fingerprint: u64,
+    /// The fingerprint of the topics that the pipeline reads and writes; 0 where it was not told.
+    #[serde(default, skip_serializing_if = "is_none")]
+    ends: u64,
     /// A reset has begun and has not come to its end.
     #[serde(default, skip_serializing_if = "is_false")]
     unfinished: bool,
@@ -30,6 +33,10 @@ pub(crate) struct Beside {
     /// For frames read by event time: how far each sender's are processed, as (offset, rows).
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(super) senders: BTreeMap<u32, (i64, u32)>,
+}
+
+fn is_none(fingerprint: &u64) -> bool {
+    *fingerprint == 0
 }
 
 fn is_zero(offset: &i64) -> bool {
@@ -57,6 +64,7 @@ fn is_false(value: &bool) -> bool {
 pub(crate) fn at_rest(topology: &Topology, offset: Offset, changelog: Option<Offset>) -> CommittedOffset {
     let beside = Beside {
         fingerprint: topology.fingerprint,
+        ends: topology.ends,
         changelog: changelog.map(|end| end.0),
         since: changelog.map_or(0, |end| end.0),
         ..Beside::default()
@@ -68,6 +76,7 @@ pub(crate) fn at_rest(topology: &Topology, offset: Offset, changelog: Option<Off
 pub(super) fn position_of(topology: &Topology, task: &Task, lane: &Lane, changelog: Option<Reach>) -> CommittedOffset {
     let mut beside = Beside {
         fingerprint: topology.fingerprint,
+        ends: topology.ends,
         changelog: changelog.map(|reach| reach.end.0),
         since: changelog.map_or(0, |reach| reach.since.0),
         ..Beside::default()
@@ -107,6 +116,11 @@ pub(super) fn moved(last: &CommittedOffset, now: &CommittedOffset) -> bool {
     }
     let (last, now) = (Beside::of(last), Beside::of(now));
     last.senders != now.senders || last.since != now.since
+}
+
+/// Whether some of these offsets were committed by a pipeline of this name that reads or writes other topics.
+pub fn are_of_other_topics(topology: &Topology, committed: &BTreeMap<TopicPartition, CommittedOffset>) -> bool {
+    committed.values().map(|offset| Beside::of(offset).ends).any(|ends| ends != 0 && ends != topology.ends)
 }
 
 /// Committed offsets say which shapes of state they go with.
