@@ -8,7 +8,7 @@ use std::fmt;
 use super::decode::records;
 use super::default;
 use super::resolve::source;
-use super::schema::{AvroSchema, Enumeration, Kind, Logical, NodeId, Record};
+use super::schema::{AvroSchema, Enumeration, Kind, Logical, NodeId, Record, Unit};
 use crate::difference::{Difference, Gravity};
 
 /// The most findings of one comparison.
@@ -317,7 +317,9 @@ impl<'a> Comparison<'a> {
             (Some(Logical::Decimal { scale: to, .. }), Some(Logical::Decimal { scale: from, .. })) if to != from => {
                 self.find(r, w, path, Rule::Scale);
             }
-            (Some(to), Some(from)) if to.unit().is_some() && from.unit().is_some() && to.unit() != from.unit() => {
+            (Some(to), Some(from))
+                if differ(to.unit(), from.unit()) || differ(to.unit_of_day(), from.unit_of_day()) =>
+            {
                 self.find(r, w, path, Rule::TimeUnit);
             }
             _ => {}
@@ -353,6 +355,11 @@ impl<'a> Comparison<'a> {
         let (reader, writer) = (self.reader.describe(r), self.writer.describe(w));
         self.findings.push(Finding { path: path.to_owned(), rule, reader, writer });
     }
+}
+
+/// Whether both count parts of a second, and other ones.
+fn differ(reader: Option<Unit>, writer: Option<Unit>) -> bool {
+    reader.zip(writer).is_some_and(|(reader, writer)| reader != writer)
 }
 
 /// Whether a value that is neither nested nor named may be read as another.

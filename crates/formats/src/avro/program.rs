@@ -46,6 +46,8 @@ pub(super) enum Read {
     IntAsLong,
     /// A `long` that counts other parts of a second than the column.
     Time(TimeScale),
+    /// An `int` to bigint, which counts that many parts to one of the `int`'s.
+    IntTimes(i64),
     Float,
     Double,
     /// A number that the reader's schema widens.
@@ -198,6 +200,10 @@ impl Read {
             }
             (Read::IntAsLong, Values::Int64(values) | Values::Timestamp(values, _)) => {
                 values.push(i64::from(int(input)?));
+            }
+            (Read::IntTimes(factor), Values::Int64(values)) => {
+                let value = i64::from(int(input)?);
+                values.push(TimeScale::Times(*factor).apply(value)?);
             }
             (Read::Time(scale), Values::Timestamp(values, _)) => values.push(scale.apply(input.zigzag()?)?),
             (Read::Float, Values::Float32(values)) => values.push(f32::from_le_bytes(input.array()?)),

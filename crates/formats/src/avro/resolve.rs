@@ -225,7 +225,10 @@ impl<'a> Resolver<'a> {
         let is_int = from == Rank::Int;
         Ok(match (column.data_type(), to) {
             (DataType::Int32 | DataType::Date32, Rank::Int) => Read::Int,
-            (DataType::Int64, Rank::Int | Rank::Long) if is_int => Read::IntAsLong,
+            (DataType::Int64, Rank::Int | Rank::Long) if is_int => match self.times_of_day(w, r) {
+                Some(factor) => Read::IntTimes(factor),
+                None => Read::IntAsLong,
+            },
             (DataType::Int64, Rank::Long) => Read::Long,
             (DataType::Timestamp(unit, _), Rank::Long) => match time_scale(self.time_unit(w, r), *unit) {
                 None if is_int => Read::IntAsLong,
@@ -244,6 +247,14 @@ impl<'a> Resolver<'a> {
     fn time_unit(&self, w: NodeId, r: NodeId) -> Option<Unit> {
         let own = self.writer.node(w).logical.and_then(Logical::unit);
         own.or_else(|| self.reader.node(r).logical.and_then(Logical::unit))
+    }
+
+    /// How many of the reader's parts of a second are one of the writer's, where both are times of day and count other ones.
+    /// The other way round there is nothing to convert: a `long` cannot be read as an `int`.
+    fn times_of_day(&self, w: NodeId, r: NodeId) -> Option<i64> {
+        let per_second = |logical: Option<Logical>| logical.and_then(Logical::unit_of_day).map(Unit::per_second);
+        let (from, to) = (per_second(self.writer.node(w).logical)?, per_second(self.reader.node(r).logical)?);
+        (from < to).then(|| to / from)
     }
 
     fn text(&self, w: NodeId, r: NodeId, column: &Field) -> Fallible<Read> {

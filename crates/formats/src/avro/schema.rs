@@ -159,6 +159,15 @@ impl Logical {
             _ => None,
         }
     }
+
+    /// The unit of a time of day.
+    pub(crate) fn unit_of_day(self) -> Option<Unit> {
+        match self {
+            Logical::TimeMillis => Some(Unit::Millis),
+            Logical::TimeMicros => Some(Unit::Micros),
+            _ => None,
+        }
+    }
 }
 
 /// Parts of a second.

@@ -25,6 +25,7 @@ fn every_finding_is_named_with_its_place() {
         {"name": "f", "type": "int"},
         {"name": "g", "type": {"type": "bytes", "logicalType": "decimal", "precision": 9, "scale": 2}},
         {"name": "h", "type": {"type": "long", "logicalType": "timestamp-millis"}},
+        {"name": "t", "type": {"type": "long", "logicalType": "time-micros"}},
         {"name": "i", "type": {"type": "record", "name": "Other", "fields": []}},
         {"name": "j", "type": ["null", {"type": "record", "name": "J", "fields": [{"name": "k", "type": "int"}]}]}
     ]));
@@ -36,6 +37,7 @@ fn every_finding_is_named_with_its_place() {
         {"name": "f", "type": ["null", "int"]},
         {"name": "g", "type": {"type": "bytes", "logicalType": "decimal", "precision": 9, "scale": 3}},
         {"name": "h", "type": {"type": "long", "logicalType": "timestamp-micros"}},
+        {"name": "t", "type": {"type": "int", "logicalType": "time-millis"}},
         {"name": "i", "type": {"type": "record", "name": "Another", "fields": []}},
         {"name": "j", "type": {"type": "record", "name": "J", "fields": [{"name": "k", "type": "string"}]}}
     ]));
@@ -51,6 +53,7 @@ fn every_finding_is_named_with_its_place() {
             "[branch] f: int has no place for null",
             "[scale] g: decimal(9,3) (bytes) and decimal(9,2) (bytes) put the point in different places",
             "[time_unit] h: timestamp-micros (long) and timestamp-millis (long) count different parts of a second",
+            "[time_unit] t: time-millis (int) and time-micros (long) count different parts of a second",
             "[name] i: record Another has another name than record Other",
             "[type] j.k: string cannot be read as int",
         ]
