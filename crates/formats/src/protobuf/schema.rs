@@ -93,6 +93,27 @@ impl ProtobufSchema {
         Ok(ProtobufSchema(Arc::new(Content { file, source, text: Some(text.to_owned()), entries: Entries::of(text) })))
     }
 
+    /// The files that a schema imports, by their names in it and in its order, be it a text or the base64 of a descriptor;
+    /// without Google's well-known types, which come with every compiler. Nothing is compiled: none of them need be at hand.
+    ///
+    /// # Errors
+    /// If it is no text of a `.proto` file; says where.
+    pub fn imports(text: &str) -> Result<Vec<String>, FormatError> {
+        let len = text.len();
+        if len > TEXT_LEN {
+            return Err(FormatError::Schema(format!("a schema of {len} bytes is too large")));
+        }
+        let file = file(OWN_FILE, text).map_err(|error| FormatError::Schema(one_line(&error)))?;
+        let mut imports = file.file_descriptor_proto().dependency.clone();
+        imports.retain(|name| !name.starts_with("google/protobuf/"));
+        Ok(imports)
+    }
+
+    /// Whether a file of that name may be imported without being given to [`ProtobufSchema::compile`].
+    pub fn is_at_hand(import: &str) -> bool {
+        known::text(import).is_some() || GoogleFileResolver::new().open_file(import).is_ok()
+    }
+
     /// The file `file` of a serialized `FileDescriptorSet`, as `protoc --descriptor_set_out --include_imports` writes it;
     /// without a name its last file.
     ///
@@ -308,15 +329,20 @@ struct Sources(BTreeMap<String, String>);
 impl FileResolver for Sources {
     fn open_file(&self, name: &str) -> Result<File, protox::Error> {
         match self.0.get(name).map(String::as_str).or_else(|| known::text(name)) {
-            Some(text) => match descriptor(text) {
-                Some(file) => {
-                    let name = Some(name.to_owned());
-                    Ok(File::from_file_descriptor_proto(FileDescriptorProto { name, ..file }))
-                }
-                None => File::from_source(name, text),
-            },
+            Some(text) => file(name, text),
             None => Err(protox::Error::file_not_found(name)),
         }
+    }
+}
+
+/// A file by its text or its descriptor; what it imports is not looked for.
+fn file(name: &str, text: &str) -> Result<File, protox::Error> {
+    match descriptor(text) {
+        Some(file) => {
+            let name = Some(name.to_owned());
+            Ok(File::from_file_descriptor_proto(FileDescriptorProto { name, ..file }))
+        }
+        None => File::from_source(name, text),
     }
 }
 

@@ -5,6 +5,7 @@ use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use millstream_formats::protobuf::ProtobufSchema;
 use millstream_pipeline::found::{Document, Found, Referred, Registered, Wanted};
 
 use super::{Subjects, refers};
@@ -146,6 +147,7 @@ impl Search<'_> {
             }
             // Much may stand behind a `$ref` that is never followed.
             Err(_) if self.kind == SchemaKind::JsonSchema => Ok(()),
+            Err(_) if self.kind == SchemaKind::Protobuf && ProtobufSchema::is_at_hand(name) => Ok(()),
             Err(error) => Err(error),
         }
     }
@@ -156,5 +158,37 @@ fn file_of(kind: &SchemaKind, name: &str) -> String {
     match kind {
         SchemaKind::Avro => format!("{name}.avsc"),
         _ => name.to_owned(),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn imports_are_found_beside_a_file_that_is_a_text_or_a_descriptor() {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+        let found = |name: &str| {
+            let document = file(folder.path(), name, None)?;
+            let references = document.references.iter().map(|other| (other.name.as_str(), other.text.as_str()));
+            let references = references.collect::<Vec<_>>();
+            ProtobufSchema::compile(&document.text, &references).map_err(|error| error.to_string())?;
+            Ok::<_, String>(references.iter().map(|(name, _)| (*name).to_owned()).collect::<Vec<_>>())
+        };
+        let text = "syntax = \"proto3\"; import \"a.proto\"; import \"b.proto\"; import \"confluent/meta.proto\";
+                    /* import \"no.proto\"; */ message M { A a = 1; B b = 2; }";
+        write("order.proto", text);
+        // A file that imports `a.proto` and has the message `M`.
+        write("encoded.proto", "GgdhLnByb3RvIgMKAU1iBnByb3RvMw==");
+        write("a.proto", "syntax = \"proto3\"; message A { int32 x = 1; }");
+        assert_eq!(
+            found("order.proto").unwrap_err(),
+            "it refers to b.proto: there is no b.proto beside it or beside the pipeline"
+        );
+        write("b.proto", "syntax = \"proto3\"; message B { int32 x = 1; }");
+        assert_eq!(found("order.proto").unwrap(), ["a.proto", "b.proto"]);
+        assert_eq!(found("encoded.proto").unwrap(), ["a.proto"]);
     }
 }

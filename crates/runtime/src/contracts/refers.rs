@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use millstream_formats::protobuf::ProtobufSchema;
 use serde_json::{Map, Value};
 
 use crate::registry::SchemaKind;
@@ -14,10 +15,8 @@ const DEPTH: usize = 100;
 pub(super) fn names(kind: &SchemaKind, text: &str) -> Vec<String> {
     let mut names = Vec::new();
     match (kind, serde_json::from_str(text)) {
-        (SchemaKind::Protobuf, _) => {
-            let imports = text.lines().filter_map(imported).filter(|name| !name.starts_with("google/protobuf/"));
-            names.extend(imports.map(str::to_owned));
-        }
+        // What does not parse is refused by whoever compiles it, with the place.
+        (SchemaKind::Protobuf, _) => names = ProtobufSchema::imports(text).unwrap_or_default(),
         (SchemaKind::Avro, Ok(json)) => avro(&json, "", &mut BTreeSet::new(), &mut names, 0),
         (SchemaKind::JsonSchema, Ok(json)) => {
             let own = json.get("$id").and_then(Value::as_str);
@@ -29,14 +28,6 @@ pub(super) fn names(kind: &SchemaKind, text: &str) -> Vec<String> {
     let mut seen = BTreeSet::new();
     names.retain(|name| seen.insert(name.clone()));
     names
-}
-
-/// The file that a line imports.
-fn imported(line: &str) -> Option<&str> {
-    let rest = line.trim_start().strip_prefix("import")?.trim_start();
-    let rest = rest.strip_prefix("public").or(rest.strip_prefix("weak")).unwrap_or(rest).trim_start();
-    let rest = rest.strip_prefix(['"', '\''])?;
-    rest.split(['"', '\'']).next()
 }
 
 fn documents(json: &Value, names: &mut Vec<String>, depth: usize) {
@@ -113,9 +104,17 @@ mod tests {
 
     #[test]
     fn imports_are_found() {
-        let text = "import \"shop/order.proto\";\n  import public 'a.proto'; // so\nmessage imported { string a = 1; }\n\
-                    import \"google/protobuf/timestamp.proto\";\nimport \"shop/order.proto\";";
-        assert_eq!(names(&SchemaKind::Protobuf, text), ["shop/order.proto", "a.proto"]);
+        let text = "syntax = \"proto3\"; import \"shop/order.proto\"; import public 'a.proto'; // import \"no.proto\";\n\
+                    /*\nimport \"no.proto\";\n*/ message imported { string a = 1; }\n\
+                    import \"google/protobuf/timestamp.proto\";\nimport weak\n\"b.proto\";";
+        assert_eq!(names(&SchemaKind::Protobuf, text), ["shop/order.proto", "a.proto", "b.proto"]);
+        assert_eq!(names(&SchemaKind::Protobuf, "import \"a.proto\"; message"), [""; 0]);
+    }
+
+    #[test]
+    fn imports_of_a_descriptor_in_base64_are_found() {
+        // A file that imports `shop/order.proto`.
+        assert_eq!(names(&SchemaKind::Protobuf, "GhBzaG9wL29yZGVyLnByb3Rv\n"), ["shop/order.proto"]);
     }
 
     #[test]

@@ -70,6 +70,23 @@ fn a_schema_may_be_its_descriptor_in_base64_and_so_may_its_references() {
 }
 
 #[test]
+fn imports_are_those_of_the_parser() {
+    let text = "/* import \"no.proto\"; */ syntax = \"proto3\"; import \"a.proto\"; import public 'dir/b.proto'; // import \"no.proto\";
+        import \"google/protobuf/timestamp.proto\"; import \"confluent/meta.proto\"; import
+        weak \"c.proto\"; message M { string import = 1; }";
+    let all = ["a.proto", "dir/b.proto", "confluent/meta.proto", "c.proto"];
+    assert_eq!(ProtobufSchema::imports(text).unwrap(), all);
+    assert_eq!(all.map(ProtobufSchema::is_at_hand), [false, false, true, false]);
+    assert!(ProtobufSchema::is_at_hand("google/protobuf/timestamp.proto"));
+    let dependency = ["a.proto", "google/protobuf/any.proto", "b.proto"].map(str::to_owned).into();
+    let file = prost_reflect::prost_types::FileDescriptorProto { dependency, ..Default::default() };
+    let encoded = STANDARD.encode(file.encode_to_vec());
+    assert_eq!(ProtobufSchema::imports(&encoded).unwrap(), ["a.proto", "b.proto"]);
+    assert!(ProtobufSchema::imports("message M {").is_err());
+    assert!(ProtobufSchema::imports(&" ".repeat(5 << 20)).is_err());
+}
+
+#[test]
 fn a_descriptor_with_wrong_bytes_is_an_error_or_another_schema() {
     let text = "syntax = \"proto2\"; package p; message M { optional int32 a = 1 [default = 7]; oneof o { string b = 2; N c = 3; }
          message N { repeated E e = 1 [packed = true]; } enum E { ZERO = 0; ONE = 1; } map<int32, N> d = 4; extensions 100 to 200; }";
