@@ -1,5 +1,5 @@
 //! What kinds of values a JSON Schema allows, one branch a kind: types in a list, `anyOf` and `oneOf` taken apart, references
-//! followed. What it cannot take apart it names.
+//! followed. What it cannot take apart it names; of a writer it drops what only makes fewer of the values.
 
 use serde_json::{Map, Value};
 
@@ -36,6 +36,8 @@ const ANNOTATIONS: [&str; 22] = [
 ];
 /// Keywords that combine schemas in ways that are not taken apart.
 const COMBINING: [&str; 7] = ["allOf", "not", "if", "then", "else", "$dynamicRef", "$recursiveRef"];
+/// Of these those without which a schema allows the same values and more.
+const NARROWING: [&str; 4] = ["not", "if", "then", "else"];
 
 /// What a value is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,7 +71,8 @@ impl Kind {
         match value {
             Value::Null => Kind::Null,
             Value::Bool(_) => Kind::Boolean,
-            Value::Number(number) if number.is_f64() => Kind::Number,
+            // `1.0` is an integer.
+            Value::Number(number) if number.as_f64().is_some_and(|number| number.fract() != 0.0) => Kind::Number,
             Value::Number(_) => Kind::Integer,
             Value::String(_) => Kind::String,
             Value::Array(_) => Kind::Array,
@@ -99,26 +102,75 @@ impl Kind {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Node<'a> {
     pub(super) schema: &'a Value,
-    document: &'a Value,
+    pub(super) document: &'a Value,
+    pub(super) part: Part,
+}
+
+/// How much of a schema is meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Part {
+    Whole,
+    /// What stands beside its `allOf`.
+    Beside,
 }
 
 impl<'a> Node<'a> {
     pub(super) fn root(schema: &'a JsonSchema) -> Node<'a> {
-        Node { schema: schema.root(), document: schema.root() }
+        Node::whole(schema.root(), schema.root())
     }
+
+    pub(super) fn whole(schema: &'a Value, document: &'a Value) -> Node<'a> {
+        Node { schema, document, part: Part::Whole }
+    }
+
+    /// The schemas all of which a value keeps to, if it is `allOf` that says so: those in it, and what stands beside it.
+    pub(super) fn conjuncts(&self) -> Option<Vec<Node<'a>>> {
+        let all = self.schema.get("allOf").filter(|_| self.part == Part::Whole)?.as_array()?;
+        let beside = Node { part: Part::Beside, ..*self };
+        let within = all.iter().map(|schema| Node::whole(schema, self.document));
+        Some([beside].into_iter().filter(|beside| !beside.is_anything()).chain(within).collect())
+    }
+
+    /// Whether every value keeps to it.
+    pub(super) fn is_anything(&self) -> bool {
+        match self.schema {
+            Value::Bool(all) => *all,
+            Value::Object(keywords) => {
+                keywords.keys().all(|keyword| is_annotation(keyword) || self.is_left_out(keyword))
+            }
+            _ => false,
+        }
+    }
+
+    pub(super) fn is_left_out(&self, keyword: &str) -> bool {
+        self.part == Part::Beside && keyword == "allOf"
+    }
+}
+
+/// On which side of a comparison a schema stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Side {
+    Reader,
+    Writer,
 }
 
 /// The values of one kind that a schema allows.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Branch<'a> {
     pub(super) kind: Kind,
-    schema: &'a Value,
-    document: &'a Value,
+    /// The keyword for which not every value that the branch describes is one of the schema's.
+    pub(super) narrowed: Option<&'static str>,
+    node: Node<'a>,
 }
 
 impl<'a> Branch<'a> {
+    /// The schema of this branch and of others that come from it.
+    pub(super) fn node(&self) -> Node<'a> {
+        self.node
+    }
+
     pub(super) fn get(&self, keyword: &str) -> Option<&'a Value> {
-        self.schema.get(keyword)
+        self.node.schema.get(keyword)
     }
 
     pub(super) fn text(&self, keyword: &str) -> Option<&'a str> {
@@ -136,13 +188,29 @@ impl<'a> Branch<'a> {
 
     /// The only values of this kind, where they are listed.
     pub(super) fn values(&self) -> Option<Vec<&'a Value>> {
-        let listed = listed(self.schema)?;
+        let listed = listed(self.node.schema)?;
         Some(listed.into_iter().filter(|value| self.kind.takes(Kind::of(value))).collect())
     }
 
     /// A schema that stands in this one.
     pub(super) fn at(&self, schema: &'a Value) -> Node<'a> {
-        Node { schema, document: self.document }
+        Node::whole(schema, self.node.document)
+    }
+
+    /// Whether a value may be of both. Knows of the listed ones that they are different.
+    fn overlaps(&self, other: &Branch<'_>) -> bool {
+        let of_one_kind = self.kind.takes(other.kind) || other.kind.takes(self.kind);
+        let may_be_equal = |one: &Value, other: &Value| match (one, other) {
+            (Value::String(_) | Value::Bool(_) | Value::Null, _) => one == other,
+            (_, Value::String(_) | Value::Bool(_) | Value::Null) => false,
+            // `1` and `1.0` are one value, also within others.
+            _ => one.as_f64() == other.as_f64(),
+        };
+        of_one_kind
+            && match (self.values(), other.values()) {
+                (Some(own), Some(others)) => own.iter().any(|one| others.iter().any(|other| may_be_equal(one, other))),
+                _ => true,
+            }
     }
 
     pub(super) fn name(&self) -> String {
@@ -161,49 +229,102 @@ pub(super) fn names(branches: &[Branch<'_>]) -> String {
 }
 
 /// The branches of a schema; or the keyword that it cannot be taken apart for.
-pub(super) fn of<'a>(schema: &'a JsonSchema, node: Node<'a>) -> Result<Vec<Branch<'a>>, &'static str> {
-    let mut branches = Vec::new();
-    add(schema, node, DEPTH, &mut branches)?;
-    Ok(branches)
+pub(super) fn of<'a>(whole: &'a JsonSchema, node: Node<'a>, side: Side) -> Result<Vec<Branch<'a>>, &'static str> {
+    let mut taking = Taking { whole, side, branches: Vec::new() };
+    taking.add(node, None, DEPTH)?;
+    Ok(taking.branches)
 }
 
-fn add<'a>(
+struct Taking<'a> {
     whole: &'a JsonSchema,
-    Node { schema, document }: Node<'a>,
-    left: usize,
-    branches: &mut Vec<Branch<'a>>,
-) -> Result<(), &'static str> {
-    let keywords = match schema {
-        Value::Bool(false) => return Ok(()),
-        Value::Object(keywords) => keywords,
-        _ => {
-            branches.extend(Kind::ALL.map(|kind| Branch { kind, schema, document }));
-            return Ok(());
+    side: Side,
+    branches: Vec<Branch<'a>>,
+}
+
+impl<'a> Taking<'a> {
+    /// Adds the branches of a schema, of whose values not all may count, for the keyword `narrowed`.
+    fn add(&mut self, node: Node<'a>, narrowed: Option<&'static str>, left: usize) -> Result<(), &'static str> {
+        let keywords = match node.schema {
+            Value::Bool(false) => return Ok(()),
+            Value::Object(keywords) => keywords,
+            _ => {
+                self.branches.extend(Kind::ALL.map(|kind| Branch { kind, narrowed, node }));
+                return Ok(());
+            }
+        };
+        let mut narrowed = narrowed;
+        for keyword in COMBINING.into_iter().filter(|keyword| keywords.contains_key(*keyword)) {
+            match self.side {
+                _ if node.is_left_out(keyword) => {}
+                Side::Writer if NARROWING.contains(&keyword) => narrowed = Some(keyword),
+                _ => return Err(keyword),
+            }
         }
-    };
-    if let Some(keyword) = COMBINING.into_iter().find(|keyword| keywords.contains_key(*keyword)) {
-        return Err(keyword);
+        let Some(below) = left.checked_sub(1) else { return Err("$ref") };
+        if let Some(reference) = keywords.get("$ref") {
+            let found = reference.as_str().and_then(|reference| self.whole.resolve(node.document, reference));
+            let (schema, document) = found.ok_or("$ref")?;
+            let narrowed = self.beside(node, "$ref", narrowed)?;
+            return self.add(Node::whole(schema, document), narrowed, below);
+        }
+        for keyword in ["anyOf", "oneOf"] {
+            let Some(among) = keywords.get(keyword) else { continue };
+            let Value::Array(among) = among else { return Err(keyword) };
+            let narrowed = self.beside(node, keyword, narrowed)?;
+            return self.alternatives(Node::whole(node.schema, node.document), (keyword, among), narrowed, below);
+        }
+        self.branches.extend(kinds(node.schema)?.into_iter().map(|kind| Branch { kind, narrowed, node }));
+        Ok(())
     }
-    let alone = |keyword: &str| keywords.keys().all(|other| other == keyword || is_annotation(other));
-    if let Some(reference) = keywords.get("$ref") {
-        let found = reference.as_str().and_then(|reference| whole.resolve(document, reference));
-        let (Some((schema, document)), true, Some(left)) = (found, alone("$ref"), left.checked_sub(1)) else {
-            return Err("$ref");
-        };
-        return add(whole, Node { schema, document }, left, branches);
+
+    /// What becomes of what stands beside `keyword`: a writer's is dropped.
+    fn beside(
+        &self,
+        node: Node<'a>,
+        keyword: &'static str,
+        narrowed: Option<&'static str>,
+    ) -> Result<Option<&'static str>, &'static str> {
+        let mut keywords = node.schema.as_object().into_iter().flat_map(Map::keys);
+        let is_alone = keywords.all(|other| {
+            other == keyword || is_annotation(other) || node.is_left_out(other) || NARROWING.contains(&other.as_str())
+        });
+        match (is_alone, self.side) {
+            (true, _) => Ok(narrowed),
+            (false, Side::Writer) => Ok(Some(keyword)),
+            (false, Side::Reader) => Err(keyword),
+        }
     }
-    for keyword in ["anyOf", "oneOf"] {
-        let Some(among) = keywords.get(keyword) else { continue };
-        let (Value::Array(among), true, Some(left)) = (among, alone(keyword), left.checked_sub(1)) else {
-            return Err(keyword);
-        };
+
+    /// Adds the branches of each alternative. A value of two alternatives of `oneOf` is none of the schema's.
+    fn alternatives(
+        &mut self,
+        node: Node<'a>,
+        (keyword, among): (&'static str, &'a [Value]),
+        narrowed: Option<&'static str>,
+        left: usize,
+    ) -> Result<(), &'static str> {
+        let mut ends = vec![self.branches.len()];
         for schema in among {
-            add(whole, Node { schema, document }, left, branches)?;
+            self.add(Node { schema, ..node }, narrowed, left)?;
+            ends.push(self.branches.len());
+            if self.branches.len() > MOST {
+                return Err(keyword);
+            }
         }
-        return if branches.len() > MOST { Err(keyword) } else { Ok(()) };
+        if keyword == "oneOf" {
+            for (alternative, pair) in ends.windows(2).enumerate() {
+                for one in pair[0]..pair[1] {
+                    for other in ends[alternative + 1]..self.branches.len() {
+                        if self.branches[one].overlaps(&self.branches[other]) {
+                            self.branches[one].narrowed = Some(keyword);
+                            self.branches[other].narrowed = Some(keyword);
+                        }
+                    }
+                }
+            }
+        }
+        Ok(())
     }
-    branches.extend(kinds(schema)?.into_iter().map(|kind| Branch { kind, schema, document }));
-    Ok(())
 }
 
 /// The kinds of values that a schema without branches allows.
@@ -242,14 +363,6 @@ fn listed(schema: &Value) -> Option<Vec<&Value>> {
         (None, Some(Value::Array(values))) => Some(values.iter().collect()),
         _ => None,
     }
-}
-
-/// Whether a value may be of two branches of `oneOf`, where it is then of none.
-pub(super) fn is_ambiguous(schema: &Value, branches: &[Branch<'_>]) -> bool {
-    let overlap = |one: &Branch<'_>, other: &Branch<'_>| one.kind.takes(other.kind) || other.kind.takes(one.kind);
-    let mut pairs =
-        branches.iter().enumerate().flat_map(|(at, one)| branches[at + 1..].iter().map(move |other| (one, other)));
-    schema.get("oneOf").is_some() && pairs.any(|(one, other)| overlap(one, other))
 }
 
 /// Whether a reference stands anywhere in it.

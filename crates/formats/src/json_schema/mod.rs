@@ -7,7 +7,9 @@ mod compatibility;
 mod decode;
 mod derive;
 mod encode;
+mod keywords;
 mod schema;
+mod single;
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]

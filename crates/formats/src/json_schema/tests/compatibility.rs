@@ -59,6 +59,45 @@ fn values_are_held_against_each_other() {
         (json!({"enum": ["A"]}), json!({"type": "string"}), &["breaks enum a"]),
         (json!({"type": "string"}), json!({"enum": ["A", "B"]}), &[]),
         (json!({"type": "string"}), json!({"enum": ["A", 1]}), &["breaks type a"]),
+        // Listed values, each against all that the reader says.
+        (json!({"type": "string", "minLength": 1}), json!({"enum": ["A"]}), &[]),
+        (json!({"type": "string", "minLength": 2}), json!({"enum": ["A", "BB"]}), &["breaks range a"]),
+        (json!({"type": "string", "minLength": 2}), json!({"enum": ["A", "BB"], "minLength": 2}), &[]),
+        (json!({"type": "string", "pattern": "A"}), json!({"enum": ["BAB"]}), &[]),
+        (json!({"type": "string", "pattern": "^A$"}), json!({"enum": ["A", "BAB"]}), &["breaks pattern a"]),
+        (json!({"type": "string", "pattern": "^(?!A)"}), json!({"const": "A"}), &["not judged pattern a"]),
+        (
+            json!({"type": "string", "pattern": "^(?!A)", "minLength": 9}),
+            json!({"const": "A"}),
+            &["not judged enum a", "not judged pattern a"],
+        ),
+        (json!({"type": "integer"}), json!({"const": 1.0}), &[]),
+        (json!({"not": {"const": "B"}}), json!({"enum": ["A", "B"]}), &["breaks not a"]),
+        (json!({"not": {"const": "B"}}), json!({"enum": ["A", "C"]}), &[]),
+        (json!({"type": "string", "format": "date"}), json!({"const": "2026-01-31"}), &["note format a"]),
+        (
+            json!({"type": "object", "required": ["x"], "properties": {"x": {"type": "integer"}}}),
+            json!({"enum": [{"x": 1}, {"x": "1"}, {}]}),
+            &["breaks required a", "breaks type a"],
+        ),
+        // Of `oneOf` a value of two alternatives is none, wherever it stands.
+        (
+            json!({"anyOf": [{"oneOf": [{"type": "string", "maxLength": 3}, {"type": "string"}]}, {"type": "null"}]}),
+            json!({"type": "string", "maxLength": 2}),
+            &["not judged oneOf a"],
+        ),
+        (
+            json!({"anyOf": [{"oneOf": [{"type": "string", "maxLength": 3}, {"type": "string"}]}, {"type": "null"}]}),
+            json!({"type": "null"}),
+            &[],
+        ),
+        (json!({"oneOf": [{"const": "A"}, {"const": "B"}]}), json!({"enum": ["A", "B"]}), &[]),
+        (json!({"oneOf": [{"type": ["integer", "number"]}, {"type": "null"}]}), json!({"type": "integer"}), &[]),
+        (
+            json!({"type": "string", "minLength": 4}),
+            json!({"oneOf": [{"type": "string", "maxLength": 3}, {"type": "string"}]}),
+            &["not judged oneOf a"],
+        ),
         // Bounds.
         (json!({"type": "integer", "minimum": 1}), json!({"type": "integer", "minimum": 1}), &[]),
         (json!({"type": "integer", "minimum": 1}), json!({"type": "integer", "minimum": 2}), &[]),
@@ -75,6 +114,12 @@ fn values_are_held_against_each_other() {
             json!({"type": "integer", "minimum": 1, "exclusiveMinimum": true}),
             json!({"type": "integer", "minimum": 3}),
             &["not judged exclusiveMinimum a"],
+        ),
+        (json!({"type": "object", "minProperties": 1}), json!({"type": "object", "required": ["x"]}), &[]),
+        (
+            json!({"type": "object", "maxProperties": 1}),
+            json!({"type": "object", "properties": {"x": {}}, "additionalProperties": false}),
+            &[],
         ),
         // A bound of lengths says nothing of numbers.
         (json!({"type": ["integer", "string"], "maxLength": 3}), json!({"type": "integer"}), &[]),
@@ -104,13 +149,83 @@ fn values_are_held_against_each_other() {
         (json!({"type": "string", "pattern": "^a"}), json!({"type": "string"}), &["not judged pattern a"]),
         (json!({"type": "string"}), json!({"type": "string", "pattern": "^a"}), &[]),
         (json!({"not": {"type": "null"}}), json!({"type": "string"}), &["not judged not a"]),
-        (json!({"type": "string"}), json!({"allOf": [{"type": "string"}]}), &["not judged allOf a"]),
+        // All of several: what is read keeps to each of them, and to what stands beside them.
+        (json!({"allOf": [{"type": "string"}, {"maxLength": 3}]}), json!({"type": "string", "maxLength": 2}), &[]),
+        (json!({"allOf": [{"type": "string"}, {"maxLength": 3}]}), json!({"type": "string"}), &["breaks range a"]),
+        (json!({"allOf": [{"type": "string"}], "minLength": 1}), json!({"type": "string"}), &["breaks range a"]),
+        (
+            json!({"allOf": [{"not": {"const": 1}}], "minLength": 1}),
+            json!({"type": "string", "minLength": 1}),
+            &["not judged not a"],
+        ),
+        (json!({"allOf": []}), json!({"type": "string"}), &[]),
+        // What is written keeps to all of them, so one is enough.
+        (json!({"type": "string"}), json!({"allOf": [{"type": "string"}]}), &[]),
+        (json!({"type": "string"}), json!({"allOf": [{"title": "a text"}, {"type": "string"}]}), &[]),
+        (json!({"type": "string"}), json!({"allOf": [{"not": {"const": ""}}], "type": "string"}), &[]),
+        (
+            json!({"type": "string"}),
+            json!({"allOf": [{"not": {"const": ""}}], "type": "integer"}),
+            &["not judged allOf a"],
+        ),
+        // What only makes fewer of what is written leaves good what is good without it.
+        (json!({"type": "string"}), json!({"type": "string", "not": {"const": "a"}}), &[]),
+        (
+            json!({"type": "string"}),
+            json!({"type": ["string", "null"], "not": {"type": "null"}}),
+            &["not judged not a"],
+        ),
+        (
+            json!({"type": "string", "maxLength": 3}),
+            json!({"type": "string", "if": {"minLength": 2}, "then": {"const": "abc"}}),
+            &["not judged then a"],
+        ),
+        (
+            json!({"type": "string", "maxLength": 3}),
+            json!({"type": "string", "pattern": "^.$"}),
+            &["not judged pattern a"],
+        ),
+        (json!({"type": "string"}), json!({"anyOf": [{"type": "string"}, {"const": "x"}], "maxLength": 3}), &[]),
+        (
+            json!({"type": "integer", "minimum": 1}),
+            json!({"type": "integer", "multipleOf": 5}),
+            &["not judged multipleOf a"],
+        ),
+        (json!({"not": {"type": "null"}}), json!({"not": {"type": "null"}}), &[]),
+        (json!({"not": {"type": "null"}}), json!({"not": {"type": "string"}}), &["not judged not a"]),
         (json!({"$ref": "#/nowhere"}), json!({"type": "string"}), &["not judged $ref a"]),
         (json!({"anyOf": [{"type": "string"}], "maxLength": 3}), json!({"type": "string"}), &["not judged anyOf a"]),
     ];
     for (reader, writer, expected) in rows {
         assert_eq!(found(&property(&reader), &property(&writer)), expected, "read as {reader}, written as {writer}");
     }
+}
+
+#[test]
+fn two_alternatives_of_one_of_behind_a_reference_are_seen() {
+    let reader = json!({"type": "object", "properties": {"a": {"$ref": "#/$defs/either"}}, "additionalProperties": false,
+        "$defs": {"either": {"oneOf": [{"type": "string"}, {"type": "string", "maxLength": 3}]}}});
+    assert_eq!(found(&reader, &property(&json!({"type": "string"}))), ["not judged oneOf a"]);
+}
+
+/// Each level has two alternatives that are tried with each of two others, and leads to the next.
+#[test]
+fn schemas_that_double_with_each_level_are_given_up() {
+    let level = |i: usize| match i {
+        0 => json!({"type": "integer"}),
+        i => {
+            let below = json!({"$ref": format!("#/$defs/d{}", i - 1)});
+            let object = |name: &str| json!({"type": "object", "properties": {"below": below, name: {}}});
+            json!({"anyOf": [object("a"), object("b")], "title": i})
+        }
+    };
+    let nested = |title: &str| {
+        let defs = (0..60).map(|i| (format!("d{i}"), level(i))).collect::<serde_json::Map<_, _>>();
+        json!({"title": title, "properties": {"top": {"$ref": "#/$defs/d59"}}, "type": "object", "$defs": defs})
+    };
+    let mut other = nested("other");
+    other["$defs"]["d0"] = json!({"type": "string"});
+    assert!(!found(&nested("one"), &other).is_empty());
 }
 
 #[test]
