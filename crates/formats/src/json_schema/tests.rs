@@ -79,6 +79,69 @@ fn columns_are_named_in_sql() {
 }
 
 #[test]
+fn all_of_several_has_the_columns_of_all() {
+    let order = schema(&json!({
+        "allOf": [{"$ref": "#/$defs/entity"}, {"type": "object", "required": ["home"], "properties": {
+            "home": {"allOf": [{"$ref": "#/$defs/address"}], "description": "where they live"},
+            "work": {"anyOf": [{"allOf": [{"$ref": "#/$defs/address"}]}, {"type": "null"}]},
+            "both": {"allOf": [{"$ref": "#/$defs/address"}, {"properties": {"floor": {"type": "integer"}}, "required": ["floor"]}]},
+            "name": {"type": "string", "allOf": [{"minLength": 1}]}, "count": {"allOf": [{"type": "number"}, {"type": "integer"}]},
+            "odd": {"allOf": [{"type": "string"}, {"type": "integer"}]},
+            "self": {"allOf": [{"$ref": "#"}]}, "id": {"type": "string"}}}],
+        "properties": {"at": {"type": "string", "format": "date"}},
+        "$defs": {
+            "entity": {"type": "object", "required": ["id"], "properties": {"id": {"type": "integer"}, "version": {"type": "integer"}}},
+            "address": {"type": "object", "required": ["zip"], "properties": {"zip": {"type": "string"}}}}}));
+    let (named, unreadable) = described(&order);
+    assert_eq!(
+        named,
+        [
+            "at: date null",
+            "version: bigint null",
+            "home: struct<zip: string>",
+            "work: struct<zip: string> null",
+            "both: struct<zip: string, floor: bigint> null",
+            "name: string null",
+            "count: bigint null",
+        ]
+    );
+    assert_eq!(
+        unreadable,
+        [
+            "odd: is to be of type string and of type integer",
+            "self: odd: is to be of type string and of type integer",
+            "id: is bigint in one record and string in another",
+        ]
+    );
+    let endless = schema(&json!({"allOf": [{"$ref": "#"}, {"$ref": "#"}]}));
+    assert_eq!(described(&endless), (vec![], vec!["allOf: is allOf within each other more than 50 deep".to_owned()]));
+    let lost = schema(&json!({"$ref": "#/$defs/lost"}));
+    assert_eq!(described(&lost), (vec![], vec!["$ref: \"#/$defs/lost\" points at nothing".to_owned()]));
+    // What could not be read is not taken to be around what comes behind it.
+    let twice = schema(&json!({"properties": {"a": {"$ref": "#/$defs/odd"}, "b": {"$ref": "#/$defs/odd"}},
+        "$defs": {"odd": {"type": "object", "properties": {"x": {}}}}}));
+    assert_eq!(described(&twice).1, ["a: x: may be of several types", "b: x: may be of several types"]);
+    let own = schema(&json!({"properties": {"below": {"allOf": [{"$ref": "#"}]}}}));
+    assert_eq!(described(&own).1, ["below: below: is recursive, and columns are of finite depth"]);
+}
+
+#[test]
+fn a_root_of_several_kinds_of_objects_says_that_it_has_no_columns() {
+    let of = |name: &str| json!({"type": "object", "properties": {name: {"type": "string"}}});
+    for keyword in ["oneOf", "anyOf"] {
+        let reason = "the schema is of several kinds of objects, whose properties are no columns";
+        let either = schema(&json!({keyword: [of("a"), of("b")], "properties": {"c": {"type": "string"}}}));
+        assert_eq!(described(&either), (vec!["c: string null".to_owned()], vec![format!("{keyword}: {reason}")]));
+        let required = schema(
+            &json!({keyword: [{"required": ["a"]}, {"required": ["c"]}], "properties": {"c": {"type": "string"}}}),
+        );
+        assert_eq!(described(&required), (vec!["c: string null".to_owned()], vec![]));
+        let maybe = schema(&json!({keyword: [of("a"), {"type": "null"}]}));
+        assert_eq!(described(&maybe), (vec!["a: string null".to_owned()], vec![]));
+    }
+}
+
+#[test]
 fn what_is_no_schema_and_references_without_end() {
     for text in ["", "{", "5", "[]"] {
         assert!(JsonSchema::parse(text, &[]).is_err(), "{text}");
