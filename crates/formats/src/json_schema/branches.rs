@@ -123,6 +123,21 @@ impl<'a> Node<'a> {
         Node { schema, document, part: Part::Whole }
     }
 
+    /// The schema that it refers to, if it says nothing else.
+    pub(super) fn followed(mut self, whole: &'a JsonSchema) -> Node<'a> {
+        for _ in 0..DEPTH {
+            let is_alone =
+                |keywords: &Map<String, Value>| keywords.keys().all(|key| key == "$ref" || is_annotation(key));
+            let reference = self.schema.as_object().filter(|keywords| is_alone(keywords));
+            let reference = reference.and_then(|keywords| keywords.get("$ref")?.as_str());
+            match reference.and_then(|reference| whole.resolve(self.document, reference)) {
+                Some((schema, document)) => self = Node::whole(schema, document),
+                None => break,
+            }
+        }
+        self
+    }
+
     /// The schemas all of which a value keeps to, if it is `allOf` that says so: those in it, and what stands beside it.
     pub(super) fn conjuncts(&self) -> Option<Vec<Node<'a>>> {
         let all = self.schema.get("allOf").filter(|_| self.part == Part::Whole)?.as_array()?;

@@ -10,6 +10,7 @@ use super::branches::{self, Branch, Kind, Node, Part, Side};
 use super::keywords::{
     CONTEXTUAL, FORMATS, LOWER, OPAQUE, UPPER, bound, is_closed_by_what_is_evaluated, is_inert, narrowing, rule_of,
 };
+use super::merge::merged;
 use super::schema::JsonSchema;
 use super::single;
 use crate::difference::{Difference, Gravity};
@@ -28,6 +29,7 @@ pub fn compatibility(reader: &JsonSchema, writer: &JsonSchema) -> Vec<Difference
     if reader == writer {
         return Vec::new();
     }
+    let (reader, writer) = (&merged(reader), &merged(writer));
     let mut comparison = Comparison { reader, writer, seen: BTreeSet::new(), found: Vec::new(), left: PAIRS };
     comparison.values(Node::root(reader), Node::root(writer), "");
     comparison.found
@@ -79,6 +81,7 @@ impl<'a> Comparison<'a> {
         if reader.is_anything() || is_same && !branches::refers(reader.schema) {
             return;
         }
+        let (reader, writer) = (reader.followed(self.reader), writer.followed(self.writer));
         if let Some(all) = reader.conjuncts() {
             return all.into_iter().for_each(|one| self.values(one, writer, path));
         }

@@ -8,6 +8,7 @@ mod decode;
 mod derive;
 mod encode;
 mod keywords;
+mod merge;
 mod schema;
 mod single;
 

@@ -60,6 +60,13 @@ impl JsonSchema {
         &self.0.root
     }
 
+    /// The schema with each of its documents as `map` makes it.
+    pub(super) fn mapped<'a>(&'a self, mut map: impl FnMut(&'a Value) -> Value) -> JsonSchema {
+        let Content { text, root, references } = &*self.0;
+        let references = references.iter().map(|(name, document)| (name.clone(), map(document))).collect();
+        JsonSchema(Arc::new(Content { text: text.clone(), root: map(root), references }))
+    }
+
     /// What a `$ref` within `document` points at, and the document that this stands in.
     pub(super) fn resolve<'a>(&'a self, document: &'a Value, reference: &str) -> Option<(&'a Value, &'a Value)> {
         let (name, pointer) = reference.split_once('#').unwrap_or((reference, ""));

@@ -168,6 +168,23 @@ fn values_are_held_against_each_other() {
             json!({"allOf": [{"not": {"const": ""}}], "type": "integer"}),
             &["not judged allOf a"],
         ),
+        // Plain ones are put together.
+        (json!({"type": "string"}), json!({"allOf": [{"type": "integer"}]}), &["breaks type a"]),
+        (
+            json!({"type": "integer", "minimum": 1}),
+            json!({"allOf": [{"minimum": 1}, {"type": "number"}, {"type": "integer", "minimum": 0}]}),
+            &[],
+        ),
+        (
+            json!({"type": "integer", "maximum": 1}),
+            json!({"allOf": [{"type": "integer", "maximum": 2}, {"maximum": 3}]}),
+            &["breaks range a"],
+        ),
+        (
+            json!({"anyOf": [{"type": "null"}, {"type": "string", "allOf": [{"maxLength": 2}]}]}),
+            json!({"type": "string", "maxLength": 2}),
+            &[],
+        ),
         // What only makes fewer of what is written leaves good what is good without it.
         (json!({"type": "string"}), json!({"type": "string", "not": {"const": "a"}}), &[]),
         (
@@ -199,6 +216,36 @@ fn values_are_held_against_each_other() {
     for (reader, writer, expected) in rows {
         assert_eq!(found(&property(&reader), &property(&writer)), expected, "read as {reader}, written as {writer}");
     }
+}
+
+#[test]
+fn objects_of_all_of_several_are_put_together() {
+    let base = json!({"type": "object", "required": ["id"], "properties": {"id": {"type": "integer"}}});
+    let plain = |note: &str| {
+        json!({"type": "object", "required": ["id", "note"], "additionalProperties": false,
+            "properties": {"id": {"type": "integer"}, "note": {"type": note}}})
+    };
+    let built = json!({"allOf": [{"$ref": "#/$defs/base"}, {"properties": {"note": {"type": "string"}, "id": {}}, "required": ["note"],
+        "additionalProperties": false}], "$defs": {"base": base}});
+    assert_eq!(found(&plain("string"), &built), [""; 0]);
+    assert_eq!(found(&built, &plain("string")), [""; 0]);
+    assert_eq!(found(&plain("integer"), &built), ["breaks type note"]);
+    assert_eq!(found(&built, &plain("integer")), ["breaks type note"]);
+    // Where one part allows no others, what only another part names is never there.
+    let never = json!({"allOf": [base, {"properties": {"note": {}}, "additionalProperties": false}], "type": "object"});
+    assert_eq!(found(&json!({"properties": {"id": {"type": "string"}}}), &never), [""; 0]);
+    // Behind a reference too, in a circle and without end.
+    let tree = |kind: &str| {
+        json!({"$ref": "#/$defs/tree", "$defs": {"tree": {"allOf": [{"$ref": "#/$defs/node"},
+            {"properties": {"below": {"type": "array", "items": {"$ref": "#/$defs/tree"}}, "value": {}}, "additionalProperties": false}]},
+            "node": {"type": "object", "properties": {"value": {"type": kind}, "below": {}}}}})
+    };
+    assert_eq!(found(&tree("number"), &tree("integer")), [""; 0]);
+    assert_eq!(found(&tree("integer"), &tree("string")), ["breaks type value"]);
+    let endless = json!({"allOf": [{"$ref": "#"}, {"$ref": "#"}]});
+    // It means nothing, and ends.
+    found(&json!({"type": "string"}), &endless);
+    found(&endless, &json!({"type": "string"}));
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::Gravity;
+use crate::json_schema::merge::merged;
 use crate::json_schema::{JsonSchema, compatibility};
 use crate::testing::Random;
 
@@ -171,4 +172,27 @@ fn no_value_of_a_good_writer_breaks_its_reader() {
         }
     }
     assert!(good > 800 && held > 8_000, "{good} good pairs and {held} values show nothing");
+}
+
+#[test]
+fn what_is_put_together_says_the_same() {
+    let mut changed = 0;
+    for seed in 0..6_000 {
+        let mut random = Random::new(seed);
+        let mut root = schema(&mut random, 2);
+        let parts = list(&mut random, |random| schema(random, 2));
+        if let Value::Object(keywords) = &mut root {
+            keywords.insert("allOf".to_owned(), parts);
+        }
+        let root = JsonSchema::parse(&whole(root, &mut random).to_string(), &[]).unwrap();
+        let merged = merged(&root);
+        let (Ok(one), Ok(other)) = (root.validator(), merged.validator()) else { continue };
+        changed += usize::from(root.root() != merged.root());
+        for _ in 0..40 {
+            let value = value(&mut random, 2);
+            let said = [one.is_valid(&value), other.is_valid(&value)];
+            assert_eq!(said[0], said[1], "seed {seed}: {value} of {} and of {}", root.root(), merged.root());
+        }
+    }
+    assert!(changed > 800, "{changed} that were put together show nothing");
 }
