@@ -1,6 +1,7 @@
 //! Columns from JSON Schemas, and messages behind an id, held to their schema or not.
 
 mod compatibility;
+mod hostile;
 mod soundness;
 mod writing;
 
