@@ -62,13 +62,8 @@ impl<'a> Comparison<'a> {
         let place = |node: Node<'_>| (ptr::from_ref(node.schema) as usize, node.part);
         if self.found.len() < MOST && self.seen.insert((place(reader), place(writer))) {
             let Some(left) = self.left.checked_sub(1) else {
-                return self.find(
-                    "",
-                    "size",
-                    Gravity::NotJudged,
-                    "more than is compared".to_owned(),
-                    "such".to_owned(),
-                );
+                let much = "more than is compared".to_owned();
+                return self.find("", "size", Gravity::NotJudged, much.clone(), much);
             };
             self.left = left;
             stacker::maybe_grow(RED_ZONE, STACK, || self.new_values(reader, writer, path));
@@ -141,8 +136,8 @@ impl<'a> Comparison<'a> {
                 [only] if rule == "enum" => only.values(),
                 _ => None,
             };
-            match (rule, to) {
-                ("type", Some(to)) => self.find(path, rule, refused, branches::names(to), written.name()),
+            match to {
+                Some(to) if fit.is_empty() => self.find(path, rule, refused, branches::names(to), written.name()),
                 _ => {
                     let known = known.map_or_else(|| shown(reader.schema), |known| list(&known));
                     self.find(path, rule, refused, known, list(&values));

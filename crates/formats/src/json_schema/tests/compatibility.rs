@@ -363,3 +363,13 @@ fn a_difference_names_field_types_and_rule() {
         ]
     );
 }
+
+#[test]
+fn a_listed_value_that_breaks_a_rule_is_named() {
+    let reader = json!({"type": "object", "properties": {"x": {"type": "integer"}}});
+    let said = compatibility(&schema(&reader), &schema(&json!({"enum": [{"x": 1}, {"x": "1"}]})));
+    let said = said.iter().map(ToString::to_string).collect::<Vec<_>>();
+    assert_eq!(said, [format!("written as {{\"x\":\"1\"}}, read as {reader} (rule type)")]);
+    let said = compatibility(&schema(&json!({"type": "string"})), &schema(&json!({"const": 1})));
+    assert_eq!(said[0].to_string(), "written as integer, read as string (rule type)");
+}

