@@ -1,4 +1,5 @@
-//! Any bytes as an Avro message of a schema with every kind of type: a row or a fault, all columns read or few.
+//! Any bytes as an Avro message of a schema with every kind of type, alone and behind a registry's id: a row or a fault, all
+//! columns read or few.
 #![no_main]
 
 use std::sync::{Arc, LazyLock};
@@ -6,7 +7,7 @@ use std::sync::{Arc, LazyLock};
 use arrow::datatypes::{Fields, Schema};
 use libfuzzer_sys::fuzz_target;
 use millstream_formats::avro::{AvroRead, AvroSchema, Framing};
-use millstream_formats::{DecodeFormat, Decoder, Headers, Message};
+use millstream_formats::{DecodeFormat, Decoder, Headers, Message, SchemaId, WriterSchema};
 
 static SCHEMA: LazyLock<AvroSchema> = LazyLock::new(|| {
     let text = r#"{"type": "record", "name": "W", "fields": [
@@ -26,11 +27,20 @@ static SCHEMA: LazyLock<AvroSchema> = LazyLock::new(|| {
 fuzz_target!(|bytes: &[u8]| {
     let all: Fields = SCHEMA.columns().fields.into();
     let few: Fields = all.iter().rev().take(2).cloned().collect();
+    let framed = [&SchemaId(7).header()[..], bytes].concat();
     for columns in [all, few, Fields::empty()] {
-        let read = AvroRead { framing: Framing::Bare(SCHEMA.clone()), readers: Vec::new(), types: None };
-        let mut decoder = Decoder::new(DecodeFormat::Avro(read), Arc::new(Schema::new(columns))).expect("columns of it");
-        let message = Message { key: None, value: Some(bytes), timestamp: 0, offset: 0, headers: Headers::NONE };
-        let decoded = decoder.decode("t", 0, &[message]).expect("no schema is unknown");
-        assert_eq!(decoded.rows.num_rows() + decoded.faults.len(), 1);
+        for (framing, value) in
+            [(Framing::Bare(SCHEMA.clone()), bytes), (Framing::Registry, &framed), (Framing::Registry, bytes)]
+        {
+            let read = AvroRead { framing, readers: vec![SCHEMA.clone()], types: None };
+            let columns = Arc::new(Schema::new(columns.clone()));
+            let mut decoder = Decoder::new(DecodeFormat::Avro(read), columns).expect("columns of it");
+            decoder.add_writer(SchemaId(7), &WriterSchema::Avro(SCHEMA.clone())).expect("columns of it");
+            let message = Message { key: None, value: Some(value), timestamp: 0, offset: 0, headers: Headers::NONE };
+            match decoder.decode("t", 0, &[message]) {
+                Ok(decoded) => assert_eq!(decoded.rows.num_rows() + decoded.faults.len(), 1),
+                Err(unknown) => assert_eq!(unknown.0, SchemaId::named_by(value).into_iter().collect::<Vec<_>>()),
+            }
+        }
     }
 });
