@@ -79,10 +79,26 @@ impl fmt::Display for Registered {
     }
 }
 
+/// Why a schema was not found: in lower case, without a final stop.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NotFound {
+    /// There is none.
+    Absent(String),
+    /// Nobody knows whether there is one: it could not be asked for, or could not be had.
+    Unknown(String),
+}
+
+impl fmt::Display for NotFound {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (NotFound::Absent(reason) | NotFound::Unknown(reason)) = self;
+        f.write_str(reason)
+    }
+}
+
 /// What was found of the schemas that a pipeline wants. What is not in it was not looked for.
 #[derive(Debug, Clone, Default)]
 pub struct Found {
-    documents: BTreeMap<Wanted, Result<Document, String>>,
+    documents: BTreeMap<Wanted, Result<Document, NotFound>>,
     /// The places of sinks' schemas, by subject and text.
     settled: BTreeMap<(String, String), Registered>,
 }
@@ -93,13 +109,13 @@ impl Found {
         Found::default()
     }
 
-    /// Adds what was found, or why nothing was (in lower case, without a final stop).
-    pub fn add(&mut self, wanted: Wanted, document: Result<Document, String>) {
+    /// Adds what was found, or why nothing was.
+    pub fn add(&mut self, wanted: Wanted, document: Result<Document, NotFound>) {
         self.documents.insert(wanted, document);
     }
 
     /// What was found; `None` if it was not looked for.
-    pub fn get(&self, wanted: &Wanted) -> Option<&Result<Document, String>> {
+    pub fn get(&self, wanted: &Wanted) -> Option<&Result<Document, NotFound>> {
         self.documents.get(wanted)
     }
 

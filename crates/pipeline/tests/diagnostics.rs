@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use millstream_pipeline::codes::Code;
 use millstream_pipeline::diagnostic::{Diagnostics, Style};
-use millstream_pipeline::found::{Document, Found, Wanted};
+use millstream_pipeline::found::{Document, Found, NotFound, Wanted};
 use millstream_pipeline::interpolate::no_lookup;
 use millstream_pipeline::topology::PartitionCounts;
 
@@ -28,16 +28,20 @@ fn wrong_pipelines() -> Vec<(String, String)> {
     files.into_iter().map(read).collect()
 }
 
-/// Files are in `schemas/`; of a registry nobody knows more than that it lacks `no-such-subject`.
+/// Files are in `schemas/`; of a registry nobody knows more than that it lacks `no-such-subject`, and
+/// that it does not say whether it has `of-no-registry-value`.
 fn find(wanted: &[Wanted]) -> Found {
     let mut found = Found::nothing();
     for wanted in wanted {
         let document = match wanted {
             Wanted::File(path) => fs::read_to_string(folder().join("schemas").join(path))
                 .map(|text| Document { text, references: Vec::new(), registered: None })
-                .map_err(|_| "there is no such file".to_owned()),
+                .map_err(|_| NotFound::Absent("there is no such file".to_owned())),
             Wanted::Subject { subject, .. } if subject == "no-such-subject" => {
-                Err("the registry has no such subject".to_owned())
+                Err(NotFound::Absent("the registry has no such subject".to_owned()))
+            }
+            Wanted::Subject { subject, .. } if subject == "of-no-registry-value" => {
+                Err(NotFound::Unknown("what answers is not a schema registry".to_owned()))
             }
             Wanted::Subject { .. } => continue,
         };

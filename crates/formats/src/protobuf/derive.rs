@@ -22,8 +22,9 @@ impl ProtobufSchema {
     /// whose only field is `items`.
     ///
     /// Fields are numbered in the order of the columns. Given the message of the `previous` version, fields keep the
-    /// numbers that they had there, new ones get numbers that were never used, and those of columns that are gone are
-    /// reserved: else the order of columns would decide what old messages mean.
+    /// numbers that they had there, new ones get numbers above all that it uses, and those of columns that are gone are
+    /// reserved: else the order of columns would decide what old messages mean. Versions before the previous one count as far
+    /// as it has reserved what they used, as those that are made here do.
     ///
     /// # Errors
     /// If a name is none in Protobuf (a letter or `_`, then letters, digits and `_`), or a column's type has no form

@@ -12,7 +12,7 @@ use super::Findings;
 use super::sink_columns::Written;
 use super::source_contract::{avro_schema, document, json_schema, protobuf_schema};
 use crate::codes;
-use crate::found::{Document, Found, Part, Referred, Writing, named};
+use crate::found::{Document, Found, NotFound, Part, Referred, Writing, named};
 use crate::spec::format::FormatOptions;
 use crate::spec::schema::{Framing, SchemaSpec, SubjectNaming};
 use crate::spec::sink::{KeyColumns, Sink};
@@ -229,7 +229,19 @@ pub(crate) fn alone(format: &FormatOptions, at: Span, findings: &mut Findings) {
 
 /// The message of the version before, whose fields keep their numbers; the outer `None` after a mistake.
 fn previous(writing: &Writing<'_>, found: &Found, findings: &mut Findings) -> Option<Option<ProtobufMessage>> {
-    let Some(Ok(document)) = writing.previous().and_then(|wanted| found.get(&wanted)) else { return Some(None) };
+    let Some(wanted) = writing.previous() else { return Some(None) };
+    let document = match found.get(&wanted) {
+        Some(Ok(document)) => document,
+        None | Some(Err(NotFound::Absent(_))) => return Some(None),
+        // To number the fields anew would make old records mean something else.
+        Some(Err(NotFound::Unknown(reason))) => {
+            let message = format!("{wanted}, whose fields keep their numbers, cannot be had: {reason}");
+            findings
+                .error(codes::SCHEMA_UNAVAILABLE, writing.topic.span, message)
+                .help("Try again when the registry answers, or give the schema: `schema: {file: ..}`.");
+            return None;
+        }
+    };
     let schema = protobuf_schema(document, writing.topic.span, findings)?;
     let name = writing.record_name();
     Some(schema.message(Some(&name)).or_else(|_| schema.message(None)).ok())

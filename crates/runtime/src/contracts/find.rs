@@ -6,10 +6,10 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use millstream_formats::protobuf::ProtobufSchema;
-use millstream_pipeline::found::{Document, Found, Referred, Registered, Wanted};
+use millstream_pipeline::found::{Document, Found, NotFound, Referred, Registered, Wanted};
 
 use super::{Subjects, refers};
-use crate::registry::{RegisteredSchema, RegistryError, SchemaKind, SubjectVersion, Version};
+use crate::registry::{Missing, RegisteredSchema, RegistryError, SchemaKind, SubjectVersion, Version};
 
 /// The most schemas that a file may refer to, all in all.
 const REFERENCES: usize = 256;
@@ -31,11 +31,8 @@ pub fn find(wanted: &[Wanted], folder: &Path, registry: Option<&dyn Subjects>) -
         let document = match (wanted, &asked) {
             (Wanted::File(path), _) => file(folder, path, asked.as_ref()),
             (Wanted::Subject { subject, version }, Some(asked)) => {
-                asked.version(subject, super::version(*version)).map_err(|error| error.to_string()).map(|answer| {
-                    let (text, references) = of_registry(answer.schema);
-                    let registered = Registered { subject: answer.subject, version: answer.version, id: answer.id };
-                    Document { text, references, registered: Some(registered) }
-                })
+                let version = super::version(*version);
+                asked.version(subject, version).map(of_version).map_err(|error| not_found(subject, version, &error))
             }
             (Wanted::Subject { .. }, None) => continue,
         };
@@ -60,6 +57,21 @@ impl Asked<'_> {
     }
 }
 
+/// Why there is no such version, or why that is not known. A version that refers to something that is gone is not absent.
+fn not_found(subject: &str, version: Version, error: &RegistryError) -> NotFound {
+    let asked = Missing::Version { subject: subject.to_owned(), version };
+    match error {
+        RegistryError::NotFound { missing, .. } if *missing == asked => NotFound::Absent(error.to_string()),
+        _ => NotFound::Unknown(error.to_string()),
+    }
+}
+
+fn of_version(answer: SubjectVersion) -> Document {
+    let (text, references) = of_registry(answer.schema);
+    let registered = Registered { subject: answer.subject, version: answer.version, id: answer.id };
+    Document { text, references, registered: Some(registered) }
+}
+
 /// A schema's text, and what it refers to.
 fn of_registry(schema: RegisteredSchema) -> (String, Vec<Referred>) {
     let references = schema.references.into_iter().map(|other| {
@@ -69,8 +81,8 @@ fn of_registry(schema: RegisteredSchema) -> (String, Vec<Referred>) {
     (schema.text, references.collect())
 }
 
-fn file(folder: &Path, path: &str, registry: Option<&Asked<'_>>) -> Result<Document, String> {
-    let text = read(&folder.join(path))?;
+fn file(folder: &Path, path: &str, registry: Option<&Asked<'_>>) -> Result<Document, NotFound> {
+    let text = read(&folder.join(path)).map_err(NotFound::Absent)?;
     let kind = match path.rsplit_once('.').map(|(_, extension)| extension) {
         Some("proto") => SchemaKind::Protobuf,
         Some("json") => SchemaKind::JsonSchema,
@@ -103,18 +115,18 @@ struct Search<'a> {
 
 impl Search<'_> {
     /// Adds what `text` refers to, each behind what it refers to itself.
-    fn follow(&mut self, text: &str) -> Result<(), String> {
+    fn follow(&mut self, text: &str) -> Result<(), NotFound> {
         for name in refers::names(&self.kind, text) {
             if !self.seen.insert(name.clone()) {
                 continue;
             }
             if self.seen.len() > REFERENCES {
-                return Err(format!("it refers to more than {REFERENCES} others"));
+                return Err(NotFound::Unknown(format!("it refers to more than {REFERENCES} others")));
             }
             let file = file_of(&self.kind, &name);
             match self.roots.iter().map(|root| root.join(&file)).find(|path| path.is_file()) {
                 Some(path) => {
-                    let text = read(&path).map_err(|error| format!("{name}: {error}"))?;
+                    let text = read(&path).map_err(|error| NotFound::Absent(format!("{name}: {error}")))?;
                     self.follow(&text)?;
                     self.found.push(Referred { name, text, place: None });
                 }
@@ -125,13 +137,18 @@ impl Search<'_> {
     }
 
     /// What is no file is the latest version of the subject of that name, as clients of registries name it.
-    fn ask(&mut self, name: &str, file: &str) -> Result<(), String> {
+    fn ask(&mut self, name: &str, file: &str) -> Result<(), NotFound> {
         let nowhere = format!("it refers to {name}: there is no {file} beside it or beside the pipeline");
         let answer = match self.registry {
-            Some(registry) => {
-                registry.version(name, Version::Latest).map_err(|error| format!("{nowhere}, and {error}"))
-            }
-            None => Err(nowhere),
+            Some(registry) => registry.version(name, Version::Latest).map_err(|error| {
+                let said = format!("{nowhere}, and {error}");
+                match error {
+                    // Registries do not take every name.
+                    RegistryError::NotFound { .. } | RegistryError::Rejected { .. } => NotFound::Absent(said),
+                    _ => NotFound::Unknown(said),
+                }
+            }),
+            None => Err(NotFound::Absent(nowhere)),
         };
         match answer {
             Ok(answer) => {
@@ -146,8 +163,8 @@ impl Search<'_> {
                 Ok(())
             }
             // Much may stand behind a `$ref` that is never followed.
-            Err(_) if self.kind == SchemaKind::JsonSchema => Ok(()),
-            Err(_) if self.kind == SchemaKind::Protobuf && ProtobufSchema::is_at_hand(name) => Ok(()),
+            Err(NotFound::Absent(_)) if self.kind == SchemaKind::JsonSchema => Ok(()),
+            Err(NotFound::Absent(_)) if self.kind == SchemaKind::Protobuf && ProtobufSchema::is_at_hand(name) => Ok(()),
             Err(error) => Err(error),
         }
     }

@@ -23,6 +23,8 @@ struct InMemory {
     subjects: RefCell<BTreeMap<String, Vec<String>>>,
     texts: RefCell<Vec<String>>,
     registrations: RefCell<usize>,
+    /// A subject of whose versions it says something else than what they are.
+    mute: Option<(&'static str, RegistryError)>,
 }
 
 impl InMemory {
@@ -32,6 +34,7 @@ impl InMemory {
             subjects: RefCell::default(),
             texts: RefCell::default(),
             registrations: RefCell::default(),
+            mute: None,
         };
         for (subject, versions) in subjects {
             for text in *versions {
@@ -60,6 +63,9 @@ impl InMemory {
 
 impl Subjects for InMemory {
     fn version(&self, subject: &str, version: Version) -> Result<SubjectVersion, RegistryError> {
+        if let Some((_, error)) = self.mute.as_ref().filter(|(mute, _)| *mute == subject) {
+            return Err(error.clone());
+        }
         let texts = self.texts_of(subject);
         let number = match version {
             Version::Latest => texts.len() as u32,
@@ -261,6 +267,33 @@ fn a_refusal_of_protobuf_or_json_schema_is_told_by_fields_where_our_rules_see_wh
 }
 
 #[test]
+fn fields_of_protobuf_are_numbered_anew_only_where_there_is_no_version_before() {
+    const BEFORE: &str =
+        "syntax = \"proto3\";\nmessage out {\n  optional string symbol = 2;\n  optional double price = 1;\n}\n";
+    let missing = |subject: &str, version| Missing::Version { subject: subject.to_owned(), version };
+    let not_found = |missing| RegistryError::NotFound { url: "memory".to_owned(), missing };
+    let made = |mute: Option<RegistryError>| {
+        let mut registry = InMemory::new(Level::None, &[("trades-value", &[V2]), ("out-value", &[BEFORE])]);
+        registry.mute = mute.map(|error| ("out-value", error));
+        let loaded = Loaded::new("{format: avro}", "{topic: out, format: protobuf, register: true}", &registry);
+        let text = |topology: Topology| topology.sinks[0].schema.as_ref().unwrap().text.clone();
+        loaded.topology().map(text).map_err(|wrong| wrong.render(Style::Plain))
+    };
+    assert!(made(None).unwrap().contains("price = 1;"));
+    assert!(made(Some(not_found(missing("out-value", Version::Latest)))).unwrap().contains("price = 2;"));
+    let garbage = RegistryError::Garbage { url: "memory".to_owned(), reason: "status 404".to_owned() };
+    let away = RegistryError::Unavailable { reasons: "memory: refused".to_owned(), retry_after: None };
+    let refused = RegistryError::Refused { url: "memory".to_owned(), status: 401 };
+    // The version is there, and what it refers to is not.
+    let half = not_found(missing("shop.Money", Version::Number(1)));
+    for error in [garbage, away, refused, half] {
+        let said = made(Some(error.clone())).expect_err("its fields were numbered");
+        assert!(said.contains("MS1002") && said.contains(&error.to_string()), "{said}");
+        assert!(said.contains("the latest version of out-value, whose fields keep their numbers"), "{said}");
+    }
+}
+
+#[test]
 fn only_transitive_levels_look_at_all_versions() {
     let own = Loaded::new(
         "{format: avro}",
@@ -329,7 +362,7 @@ fn what_a_file_refers_to_is_found_beside_it_or_in_the_registry() {
     let wanted = [Wanted::File("order.avsc".to_owned())];
     let find_with =
         |registry: Option<&dyn Subjects>| find(&wanted, folder.path(), registry).found.get(&wanted[0]).cloned();
-    let alone = find_with(None).unwrap().unwrap_err();
+    let alone = find_with(None).unwrap().unwrap_err().to_string();
     assert_eq!(alone, "it refers to shop.Unit: there is no shop.Unit.avsc beside it or beside the pipeline");
     let registry = InMemory::new(Level::None, &[("shop.Unit", &[UNIT])]);
     let document = find_with(Some(&registry)).unwrap().unwrap();
