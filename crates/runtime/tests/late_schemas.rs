@@ -111,6 +111,24 @@ fn filled() -> MemoryLog {
     log
 }
 
+/// A registry that has come up without its store: it has no schema until it is mended.
+fn forgetful(is_mended: Arc<AtomicBool>) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let _ = stream.read(&mut [0; 4096]);
+            let (status, body) = match is_mended.load(Ordering::SeqCst) {
+                false => (404, r#"{"error_code": 40403, "message": "Schema not found"}"#.to_owned()),
+                true => (200, serde_json::json!({ "schema": SCHEMAS[0] }).to_string()),
+            };
+            let _ = write!(stream, "HTTP/1.1 {status} Word\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+        }
+    });
+    url
+}
+
 /// A registry in a bad mood: it is slow, fails, and knows nothing at all until it is told to.
 struct Moody {
     url: String,
@@ -236,6 +254,42 @@ fn results_do_not_depend_on_when_a_schema_comes() {
         assert!(content(&mut log) == expected, "seed {seed}");
     }
     assert!(waits > SEEDS as usize * 3, "only {waits} looks found that something waits");
+}
+
+#[test]
+fn a_schema_that_was_refused_is_read_when_the_registry_has_it() {
+    let is_mended = Arc::new(AtomicBool::new(false));
+    let settings = RegistrySettings::at(&forgetful(is_mended.clone())).unwrap();
+    let schemas = SchemaCache::believing(&settings, Duration::from_millis(50)).unwrap();
+    let mut log = MemoryLog::new();
+    log.create_topic("trades", TopicSettings::user(PARTITIONS)).unwrap();
+    let mut running = worker(&log, &MemoryStores::new(), &schemas);
+    let began = Instant::now();
+    // The worker's clock: each record comes a second after the one before.
+    let (mut now, mut turn) = (NOW, 0);
+    let mut letters = Vec::new();
+    loop {
+        assert!(began.elapsed() < Duration::from_secs(60), "{} dead letters of {turn} records", letters.len());
+        let value = message(1, "A", 1, 1_000);
+        let mut one = Records::new();
+        one.push(Offset(0), NewRecord { key: None, value: Some(&value), timestamp: now, headers: &[] });
+        log.produce("trades", PartitionId(0), &one).unwrap();
+        (now, turn) = (Millis(now.0 + 1_000), turn + 1);
+        while !(running.read_once(now).unwrap() == Progress::None && running.is_at_end()) {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        running.commit(now).unwrap();
+        letters.push(running.log().extent("dead", PartitionId(0)).unwrap().end.0);
+        let stay = letters.iter().rev().take_while(|count| **count == letters[letters.len() - 1]).count();
+        if stay > 3 {
+            break;
+        }
+        // One that was refused has failed at once; and others after it, while that is believed.
+        assert!(is_mended.load(Ordering::SeqCst) || letters.last() == Some(&turn), "{letters:?}");
+        is_mended.store(turn > 3, Ordering::SeqCst);
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    assert!(turn < 40, "it was read {turn} seconds after it was refused");
 }
 
 #[test]

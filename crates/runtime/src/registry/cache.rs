@@ -7,21 +7,22 @@ mod table;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use millstream_formats::{SchemaId, WriterSchema};
 
 use crate::panics;
 
 use super::{GREATEST_ID, RegisteredSchema, Registry, RegistryError, RegistrySettings};
-use table::Table;
+use table::{REFUSED_FOR, Table};
 
 /// What is known of an id.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Lookup {
     /// Its schema. It stays known.
     Known(Arc<WriterSchema>),
-    /// There is no such schema, or it cannot be read; and why, for people.
+    /// There is no such schema, or it cannot be read; and why, for people. That there is none is believed for a minute: who
+    /// looks again after that may find it a moment later.
     Refused(Arc<str>),
     /// It is being asked for. Look again later.
     Pending,
@@ -80,12 +81,20 @@ impl SchemaCache {
     /// # Errors
     /// If the settings cannot be used.
     pub fn new(settings: &RegistrySettings) -> Result<SchemaCache, RegistryError> {
+        SchemaCache::believing(settings, REFUSED_FOR)
+    }
+
+    /// The same, but that there is no such schema is believed for so long.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn believing(settings: &RegistrySettings, refused_for: Duration) -> Result<SchemaCache, RegistryError> {
         if settings.urls.is_empty() {
             return Ok(SchemaCache::default());
         }
         let registry = Registry::without_retries(settings)?;
         let origin = Origin::Registry(registry.address());
-        let cache = SchemaCache::with(Table::default(), origin);
+        let cache = SchemaCache::with(Table::believing(refused_for), origin);
         fetching::spawn(registry, cache.0.shared.clone());
         Ok(cache)
     }

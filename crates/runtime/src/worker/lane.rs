@@ -228,7 +228,7 @@ impl Lane {
         match &mut self.reader {
             Reader::Source(source) => {
                 source.is_idle = false;
-                source.forget_refused()?;
+                source.forget_refused(now)?;
                 self.go_on(0, now)
             }
             Reader::Exchange(exchange) => {
@@ -257,7 +257,7 @@ impl Lane {
     fn look_after(&mut self, mut held: Held, now: Millis) -> Result<Fetched, WorkerError> {
         let Reader::Source(source) = &mut self.reader else { return Ok(Fetched::Nothing) };
         let known_before = held.ids.len();
-        source.learner.learn(&mut held, &mut source.decoder, &self.topic);
+        source.learner.learn(&mut held, &mut source.decoder, &self.topic, now);
         let to = if held.ids.is_empty() {
             self.records.len()
         } else if held.ids.len() < known_before || held.since == now {
@@ -323,9 +323,10 @@ impl SourceReader {
         Ok(Arrival { input: self.input, chunk, bytes, idle: false })
     }
 
-    /// Begins with a new decoder when it has been told of too many schemas that there are not: it never forgets one.
-    fn forget_refused(&mut self) -> Result<(), WorkerError> {
-        if self.learner.has_refused_too_many() {
+    /// Begins with a new decoder when it has been told of too many schemas that there are not, or long ago: it never forgets
+    /// one.
+    fn forget_refused(&mut self, now: Millis) -> Result<(), WorkerError> {
+        if self.learner.is_to_forget(now) {
             self.decoder = decoders::of(&self.def)?;
             self.learner.begin_anew();
         }

@@ -10,6 +10,9 @@ use crate::registry::{Lookup, SchemaCache};
 
 /// After so many schemas that there are not, a decoder is made anew.
 const MOST_REFUSED: usize = 10_000;
+/// So long, by the caller's clock, a decoder holds that there is no schema before it is made anew and the cache is asked again,
+/// which may know better by now: it asks the registry once a minute, and this adds little to that.
+const REFUSED_FOR: Millis = Millis(10_000);
 
 /// Records of a lane that wait.
 #[derive(Debug)]
@@ -47,15 +50,17 @@ impl Held {
 pub(super) struct Learner {
     schemas: SchemaCache,
     refused: usize,
+    /// When the first of them was refused.
+    refused_at: Millis,
 }
 
 impl Learner {
     pub(super) fn new(schemas: SchemaCache) -> Learner {
-        Learner { schemas, refused: 0 }
+        Learner { schemas, refused: 0, refused_at: Millis(0) }
     }
 
     /// Takes what is known of the schemas that are waited for; those that are not stay.
-    pub(super) fn learn(&mut self, held: &mut Held, decoder: &mut Decoder, topic: &str) {
+    pub(super) fn learn(&mut self, held: &mut Held, decoder: &mut Decoder, topic: &str, now: Millis) {
         held.error = None;
         let mut waiting = Vec::with_capacity(held.ids.len());
         for id in held.ids.drain(..) {
@@ -67,6 +72,9 @@ impl Learner {
                 }
                 Lookup::Refused(reason) => {
                     decoder.refuse_writer(id, reason.to_string());
+                    if self.refused == 0 {
+                        self.refused_at = now;
+                    }
                     self.refused += 1;
                 }
                 Lookup::Pending => waiting.push(id),
@@ -79,9 +87,9 @@ impl Learner {
         held.ids = waiting;
     }
 
-    /// Whether the decoder holds more of what does not exist than it should.
-    pub(super) fn has_refused_too_many(&self) -> bool {
-        self.refused > MOST_REFUSED
+    /// Whether the decoder holds more of what does not exist than it should, or for longer.
+    pub(super) fn is_to_forget(&self, now: Millis) -> bool {
+        self.refused > MOST_REFUSED || self.refused > 0 && now.0 - self.refused_at.0 >= REFUSED_FOR.0
     }
 
     /// The decoder is a new one, which knows nothing.

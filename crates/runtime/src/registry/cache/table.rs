@@ -14,6 +14,9 @@ const MOST_WAITING: usize = 16_384;
 const MOST_REFUSED: usize = 65_536;
 /// A registry of several servers may not have told all of them of a new id: it must say twice that there is none.
 const ASKED_TWICE_WITHIN: Duration = Duration::from_secs(1);
+/// So long a no is believed: a registry may have come up without its store, and be mended. Whoever looks after that is still
+/// told no, and it is asked again.
+pub(super) const REFUSED_FOR: Duration = Duration::from_secs(60);
 /// The wait after a failure; it doubles
 const FIRST_WAIT: Duration = Duration::from_millis(250);
 /// up to this.
@@ -22,10 +25,12 @@ const LONGEST_WAIT: Duration = Duration::from_secs(30);
 const MISSES: f64 = 256.0;
 const MISSES_A_SECOND: f64 = 50.0;
 
-#[derive(Default)]
 pub(super) struct Table {
     known: BTreeMap<SchemaId, Lookup>,
-    /// Refused because there is none, in the order in which that was found.
+    refused_for: Duration,
+    /// What is refused because there is none, by how long that is believed.
+    believed: BTreeMap<SchemaId, Instant>,
+    /// The same, in the order in which that was found first; some may have come to be known since.
     refused: VecDeque<SchemaId>,
     waiting: BTreeMap<SchemaId, Waiting>,
     /// The ids that wait, by when they are to be asked for.
@@ -58,9 +63,32 @@ struct Misses {
     at: Instant,
 }
 
+impl Default for Table {
+    fn default() -> Table {
+        Table::believing(REFUSED_FOR)
+    }
+}
+
 impl Table {
     pub(super) fn of(known: KnownSchemas) -> Table {
         Table { known, ..Table::default() }
+    }
+
+    /// A table that knows nothing, and believes for so long that there is no such schema.
+    pub(super) fn believing(refused_for: Duration) -> Table {
+        Table {
+            known: KnownSchemas::new(),
+            refused_for,
+            believed: BTreeMap::new(),
+            refused: VecDeque::new(),
+            waiting: BTreeMap::new(),
+            due: BTreeSet::new(),
+            pause: None,
+            misses: None,
+            counts: CacheCounts::default(),
+            over: false,
+            has_news: false,
+        }
     }
 
     pub(super) fn known(&self, id: SchemaId) -> Option<Lookup> {
@@ -70,18 +98,14 @@ impl Table {
     /// What is known of `id`; if nothing is, it is to be asked for.
     pub(super) fn get(&mut self, id: SchemaId, now: Instant) -> Lookup {
         if let Some(known) = self.known(id) {
+            if self.believed.get(&id).is_some_and(|until| *until <= now) {
+                self.ask(id, Waiting { due: now, was_missing: true, broken: None });
+            }
             return known;
         }
-        let broken = match self.waiting.get(&id) {
-            Some(waiting) => waiting.broken.as_ref().map(|(error, _)| error.clone()),
-            None => {
-                if self.waiting.len() < MOST_WAITING {
-                    self.wait(id, Waiting { due: now, was_missing: false, broken: None });
-                    self.has_news = true;
-                }
-                None
-            }
-        };
+        self.ask(id, Waiting { due: now, was_missing: false, broken: None });
+        let broken = self.waiting.get(&id).and_then(|waiting| waiting.broken.as_ref());
+        let broken = broken.map(|(error, _)| error.clone());
         let error = broken.or_else(|| self.pause.as_ref().map(|pause| pause.error.clone()));
         error.map_or(Lookup::Pending, Lookup::Failing)
     }
@@ -121,19 +145,13 @@ impl Table {
         // The registry answers.
         self.pause = None;
         match verdict {
-            Verdict::Known(schema) => {
-                self.counts.found += 1;
-                self.known.insert(id, Lookup::Known(schema));
-            }
-            Verdict::Unreadable(reason) => {
-                self.counts.found += 1;
-                self.known.insert(id, Lookup::Refused(reason));
-            }
+            Verdict::Known(schema) => self.found(id, Lookup::Known(schema)),
+            Verdict::Unreadable(reason) => self.found(id, Lookup::Refused(reason)),
             Verdict::Missing => {
                 self.counts.missing += 1;
                 self.miss(now);
                 if waiting.was_missing {
-                    self.refuse(id);
+                    self.refuse(id, now);
                 } else {
                     self.wait(id, Waiting { due: now + ASKED_TWICE_WITHIN, was_missing: true, broken: None });
                 }
@@ -155,12 +173,31 @@ impl Table {
         self.waiting.insert(id, waiting);
     }
 
-    fn refuse(&mut self, id: SchemaId) {
+    /// `id` is to be asked for, unless it is already, or too many are.
+    fn ask(&mut self, id: SchemaId, waiting: Waiting) {
+        if self.waiting.len() < MOST_WAITING && !self.waiting.contains_key(&id) {
+            self.wait(id, waiting);
+            self.has_news = true;
+        }
+    }
+
+    /// The registry has it: what it is stays so.
+    fn found(&mut self, id: SchemaId, lookup: Lookup) {
+        self.counts.found += 1;
+        self.believed.remove(&id);
+        self.known.insert(id, lookup);
+    }
+
+    fn refuse(&mut self, id: SchemaId, now: Instant) {
+        if self.believed.insert(id, now + self.refused_for).is_some() {
+            return;
+        }
         let reason = format!("the schema registry has no schema with the id {id}");
         self.known.insert(id, Lookup::Refused(Arc::from(reason)));
         self.refused.push_back(id);
         if self.refused.len() > MOST_REFUSED
             && let Some(oldest) = self.refused.pop_front()
+            && self.believed.remove(&oldest).is_some()
         {
             self.known.remove(&oldest);
         }
@@ -219,6 +256,50 @@ mod tests {
         let lookup = table.get(SchemaId(7), later);
         assert_eq!(lookup, Lookup::Refused(Arc::from("the schema registry has no schema with the id 7")));
         assert_eq!(table.next(later), None);
+    }
+
+    /// A table that has just come to refuse the id 7, and when.
+    fn refusing() -> (Table, Instant) {
+        let (mut table, start) = (Table::default(), Instant::now());
+        table.get(SchemaId(7), start);
+        table.answered(SchemaId(7), Verdict::Missing, start);
+        let refused_at = start + ASKED_TWICE_WITHIN;
+        table.answered(SchemaId(7), Verdict::Missing, refused_at);
+        (table, refused_at)
+    }
+
+    #[test]
+    fn a_refusal_is_believed_for_a_time_and_then_asked_for_again() {
+        let is_refused = |lookup: Lookup| matches!(lookup, Lookup::Refused(_));
+        let (mut table, refused_at) = refusing();
+        let mut now = refused_at;
+        for turn in 0..3 {
+            assert!(is_refused(table.get(SchemaId(7), now + secs(59.9))));
+            assert_eq!(table.next(now + secs(59.9)), None, "turn {turn}: it is asked for too early");
+            now += REFUSED_FOR;
+            // However many look: they are told no at once, and it is asked for once.
+            for _ in 0..3 {
+                assert!(is_refused(table.get(SchemaId(7), now)));
+            }
+            assert_eq!(table.next(now), Some(Ok(SchemaId(7))));
+            table.answered(SchemaId(7), Verdict::Missing, now);
+            assert_eq!(table.next(now + secs(10.0)), None, "turn {turn}: one more no is enough");
+        }
+        now += REFUSED_FOR;
+        table.get(SchemaId(7), now);
+        // A registry that fails takes nothing back.
+        assert!(table.answered(SchemaId(7), failed(None), now).is_some());
+        assert!(is_refused(table.get(SchemaId(7), now)));
+        assert_eq!(table.next(now + FIRST_WAIT), Some(Ok(SchemaId(7))));
+        table.answered(SchemaId(7), Verdict::Unreadable(Arc::from("no")), now + FIRST_WAIT);
+        // What there is stays so.
+        now += REFUSED_FOR * 2;
+        assert_eq!(table.get(SchemaId(7), now), Lookup::Refused(Arc::from("no")));
+        assert_eq!(table.next(now), None);
+        for id in 0..(MOST_REFUSED as u32 + 10) {
+            table.refuse(SchemaId(2_000_000 + id), now);
+        }
+        assert_eq!(table.get(SchemaId(7), now), Lookup::Refused(Arc::from("no")), "it was forgotten with others");
     }
 
     #[test]
@@ -293,7 +374,7 @@ mod tests {
         }
         assert!((3_000..=3_300).contains(&asked), "{asked}");
         for id in 0..(MOST_REFUSED as u32 + 10) {
-            table.refuse(SchemaId(2_000_000 + id));
+            table.refuse(SchemaId(2_000_000 + id), now);
         }
         assert_eq!(table.refused.len(), MOST_REFUSED);
         assert!(table.known.len() <= MOST_REFUSED, "{}", table.known.len());

@@ -86,6 +86,23 @@ fn an_id_that_there_is_not_is_refused_after_a_second_no() {
 }
 
 #[test]
+fn an_id_that_was_refused_is_found_when_the_registry_has_it() {
+    let server = Server::of(vec![NONE, NONE, NONE, Reply::Json(500, ""), LONG]);
+    let settings = RegistrySettings::at(&server.url).unwrap();
+    let cache = SchemaCache::believing(&settings, Duration::from_millis(700)).unwrap();
+    until(&cache, 7, |lookup| matches!(lookup, Lookup::Refused(_)));
+    let refused_at = Instant::now();
+    until(&cache, 7, |lookup| match lookup {
+        Lookup::Refused(reason) => !reason.contains("no schema with the id 7"),
+        // Who looks while it is asked for again does not wait.
+        Lookup::Pending | Lookup::Failing(_) => panic!("{lookup:?}"),
+        Lookup::Known(_) => true,
+    });
+    assert!(refused_at.elapsed() > Duration::from_millis(1_300), "{:?}", refused_at.elapsed());
+    assert_eq!(cache.counts(), CacheCounts { found: 1, missing: 3, failed: 1 });
+}
+
+#[test]
 fn an_id_that_a_slow_server_of_the_registry_does_not_know_yet_is_found() {
     let server = Server::of(vec![NONE, LONG]);
     until(&cache(&server), 7, is_known);
