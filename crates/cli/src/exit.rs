@@ -33,38 +33,44 @@ pub(crate) struct Failure {
     exit: Exit,
     message: String,
     help: Option<String>,
-    may_pass: bool,
+    /// What a schema registry said, if it was that.
+    registry: Option<RegistryError>,
 }
 
 impl Failure {
     /// A failure of the run, in lower case, without a final stop.
     pub(crate) fn run(message: impl Into<String>) -> Failure {
-        Failure { exit: Exit::RunFailed, message: message.into(), help: None, may_pass: false }
+        Failure { exit: Exit::RunFailed, message: message.into(), help: None, registry: None }
     }
 
     /// A command line that cannot be followed.
     pub(crate) fn usage(message: impl Into<String>) -> Failure {
-        Failure { exit: Exit::Usage, message: message.into(), help: None, may_pass: false }
+        Failure { exit: Exit::Usage, message: message.into(), help: None, registry: None }
     }
 
     /// Pipelines whose diagnostics have been printed already.
     pub(crate) fn pipeline_wrong() -> Failure {
-        Failure { exit: Exit::PipelineWrong, message: String::new(), help: None, may_pass: false }
+        Failure { exit: Exit::PipelineWrong, message: String::new(), help: None, registry: None }
     }
 
     /// Settings whose mistakes have been printed already.
     pub(crate) fn settings_wrong() -> Failure {
-        Failure { exit: Exit::Usage, message: String::new(), help: None, may_pass: false }
+        Failure { exit: Exit::Usage, message: String::new(), help: None, registry: None }
     }
 
     /// A schema registry that did not give what was asked for.
     pub(crate) fn registry(error: &RegistryError) -> Failure {
-        Failure { may_pass: error.may_pass(), ..Failure::run(error.to_string()) }
+        Failure { registry: Some(error.clone()), ..Failure::run(error.to_string()) }
     }
 
     /// Whether the same may go well another time: a schema registry is away.
     pub(crate) fn may_pass(&self) -> bool {
-        self.may_pass
+        self.registry.as_ref().is_some_and(RegistryError::may_pass)
+    }
+
+    /// Whether a schema registry let nobody in.
+    pub(crate) fn is_refusal(&self) -> bool {
+        self.registry.as_ref().is_some_and(RegistryError::is_refusal)
     }
 
     /// What happened.

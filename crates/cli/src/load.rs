@@ -60,7 +60,7 @@ pub(crate) struct Checked {
     pub(crate) path: PathBuf,
     pub(crate) diagnostics: Diagnostics,
     pub(crate) right: Option<Loaded>,
-    /// Why it may be right another time: the registry did not answer when schemas were asked for.
+    /// Why it may be right another time: the registry did not answer when schemas were asked for, or refused access.
     pub(crate) away: Option<RegistryError>,
 }
 

@@ -12,12 +12,12 @@ use millstream_runtime::registry::{Registry, RegistryError};
 use crate::exit::Failure;
 use crate::load::{self, Loaded};
 
-/// What becomes of pipelines whose schemas cannot be had now, as the registry is away.
+/// What becomes of pipelines whose schemas cannot be had now, as the registry is away or lets nobody in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Patience {
     /// They end the run.
     None,
-    /// They are put aside, and the others go on.
+    /// They are put aside, and the others go on. Where it lets nobody in and there are no others, they end the run too.
     Waits,
 }
 
@@ -86,6 +86,7 @@ impl Schemas {
     /// As [`settle`](Self::settle) for a run, which then can begin: prints what speaks against it.
     pub(crate) fn deploy(&self, all: Vec<Loaded>, patience: Patience) -> Result<Deployed, Failure> {
         let mut deployed = Deployed { loaded: all, waiting: Vec::new(), sinks: Vec::new() };
+        let mut refused = None;
         // None is registered before all are known to be well.
         for act in [Act::Look, Act::Register] {
             deployed.sinks.clear();
@@ -104,7 +105,10 @@ impl Schemas {
                         deployed.sinks.extend(sinks);
                         deployed.loaded.push(loaded);
                     }
-                    Err(failure) if failure.may_pass() && patience == Patience::Waits => deployed.waiting.push(loaded),
+                    Err(failure) if patience == Patience::Waits && (failure.may_pass() || failure.is_refusal()) => {
+                        deployed.waiting.push(loaded);
+                        refused = Some(failure).filter(Failure::is_refusal).or(refused);
+                    }
                     Err(failure) => return Err(failure),
                 }
             }
@@ -112,7 +116,10 @@ impl Schemas {
                 return Err(Failure::pipeline_wrong());
             }
         }
-        Ok(deployed)
+        match refused {
+            Some(failure) if deployed.loaded.is_empty() => Err(failure),
+            _ => Ok(deployed),
+        }
     }
 
     /// Refuses a pipeline that writes by registered schemas where no registry is named.

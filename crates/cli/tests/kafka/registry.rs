@@ -1,6 +1,8 @@
 //! Avro on a real broker with a real schema registry: schemas that change, that do not exist, and a registry that is away.
 //! Nothing is lost, nothing comes twice, and what can go on goes on.
 
+mod answers;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -11,7 +13,8 @@ use serde_json::Value;
 use crate::scenario::{PARTITIONS, READY, SETTLED, Scenario};
 
 pub(crate) fn tests() -> Vec<suite::Trial> {
-    tests![
+    let mut tests = answers::tests();
+    tests.extend(tests![
         a_producer_moves_to_its_next_version_in_mid_stream,
         protobuf_and_json_schema_change_in_mid_stream_too,
         what_cannot_be_read_is_a_dead_letter_and_nothing_else_stops,
@@ -23,7 +26,8 @@ pub(crate) fn tests() -> Vec<suite::Trial> {
         a_registry_and_a_daemon_that_come_and_go_lose_nothing,
         without_a_registry_the_daemon_says_so,
         over_a_folder_of_topics_a_registry_is_waited_for_too,
-    ]
+    ]);
+    tests
 }
 
 const PIPELINE: &str = r#"

@@ -19,7 +19,7 @@ const REFERENCES: usize = 256;
 pub struct Searched {
     /// What was found, and what was not.
     pub found: Found,
-    /// Why there may be more another time: the registry did not answer, or not as one.
+    /// Why there may be more another time: the registry did not answer, or not as one, or refused access.
     pub away: Option<RegistryError>,
 }
 
@@ -41,7 +41,7 @@ pub fn find(wanted: &[Wanted], folder: &Path, registry: Option<&dyn Subjects>) -
     Searched { found, away: asked.and_then(|asked| asked.away.into_inner()) }
 }
 
-/// A registry, and the first time that it was away.
+/// A registry, and the first time that it was away or let nobody in.
 struct Asked<'a> {
     registry: &'a dyn Subjects,
     away: RefCell<Option<RegistryError>>,
@@ -50,7 +50,8 @@ struct Asked<'a> {
 impl Asked<'_> {
     fn version(&self, subject: &str, version: Version) -> Result<SubjectVersion, RegistryError> {
         let answer = self.registry.version(subject, version);
-        if let Some(error) = answer.as_ref().err().filter(|error| error.may_pass()) {
+        let is_away = |error: &&RegistryError| error.may_pass() || error.is_refusal();
+        if let Some(error) = answer.as_ref().err().filter(is_away) {
             self.away.borrow_mut().get_or_insert_with(|| error.clone());
         }
         answer

@@ -78,6 +78,11 @@ impl RegistryError {
     pub fn may_pass(&self) -> bool {
         matches!(self, RegistryError::Unavailable { .. } | RegistryError::Garbage { .. })
     }
+
+    /// Whether it lets nobody in: somebody has to mend that, here or there.
+    pub fn is_refusal(&self) -> bool {
+        matches!(self, RegistryError::Refused { .. })
+    }
 }
 
 /// What a registry does not have.

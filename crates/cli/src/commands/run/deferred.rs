@@ -11,7 +11,6 @@ use millstream_pipeline::spec::Pipeline;
 use millstream_runtime::config::Settings;
 use millstream_runtime::contracts::Act;
 use millstream_runtime::daemon::{NotLowered, PipelineUnit};
-use millstream_runtime::registry::RegistryError;
 
 use crate::exit::Failure;
 use crate::load::{self, Loaded};
@@ -29,37 +28,43 @@ impl From<Loaded> for Deferred {
     }
 }
 
-/// Loads what can be loaded, and defers what needs a registry that does not answer, or answers no more. Prints what is wrong
-/// with pipelines, and goes on only if nothing is.
+/// Loads what can be loaded, and defers what needs a registry that does not answer, answers no more, or refuses access. Prints
+/// what is wrong with pipelines, and goes on only if nothing is.
 ///
-/// A registry that answers from the first in a way that no time will mend (it refuses access, it is none) defers nothing: that
-/// is said at once.
+/// A refusal is somebody's to mend, so it is said at once where nothing else could run. Pipelines that need no registry do not
+/// go down with it.
 pub(super) fn load(
     paths: &[PathBuf],
     schemas: &Schemas,
     settings: &Settings,
 ) -> Result<(Vec<Loaded>, Vec<Deferred>), Failure> {
-    let mut away = match schemas.registry().map(|_| Schemas::ask_once(settings)) {
-        Some(Ok(())) => false,
-        Some(Err(RegistryError::Unavailable { .. })) => true,
-        None | Some(Err(_)) => return Ok((load::load(paths, schemas)?, Vec::new())),
-    };
+    if schemas.registry().is_none() {
+        return Ok((load::load(paths, schemas)?, Vec::new()));
+    }
+    // Who may read subjects may still not be let into this: each pipeline finds out for itself.
+    let mut away = Schemas::ask_once(settings).is_err_and(|error| error.may_pass());
     let mut deferred = Vec::new();
+    let mut refusals = Vec::new();
     let ready = load::load_by(paths, |path| {
         if away && let Some(pipeline) = needs_registry(path) {
             deferred.push(Deferred { path: path.to_owned(), pipeline });
             return Ok(None);
         }
         let checked = load::check(path, schemas)?;
-        if checked.away.is_some()
+        if let Some(error) = &checked.away
             && let Some((pipeline, _)) = parsed(path)
         {
-            away = true;
+            away |= error.may_pass();
+            refusals.extend(error.is_refusal().then_some(checked.diagnostics));
             deferred.push(Deferred { path: path.to_owned(), pipeline });
             return Ok(None);
         }
         Ok(Some(checked))
     })?;
+    if ready.is_empty() && !refusals.is_empty() {
+        refusals.iter().for_each(load::print);
+        return Err(Failure::pipeline_wrong());
+    }
     Ok((ready, deferred))
 }
 
@@ -131,7 +136,7 @@ fn deploy(path: &Path, schemas: &Schemas) -> Result<Loaded, NotLowered> {
     let checked = load::check(path, schemas).map_err(|failure| not_lowered(&failure))?;
     if let Some(away) = checked.away {
         let said = first_error(&checked.diagnostics).unwrap_or_else(|| away.to_string());
-        return Err(NotLowered::Registry(said));
+        return Err(if away.may_pass() { NotLowered::Registry(said) } else { NotLowered::Pipeline(said) });
     }
     let wrong = |diagnostics: &Diagnostics| NotLowered::Pipeline(first_error(diagnostics).unwrap_or_default());
     let mut loaded = checked.right.ok_or_else(|| wrong(&checked.diagnostics))?;

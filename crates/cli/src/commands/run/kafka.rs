@@ -64,7 +64,7 @@ pub(super) fn run(
     })?;
     let mut units: Vec<PipelineUnit> = loaded.into_iter().map(|loaded| unit(loaded, settings)).collect();
     for deferred in deferred {
-        tracing::warn!(pipeline = deferred.name(), "it waits for the schema registry, which does not answer");
+        tracing::warn!(pipeline = deferred.name(), "it begins when the schema registry has given its schemas");
         units.push(deferred.unit(settings)?);
     }
     let names: Vec<&str> = units.iter().map(|unit| unit.name.as_str()).collect();
