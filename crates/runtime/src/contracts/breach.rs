@@ -3,11 +3,11 @@
 
 use std::fmt;
 
-use millstream_formats::avro::{self, Level, NewIs};
-use millstream_formats::{Difference, Gravity, WriterSchema, json_schema, protobuf};
-use millstream_pipeline::topology::SinkFormat;
+use millstream_formats::avro::{Level, NewIs};
+use millstream_formats::{Difference, Gravity};
 
 use super::Subjects;
+use super::own::{Compared, Own};
 use crate::registry::{RegistryError, Version};
 
 /// One reason why a schema cannot become a version.
@@ -49,8 +49,8 @@ impl fmt::Display for Breach {
 
 /// A schema that may be refused as the next version of a subject.
 pub(super) struct Refusal<'a> {
-    /// What a sink writes by it; none for a schema that a sink's schema refers to.
-    pub(super) format: Option<&'a SinkFormat>,
+    /// The schema; none for one that a sink's schema refers to.
+    pub(super) own: Option<Own<'a>>,
     pub(super) subject: &'a str,
     pub(super) level: Level,
     /// The versions that there are.
@@ -61,8 +61,8 @@ pub(super) struct Refusal<'a> {
 impl Refusal<'_> {
     /// What a registry would refuse it for, before it is asked: of Avro, as its rules are in its specification.
     pub(super) fn foreseen(&self) -> Result<Vec<Breach>, RegistryError> {
-        match self.format {
-            Some(format @ SinkFormat::Avro(_)) => self.found(format),
+        match &self.own {
+            Some(own @ Own::Avro(_)) => self.found(own),
             _ => Ok(Vec::new()),
         }
     }
@@ -70,7 +70,7 @@ impl Refusal<'_> {
     /// Why the registry refuses it. Of Protobuf and JSON Schema each has rules of its own; where ours find nothing that breaks,
     /// it is what the registry said.
     pub(super) fn explained(&self, said: Vec<String>) -> Result<Vec<Breach>, RegistryError> {
-        let found = self.format.map_or(Ok(Vec::new()), |format| self.found(format))?;
+        let found = self.own.as_ref().map_or(Ok(Vec::new()), |own| self.found(own))?;
         Ok(match (found.is_empty(), said.is_empty()) {
             (false, _) => found,
             (true, false) => said.into_iter().map(Breach::Said).collect(),
@@ -78,46 +78,22 @@ impl Refusal<'_> {
         })
     }
 
-    fn found(&self, format: &SinkFormat) -> Result<Vec<Breach>, RegistryError> {
+    fn found(&self, own: &Own<'_>) -> Result<Vec<Breach>, RegistryError> {
         let mut breaches = Vec::new();
         for &version in self.level.compared(self.known) {
             let answer = self.registry.version(self.subject, Version::Number(version))?;
             let Ok(earlier) = answer.schema.parse() else { continue };
             for &new_is in self.level.directions() {
-                let differences = differences(format, new_is, &earlier).into_iter();
-                let breaking = differences.filter(|difference| difference.gravity == Gravity::Breaks);
-                breaches.extend(breaking.map(|difference| Breach::Found { version, new_is, difference }));
+                // Nothing is said of a version of another format.
+                let compared = own.against(&earlier, new_is).unwrap_or_default().into_iter();
+                let breaking = compared.filter(|compared| compared.difference.gravity == Gravity::Breaks);
+                breaches.extend(breaking.map(|Compared { difference, .. }| Breach::Found {
+                    version,
+                    new_is,
+                    difference,
+                }));
             }
         }
         Ok(breaches)
-    }
-}
-
-/// In what a sink's schema and an earlier version do not agree; nothing is said of a version of another format.
-fn differences(format: &SinkFormat, new_is: NewIs, earlier: &WriterSchema) -> Vec<Difference> {
-    match (format, earlier, new_is) {
-        (SinkFormat::Avro(new), WriterSchema::Avro(earlier), _) => {
-            let (reader, writer) = ordered(new_is, &new.schema, earlier);
-            avro::compatibility(reader, writer).into_iter().map(Difference::from).collect()
-        }
-        (SinkFormat::Protobuf(new), WriterSchema::Protobuf(earlier), NewIs::Reader) => {
-            protobuf::reads(&new.message, earlier)
-        }
-        (SinkFormat::Protobuf(new), WriterSchema::Protobuf(earlier), NewIs::Writer) => {
-            protobuf::is_read_by(&new.message, earlier)
-        }
-        (SinkFormat::JsonSchema(new), WriterSchema::Json(earlier), _) => {
-            let (reader, writer) = ordered(new_is, &new.schema, earlier);
-            json_schema::compatibility(reader, writer)
-        }
-        _ => Vec::new(),
-    }
-}
-
-/// Reader and writer.
-fn ordered<'a, T>(new_is: NewIs, new: &'a T, earlier: &'a T) -> (&'a T, &'a T) {
-    match new_is {
-        NewIs::Reader => (new, earlier),
-        NewIs::Writer => (earlier, new),
     }
 }

@@ -6,7 +6,7 @@ use millstream_formats::avro::NewIs;
 use millstream_formats::{SchemaId, WriterSchema};
 use millstream_pipeline::topology::{Part, SinkDef, SourceDef, Topology};
 
-use super::judge::{Written, is_read, reads, reads_back};
+use super::judge::{Written, of_sink, reads};
 use super::{Subjects, Verdict, versions};
 use crate::registry::{RegistryError, Version};
 
@@ -64,10 +64,10 @@ pub fn history(topology: &Topology, registry: &dyn Subjects) -> Result<Vec<Entry
             let mut ask = |direction, judge: &dyn Fn(SchemaId, &WriterSchema) -> Verdict| {
                 of_subject(&name, direction, &schema.subject, registry, &mut entries, judge)
             };
-            ask(Direction::Writes, &|_, reader| is_read(&written, reader))?;
+            ask(Direction::Writes, &|_, reader| of_sink(&written, NewIs::Writer, reader))?;
             // Where new versions are to read what earlier ones wrote.
             if registry.level(&schema.subject)?.directions().contains(&NewIs::Reader) {
-                ask(Direction::ReadsBack, &|_, writer| reads_back(format, writer))?;
+                ask(Direction::ReadsBack, &|_, writer| of_sink(&written, NewIs::Reader, writer))?;
             }
         }
     }

@@ -3,13 +3,12 @@
 
 use arrow::datatypes::DataType;
 use millstream_engine::types::sql_name;
-use millstream_formats::avro::{Finding, compatibility, compatibility_of_type};
-use millstream_formats::{
-    Decoder, Difference, Gravity, SchemaColumns, SchemaId, TypeRead, WriterSchema, json_schema, protobuf,
-};
+use millstream_formats::avro::{Finding, NewIs, compatibility, compatibility_of_type};
+use millstream_formats::{Decoder, Difference, Gravity, SchemaColumns, SchemaId, TypeRead, WriterSchema, protobuf};
 use millstream_pipeline::topology::{SinkFormat, SourceDef, SourceFormat};
 
 use super::Verdict;
+use super::own::{Compared, Own};
 use crate::worker;
 
 /// Findings, each with what it does.
@@ -121,41 +120,17 @@ pub(super) struct Written<'a> {
     pub(super) columns: Option<Vec<&'a str>>,
 }
 
-/// Whether who reads by `reader` can read what the sink writes.
-pub(super) fn is_read(written: &Written<'_>, reader: &WriterSchema) -> Verdict {
-    match (written.format, reader) {
-        (SinkFormat::Avro(write), WriterSchema::Avro(reader)) => {
-            Verdict::of(compatibility(reader, &write.schema).iter().map(of_avro).collect())
-        }
-        (SinkFormat::Protobuf(write), WriterSchema::Protobuf(reader)) => {
-            Verdict::of(protobuf::is_read_by(&write.message, reader).iter().map(of).collect())
-        }
-        (SinkFormat::JsonSchema(write), WriterSchema::Json(reader)) => {
-            let differences = json_schema::compatibility(reader, &write.schema);
-            Verdict::of(differences.iter().map(|difference| unwritten(written, difference)).collect())
-        }
-        _ => of_another_format(),
-    }
-}
-
-/// Whether who reads by the sink's schema can read what `writer` wrote.
-pub(super) fn reads_back(format: &SinkFormat, writer: &WriterSchema) -> Verdict {
-    match (format, writer) {
-        (SinkFormat::Avro(write), WriterSchema::Avro(writer)) => {
-            Verdict::of(compatibility(&write.schema, writer).iter().map(of_avro).collect())
-        }
-        (SinkFormat::Protobuf(write), WriterSchema::Protobuf(writer)) => {
-            Verdict::of(protobuf::reads(&write.message, writer).iter().map(of).collect())
-        }
-        (SinkFormat::JsonSchema(write), WriterSchema::Json(writer)) => {
-            Verdict::of(json_schema::compatibility(&write.schema, writer).iter().map(of).collect())
-        }
-        _ => of_another_format(),
-    }
-}
-
-fn of_another_format() -> Verdict {
-    Verdict::Breaks(vec!["the version is of another format".to_owned()])
+/// Whether who reads by a version can read what the sink writes, or who reads by the sink's schema what the version wrote.
+pub(super) fn of_sink(written: &Written<'_>, new_is: NewIs, version: &WriterSchema) -> Verdict {
+    let compared = Own::of(written.format).and_then(|own| own.against(version, new_is));
+    let Some(compared) = compared else {
+        return Verdict::Breaks(vec!["the version is of another format".to_owned()]);
+    };
+    let found = compared.into_iter().map(|Compared { difference, said }| match new_is {
+        NewIs::Writer if is_unwritten(written, &difference) => (Gravity::Note, format!("{said} (not written)")),
+        _ => (difference.gravity, said),
+    });
+    Verdict::of(found.collect())
 }
 
 fn of(difference: &Difference) -> (Gravity, String) {
@@ -167,11 +142,8 @@ fn of_avro(finding: &Finding) -> (Gravity, String) {
 }
 
 /// A schema may allow properties that the sink never writes, as it has no such column.
-fn unwritten(written: &Written<'_>, difference: &Difference) -> (Gravity, String) {
+fn is_unwritten(written: &Written<'_>, difference: &Difference) -> bool {
     let is_column = |columns: &Vec<&str>| columns.contains(&difference.path.as_str());
     let is_nested = difference.path.contains(['.', '[', '{']);
-    match difference.rule != "open" || is_nested || written.columns.as_ref().is_none_or(is_column) {
-        true => of(difference),
-        false => (Gravity::Note, format!("{difference} (not written)")),
-    }
+    difference.rule == "open" && !is_nested && !written.columns.as_ref().is_none_or(is_column)
 }

@@ -5,6 +5,7 @@ mod breach;
 mod find;
 mod history;
 mod judge;
+mod own;
 mod refers;
 mod sinks;
 mod verdict;

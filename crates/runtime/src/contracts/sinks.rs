@@ -11,6 +11,7 @@ use millstream_pipeline::yaml::source_map::SourceMap;
 use millstream_pipeline::yaml::span::Span;
 
 use super::breach::{Breach, Refusal};
+use super::own::Own;
 use super::{Subjects, kind, refers, versions};
 use crate::registry::{NewSchema, Reference, RegistryError, SchemaKind};
 
@@ -141,7 +142,7 @@ impl Settling<'_> {
             return Ok((Outcome::Exists(place(id, version)), level));
         }
         let known = versions(registry, subject)?;
-        let refusal = Refusal { format, subject, level, known: &known, registry };
+        let refusal = Refusal { own: format.and_then(Own::of), subject, level, known: &known, registry };
         let mut breaches = refusal.foreseen()?;
         if is_whole && breaches.is_empty() && !known.is_empty() {
             breaches = registry.against_level(subject, &new)?.map_or(Ok(Vec::new()), |said| refusal.explained(said))?;
