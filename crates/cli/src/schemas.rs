@@ -6,7 +6,7 @@ use millstream_pipeline::diagnostic::Diagnostics;
 use millstream_pipeline::found::Wanted;
 use millstream_pipeline::topology::SinkDef;
 use millstream_runtime::config::Settings;
-use millstream_runtime::contracts::{self, Act, Outcome, Searched, SinkReport};
+use millstream_runtime::contracts::{self, Act, Judge, Outcome, Searched, SinkReport};
 use millstream_runtime::registry::{Registry, RegistryError};
 
 use crate::exit::Failure;
@@ -149,7 +149,7 @@ pub(crate) fn as_json(reports: &[SinkReport]) -> serde_json::Value {
         let (outcome, at) = match &report.outcome {
             Outcome::Exists(at) => ("exists", Some(at)),
             Outcome::Registered(at) => ("registered", Some(at)),
-            Outcome::WouldRegister(_) => ("would_register", None),
+            Outcome::WouldRegister(..) => ("would_register", None),
             Outcome::Missing(_) => ("missing", None),
             Outcome::Breaks(_) => ("breaks", None),
         };
@@ -157,12 +157,21 @@ pub(crate) fn as_json(reports: &[SinkReport]) -> serde_json::Value {
             Outcome::Breaks(breaches) => breaches.iter().map(ToString::to_string).collect(),
             _ => Vec::new(),
         };
+        let judge = match &report.outcome {
+            Outcome::WouldRegister(known, judge) if !known.is_empty() => Some(match judge {
+                Judge::Registry => "registry",
+                Judge::Rules => "rules",
+                Judge::Nobody => "nobody",
+            }),
+            _ => None,
+        };
         serde_json::json!({
             "topic": report.topic,
             "part": report.part.to_string(),
             "reference": report.reference,
             "subject": report.subject,
             "outcome": outcome,
+            "judge": judge,
             "version": at.map(|at| at.version),
             "id": at.map(|at| at.id.0),
             "findings": breaches,

@@ -6,8 +6,8 @@ use std::fmt;
 use millstream_formats::avro::{Level, NewIs};
 use millstream_formats::{Difference, Gravity};
 
-use super::Subjects;
 use super::own::{Compared, Own};
+use super::{Judge, Subjects};
 use crate::registry::{RegistryError, Version};
 
 /// One reason why a schema cannot become a version.
@@ -78,22 +78,36 @@ impl Refusal<'_> {
         })
     }
 
+    /// What our rules alone say, where the registry does not judge.
+    pub(super) fn judged(&self) -> Result<(Vec<Breach>, Judge), RegistryError> {
+        self.own.as_ref().map_or(Ok((Vec::new(), Judge::Nobody)), |own| self.compared(own))
+    }
+
     fn found(&self, own: &Own<'_>) -> Result<Vec<Breach>, RegistryError> {
-        let mut breaches = Vec::new();
+        Ok(self.compared(own)?.0)
+    }
+
+    /// What breaks, and whether our rules reached all that there is to compare.
+    fn compared(&self, own: &Own<'_>) -> Result<(Vec<Breach>, Judge), RegistryError> {
+        let (mut breaches, mut judge) = (Vec::new(), Judge::Rules);
         for &version in self.level.compared(self.known) {
             let answer = self.registry.version(self.subject, Version::Number(version))?;
-            let Ok(earlier) = answer.schema.parse() else { continue };
+            let earlier = answer.schema.parse().ok();
             for &new_is in self.level.directions() {
-                // Nothing is said of a version of another format.
-                let compared = own.against(&earlier, new_is).unwrap_or_default().into_iter();
-                let breaking = compared.filter(|compared| compared.difference.gravity == Gravity::Breaks);
-                breaches.extend(breaking.map(|Compared { difference, .. }| Breach::Found {
-                    version,
-                    new_is,
-                    difference,
-                }));
+                // Nothing is said of a version that cannot be read, or is of another format.
+                let Some(compared) = earlier.as_ref().and_then(|earlier| own.against(earlier, new_is)) else {
+                    judge = Judge::Nobody;
+                    continue;
+                };
+                for Compared { difference, .. } in compared {
+                    match difference.gravity {
+                        Gravity::Breaks => breaches.push(Breach::Found { version, new_is, difference }),
+                        Gravity::NotJudged => judge = Judge::Nobody,
+                        Gravity::Note => {}
+                    }
+                }
             }
         }
-        Ok(breaches)
+        Ok((breaches, judge))
     }
 }

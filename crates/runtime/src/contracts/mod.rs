@@ -17,12 +17,12 @@ mod tests;
 pub use breach::Breach;
 pub use find::{Searched, find};
 pub use history::{Direction, Entry, history};
-pub use sinks::{Act, Outcome, SinkReport, diagnostics, settle};
+pub use sinks::{Act, Judge, Outcome, SinkReport, diagnostics, settle};
 pub use verdict::Verdict;
 
 use millstream_pipeline::spec;
 
-use crate::registry::{NewSchema, RegistryError, SchemaKind, SubjectVersion, Version};
+use crate::registry::{Against, Compatibility, NewSchema, RegistryError, SchemaKind, SubjectVersion, Version};
 
 /// What is asked of a registry.
 ///
@@ -46,12 +46,11 @@ pub trait Subjects {
     /// If the registry does not say.
     fn level(&self, subject: &str) -> Result<millstream_formats::avro::Level, RegistryError>;
 
-    /// Why `schema` could not become the next version of a subject; none if it could. A subject that there is not yet takes
-    /// any.
+    /// Whether `schema` could become the next version of a subject that there is, as the registry judges it.
     ///
     /// # Errors
-    /// If the registry does not say.
-    fn against_level(&self, subject: &str, schema: &NewSchema) -> Result<Option<Vec<String>>, RegistryError>;
+    /// If the registry does not answer, or not as one.
+    fn against_level(&self, subject: &str, schema: &NewSchema) -> Result<Judged, RegistryError>;
 
     /// Makes `schema` a version of a subject, unless it is one.
     ///
@@ -70,6 +69,17 @@ pub trait Subjects {
     ) -> Result<Option<(millstream_formats::SchemaId, u32)>, RegistryError>;
 }
 
+/// What a registry says of a schema that may become a version.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Judged {
+    /// It may become one.
+    Compatible,
+    /// It may not: the registry's reasons, if it gives any.
+    Incompatible(Vec<String>),
+    /// Nothing: this registry does not judge.
+    Not,
+}
+
 impl Subjects for crate::registry::Registry {
     fn version(&self, subject: &str, version: Version) -> Result<SubjectVersion, RegistryError> {
         self.version(subject, version)
@@ -83,10 +93,12 @@ impl Subjects for crate::registry::Registry {
         self.compatibility_level(subject)
     }
 
-    fn against_level(&self, subject: &str, schema: &NewSchema) -> Result<Option<Vec<String>>, RegistryError> {
-        match self.check_compatible(subject, crate::registry::Against::Level, schema) {
-            Ok(crate::registry::Compatibility::Compatible) | Err(RegistryError::NotFound { .. }) => Ok(None),
-            Ok(crate::registry::Compatibility::Incompatible { messages }) => Ok(Some(messages)),
+    fn against_level(&self, subject: &str, schema: &NewSchema) -> Result<Judged, RegistryError> {
+        match self.check_compatible(subject, Against::Level, schema) {
+            Ok(Compatibility::Compatible) => Ok(Judged::Compatible),
+            Ok(Compatibility::Incompatible { messages }) => Ok(Judged::Incompatible(messages)),
+            // The subject is there: what is not is the question.
+            Err(RegistryError::NotFound { .. }) => Ok(Judged::Not),
             Err(error) => Err(error),
         }
     }

@@ -12,7 +12,7 @@ use millstream_pipeline::yaml::span::Span;
 
 use super::breach::{Breach, Refusal};
 use super::own::Own;
-use super::{Subjects, kind, refers, versions};
+use super::{Judged, Subjects, kind, refers, versions};
 use crate::registry::{NewSchema, Reference, RegistryError, SchemaKind};
 
 /// Whether anything is changed.
@@ -50,12 +50,23 @@ pub enum Outcome {
     Exists(Registered),
     /// It has been registered.
     Registered(Registered),
-    /// It would be registered, behind these versions.
-    WouldRegister(Vec<u32>),
+    /// It would be registered, behind these versions; and who says that it breaks nobody.
+    WouldRegister(Vec<u32>, Judge),
     /// It is not there, and the pipeline may not register it. Nothing else speaks against it.
     Missing(Vec<u32>),
     /// It would break somebody.
     Breaks(Vec<Breach>),
+}
+
+/// Who has said that a schema breaks nobody by the level of its subject.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Judge {
+    /// The registry.
+    Registry,
+    /// Our rules alone: the registry does not judge, or cannot yet, as what the schema refers to is not there.
+    Rules,
+    /// Nobody: our rules do not reach so far, either.
+    Nobody,
 }
 
 /// Finds out where the schema of each sink stands, and tells `found`, so that topologies made with it have the ids. A schema
@@ -144,15 +155,20 @@ impl Settling<'_> {
         let known = versions(registry, subject)?;
         let refusal = Refusal { own: format.and_then(Own::of), subject, level, known: &known, registry };
         let mut breaches = refusal.foreseen()?;
-        if is_whole && breaches.is_empty() && !known.is_empty() {
-            breaches = registry.against_level(subject, &new)?.map_or(Ok(Vec::new()), |said| refusal.explained(said))?;
+        let mut judge = Judge::Registry;
+        if breaches.is_empty() && !known.is_empty() {
+            (breaches, judge) = match is_whole.then(|| registry.against_level(subject, &new)).transpose()? {
+                Some(Judged::Compatible) => (breaches, judge),
+                Some(Judged::Incompatible(said)) => (refusal.explained(said)?, judge),
+                Some(Judged::Not) | None => refusal.judged()?,
+            };
         }
         if !breaches.is_empty() {
             return Ok((Outcome::Breaks(breaches), level));
         }
         match (self.register, self.act) {
             (false, _) => Ok((Outcome::Missing(known), level)),
-            (true, Act::Look) => Ok((Outcome::WouldRegister(known), level)),
+            (true, Act::Look) => Ok((Outcome::WouldRegister(known, judge), level)),
             (true, Act::Register) => match registry.register(subject, &new) {
                 // Somebody else was quicker, or the registry knows a rule that we do not.
                 Err(RegistryError::Incompatible { message, .. }) => {
@@ -177,7 +193,7 @@ pub fn diagnostics(reports: &[SinkReport], topology: &Topology, pipeline: &Pipel
         let at = sink.map_or(pipeline.pipeline.span, |sink| place_of(report.part, sink));
         let subject = &report.subject;
         match &report.outcome {
-            Outcome::Exists(_) | Outcome::Registered(_) | Outcome::WouldRegister(_) => {}
+            Outcome::Exists(_) | Outcome::Registered(_) | Outcome::WouldRegister(..) => {}
             Outcome::Missing(known) => {
                 let message = match known.last() {
                     None => format!("the registry has no subject {subject}"),
@@ -231,15 +247,9 @@ pub(super) fn level_name(level: Level) -> &'static str {
 impl SinkReport {
     /// What became of it, in a line.
     pub fn line(&self) -> String {
-        let compared = |known: &[u32]| match (self.level, known) {
-            (Level::None, _) | (_, []) => "not compared with what is there".to_owned(),
-            (Level::Backward | Level::Forward | Level::Full, [.., last]) => format!("compatible with version {last}"),
-            (_, [only]) => format!("compatible with version {only}"),
-            (_, [first, .., last]) => format!("compatible with all from version {first} to {last}"),
-        };
-        let behind = |known: &[u32]| match known {
+        let behind = |known: &[u32], judge: Judge| match known {
             [] => "as its first version".to_owned(),
-            [.., last] => format!("as version {}, {}", last + 1, compared(known)),
+            [.., last] => format!("as version {}, {}", last + 1, self.compared(known, judge)),
         };
         let SinkReport { topic, subject, .. } = self;
         let level = level_name(self.level);
@@ -251,10 +261,25 @@ impl SinkReport {
         let what = match &self.outcome {
             Outcome::Exists(at) => format!("is version {} (id {})", at.version, at.id),
             Outcome::Registered(at) => format!("was registered as version {} (id {})", at.version, at.id),
-            Outcome::WouldRegister(known) => format!("would be registered {}", behind(known)),
+            Outcome::WouldRegister(known, judge) => format!("would be registered {}", behind(known, *judge)),
             Outcome::Missing(_) => "is not registered".to_owned(),
             Outcome::Breaks(breaches) => format!("would break somebody: {} finding(s)", breaches.len()),
         };
         format!("{topic}: {of} {what}; subject {subject}, {level}")
+    }
+
+    /// What was found of the versions that there are, and by whom.
+    fn compared(&self, known: &[u32], judge: Judge) -> String {
+        let versions = match (self.level, known) {
+            (Level::None, _) | (_, []) => return "not compared with what is there".to_owned(),
+            (Level::Backward | Level::Forward | Level::Full, [.., last]) => format!("version {last}"),
+            (_, [only]) => format!("version {only}"),
+            (_, [first, .., last]) => format!("all from version {first} to {last}"),
+        };
+        match judge {
+            Judge::Registry => format!("compatible with {versions}"),
+            Judge::Rules => format!("by our rules compatible with {versions} (the registry has not judged)"),
+            Judge::Nobody => format!("not judged against {versions}"),
+        }
     }
 }

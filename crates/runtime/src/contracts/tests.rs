@@ -23,6 +23,8 @@ struct InMemory {
     subjects: RefCell<BTreeMap<String, Vec<String>>>,
     texts: RefCell<Vec<String>>,
     registrations: RefCell<usize>,
+    /// Whether it judges schemas at all.
+    judges: RefCell<bool>,
     /// A subject of whose versions it says something else than what they are.
     mute: Option<(&'static str, RegistryError)>,
 }
@@ -34,6 +36,7 @@ impl InMemory {
             subjects: RefCell::default(),
             texts: RefCell::default(),
             registrations: RefCell::default(),
+            judges: RefCell::new(true),
             mute: None,
         };
         for (subject, versions) in subjects {
@@ -98,18 +101,22 @@ impl Subjects for InMemory {
         Ok(self.level)
     }
 
-    fn against_level(&self, subject: &str, schema: &NewSchema) -> Result<Option<Vec<String>>, RegistryError> {
+    fn against_level(&self, subject: &str, schema: &NewSchema) -> Result<Judged, RegistryError> {
+        let judged = |said: Option<Vec<String>>| Ok(said.map_or(Judged::Compatible, Judged::Incompatible));
+        if !*self.judges.borrow() {
+            return Ok(Judged::Not);
+        }
         // Of other formats each registry has rules of its own: this one takes nothing new.
         if schema.kind != SchemaKind::Avro {
             let is_asked = self.level != Level::None;
-            return Ok(is_asked.then(|| vec!["list of diff types: [NOT_THE_SAME]".to_owned()]));
+            return judged(is_asked.then(|| vec!["list of diff types: [NOT_THE_SAME]".to_owned()]));
         }
         let parse = |text: &str| AvroSchema::parse(text, &[]).unwrap();
         let earlier = self.texts_of(subject).iter().map(|text| parse(text)).collect::<Vec<_>>();
         let findings = self.level.findings(&parse(&schema.text), &earlier);
         let of_registries = findings.iter().filter(|(_, _, finding)| finding.rule.is_of_registries());
         let said = of_registries.map(|(_, _, finding)| finding.to_string()).collect::<Vec<_>>();
-        Ok((!said.is_empty()).then_some(said))
+        judged((!said.is_empty()).then_some(said))
     }
 
     fn register(&self, subject: &str, schema: &NewSchema) -> Result<SchemaId, RegistryError> {
@@ -178,7 +185,7 @@ fn a_schema_is_registered_once_and_only_when_told_to() {
     let sink = "{topic: out, format: avro, register: true}";
     let mut loaded = Loaded::new("{format: avro}", sink, &registry);
     let (reports, said) = loaded.settle(&registry, Act::Look);
-    assert_eq!((reports[0].outcome.clone(), said.as_str()), (Outcome::WouldRegister(vec![]), ""));
+    assert_eq!((reports[0].outcome.clone(), said.as_str()), (Outcome::WouldRegister(vec![], Judge::Registry), ""));
     assert_eq!(*registry.registrations.borrow(), 0);
     assert!(loaded.topology().unwrap().sinks[0].schema.as_ref().unwrap().is_open());
     let (reports, _) = loaded.settle(&registry, Act::Register);
@@ -290,6 +297,33 @@ fn fields_of_protobuf_are_numbered_anew_only_where_there_is_no_version_before() 
         let said = made(Some(error.clone())).expect_err("its fields were numbered");
         assert!(said.contains("MS1002") && said.contains(&error.to_string()), "{said}");
         assert!(said.contains("the latest version of out-value, whose fields keep their numbers"), "{said}");
+    }
+}
+
+#[test]
+fn where_a_registry_does_not_judge_our_rules_do_and_it_is_said() {
+    for format in ["avro", "protobuf", "json_schema"] {
+        let mut registry = InMemory::new(Level::Backward, &[("trades-value", &[V2])]);
+        registry.judges = RefCell::new(false);
+        let sink = format!("{{topic: out, format: {format}, register: true}}");
+        let mut loaded = Loaded::new("{format: avro}", &sink, &registry);
+        let own = loaded.topology().unwrap().sinks[0].schema.as_ref().unwrap().text.clone();
+        // The same in another text, and with another type.
+        let (same, other) = match format {
+            "protobuf" => (format!("{own}\n"), own.replacen("double price", "string price", 1)),
+            "json_schema" => (format!("{own}\n"), own.replacen("\"number\"", "\"string\"", 1)),
+            _ => (format!("{own}\n"), own.replacen("\"double\"", "\"string\"", 1)),
+        };
+        registry.add("out-value", &same);
+        let (reports, said) = loaded.settle(&registry, Act::Look);
+        assert_eq!(said, "", "{format}");
+        assert_eq!(reports[0].outcome, Outcome::WouldRegister(vec![1], Judge::Rules), "{format}");
+        let line = reports[0].line();
+        assert!(line.contains("by our rules compatible with version 1 (the registry has not judged)"), "{line}");
+        registry.add("out-value", &other);
+        let (_, said) = loaded.settle(&registry, Act::Register);
+        assert!(said.contains("price: was ") && said.contains("version 2"), "{format}: {said}");
+        assert_eq!(*registry.registrations.borrow(), 0, "{format}");
     }
 }
 

@@ -144,3 +144,14 @@ fn a_token_is_named_in_a_header_and_nowhere_else() {
     assert!(error.to_string().contains("or `schema_registry.token`"), "{error}");
     assert!(!format!("{error} {error:?} {settings:?}").contains("canary"), "{error:?}");
 }
+
+#[test]
+fn a_registry_that_does_not_judge_has_not_found_anything_compatible() {
+    use crate::contracts::{Judged, Subjects};
+    let said = |reply| Subjects::against_level(&client(&[&Server::of(vec![reply])]), "s", &NewSchema::avro("\"long\""));
+    let no_such_question = Reply::Json(404, r#"{"error_code": 404, "message": "HTTP 404 Not Found"}"#);
+    assert_eq!(said(no_such_question), Ok(Judged::Not));
+    assert_eq!(said(Reply::Json(200, r#"{"is_compatible": true}"#)), Ok(Judged::Compatible));
+    let why = r#"{"is_compatible": false, "messages": ["p"]}"#;
+    assert_eq!(said(Reply::Json(200, why)), Ok(Judged::Incompatible(vec!["p".to_owned()])));
+}
