@@ -12,7 +12,7 @@ use millstream_harness::tls::Tls;
 use millstream_harness::{Result, SchemaRegistry, Trouble, ensure, process, suite, tests, wait};
 use millstream_runtime::registry::{
     Against, Compatibility, Lookup, NewSchema, Reference, Registry, RegistryError, RegistrySettings, SchemaCache,
-    SchemaKind, Version,
+    SchemaKind, Version, Which,
 };
 
 fn main() -> ExitCode {
@@ -54,7 +54,7 @@ fn schemas_are_registered_found_and_judged() -> Result {
     ensure!(registry.lookup(subject, &one).map_err(wrong)? == Some((first, 1)), "it is not found");
     ensure!(registry.lookup(subject, &two).map_err(wrong)?.is_none(), "another schema is found");
     let second = registry.register(subject, &two).map_err(wrong)?;
-    ensure!(registry.versions(subject).map_err(wrong)? == [1, 2], "not two versions");
+    ensure!(registry.versions(subject, Which::Present).map_err(wrong)? == [1, 2], "not two versions");
     let latest = registry.version(subject, Version::Latest).map_err(wrong)?;
     ensure!((latest.version, latest.id) == (2, second) && latest.schema.text == TWO, "{latest:?}");
     let found = registry.version(subject, Version::Number(1)).map_err(wrong)?;
@@ -82,7 +82,7 @@ fn what_breaks_the_rule_is_refused() -> Result {
     ensure!(matches!(refused, Err(RegistryError::Incompatible { .. })), "{refused:?}");
     let invalid = registry.register(subject, &NewSchema::avro("{nope"));
     ensure!(matches!(invalid, Err(RegistryError::Rejected { status: 422, .. })), "{invalid:?}");
-    ensure!(registry.versions(subject).map_err(wrong)? == [1], "something was registered");
+    ensure!(registry.versions(subject, Which::Present).map_err(wrong)? == [1], "something was registered");
     Ok(())
 }
 
@@ -129,7 +129,7 @@ fn what_is_not_there_is_said_so() -> Result {
     let registry = client(SchemaRegistry::shared()?)?;
     let missing = [
         registry.by_id(SchemaId(1_999_999_999)).map(drop),
-        registry.versions("nowhere").map(drop),
+        registry.versions("nowhere", Which::Present).map(drop),
         registry.version("nowhere", Version::Latest).map(drop),
         registry.version("nowhere", Version::Number(7)).map(drop),
     ];

@@ -8,7 +8,7 @@ use millstream_formats::{Difference, Gravity};
 
 use super::own::{Compared, Own};
 use super::{Judge, Subjects};
-use crate::registry::{RegistryError, Version};
+use crate::registry::{RegistryError, Version, Which};
 
 /// One reason why a schema cannot become a version.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -91,7 +91,7 @@ impl Refusal<'_> {
     fn compared(&self, own: &Own<'_>) -> Result<(Vec<Breach>, Judge), RegistryError> {
         let (mut breaches, mut judge) = (Vec::new(), Judge::Rules);
         for &version in self.level.compared(self.known) {
-            let answer = self.registry.version(self.subject, Version::Number(version))?;
+            let answer = self.registry.version(self.subject, Version::Number(version), Which::Present)?;
             let earlier = answer.schema.parse().ok();
             for &new_is in self.level.directions() {
                 // Nothing is said of a version that cannot be read, or is of another format.

@@ -9,7 +9,7 @@ use millstream_formats::protobuf::ProtobufSchema;
 use millstream_pipeline::found::{Document, Found, NotFound, Referred, Registered, Wanted};
 
 use super::{Subjects, refers};
-use crate::registry::{Missing, RegisteredSchema, RegistryError, SchemaKind, SubjectVersion, Version};
+use crate::registry::{Missing, RegisteredSchema, RegistryError, SchemaKind, SubjectVersion, Version, Which};
 
 /// The most schemas that a file may refer to, all in all.
 const REFERENCES: usize = 256;
@@ -49,7 +49,7 @@ struct Asked<'a> {
 
 impl Asked<'_> {
     fn version(&self, subject: &str, version: Version) -> Result<SubjectVersion, RegistryError> {
-        let answer = self.registry.version(subject, version);
+        let answer = self.registry.version(subject, version, Which::Present);
         let is_away = |error: &&RegistryError| error.may_pass() || error.is_refusal();
         if let Some(error) = answer.as_ref().err().filter(is_away) {
             self.away.borrow_mut().get_or_insert_with(|| error.clone());

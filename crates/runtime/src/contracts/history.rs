@@ -8,7 +8,7 @@ use millstream_pipeline::topology::{Part, SinkDef, SourceDef, Topology};
 
 use super::judge::{Written, of_sink, reads};
 use super::{Subjects, Verdict, versions};
-use crate::registry::{RegistryError, Version};
+use crate::registry::{RegistryError, Version, Which};
 
 /// One version of one subject, as one source or sink meets it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,6 +21,8 @@ pub struct Entry {
     pub subject: String,
     /// The version; none where the subject has no versions.
     pub version: Option<u32>,
+    /// Whether it was deleted, and its records may still be in the topic.
+    pub is_deleted: bool,
     /// Its id.
     pub id: Option<SchemaId>,
     /// What comes of it.
@@ -87,21 +89,30 @@ fn of_subject(
     entries: &mut Vec<Entry>,
     judge: &dyn Fn(SchemaId, &WriterSchema) -> Verdict,
 ) -> Result<(), RegistryError> {
-    let entry = |version, id, verdict| Entry {
+    let present = versions(registry, subject, Which::Present)?;
+    let entry = |version: Option<u32>, id, verdict| Entry {
         name: name.to_owned(),
         direction,
         subject: subject.to_owned(),
         version,
+        is_deleted: version.is_some_and(|version| !present.contains(&version)),
         id,
         verdict,
     };
-    let known = versions(registry, subject)?;
+    let known = versions(registry, subject, Which::Ever)?;
     if known.is_empty() && direction != Direction::ReadsBack {
         let note = "the registry has no such subject".to_owned();
         entries.push(entry(None, None, Verdict::Note(vec![note])));
     }
     for version in known {
-        let answer = registry.version(subject, Version::Number(version))?;
+        let answer = match registry.version(subject, Version::Number(version), Which::Ever) {
+            // A registry may name what was deleted and not give it.
+            Err(error @ RegistryError::NotFound { .. }) if !present.contains(&version) => {
+                entries.push(entry(Some(version), None, Verdict::NotJudged(vec![error.to_string()])));
+                continue;
+            }
+            answer => answer?,
+        };
         let verdict = match answer.schema.parse() {
             Ok(schema) => judge(answer.id, &schema),
             Err(error) => Verdict::Breaks(vec![error.to_string()]),

@@ -22,23 +22,23 @@ pub use verdict::Verdict;
 
 use millstream_pipeline::spec;
 
-use crate::registry::{Against, Compatibility, NewSchema, RegistryError, SchemaKind, SubjectVersion, Version};
+use crate::registry::{Against, Compatibility, NewSchema, RegistryError, SchemaKind, SubjectVersion, Version, Which};
 
 /// What is asked of a registry.
 ///
 /// A trait only so that tests need no server: [`crate::registry::Registry`] is the one that pipelines use.
 pub trait Subjects {
-    /// A version of a subject.
+    /// A version of a subject, among these.
     ///
     /// # Errors
     /// [`RegistryError::NotFound`] if there is none.
-    fn version(&self, subject: &str, version: Version) -> Result<SubjectVersion, RegistryError>;
+    fn version(&self, subject: &str, version: Version, which: Which) -> Result<SubjectVersion, RegistryError>;
 
     /// The versions of a subject, ascending.
     ///
     /// # Errors
     /// [`RegistryError::NotFound`] if there is no such subject.
-    fn versions(&self, subject: &str) -> Result<Vec<u32>, RegistryError>;
+    fn versions(&self, subject: &str, which: Which) -> Result<Vec<u32>, RegistryError>;
 
     /// The level by which new versions of a subject are judged.
     ///
@@ -81,12 +81,12 @@ pub enum Judged {
 }
 
 impl Subjects for crate::registry::Registry {
-    fn version(&self, subject: &str, version: Version) -> Result<SubjectVersion, RegistryError> {
-        self.version(subject, version)
+    fn version(&self, subject: &str, version: Version, which: Which) -> Result<SubjectVersion, RegistryError> {
+        self.version_of(subject, version, which)
     }
 
-    fn versions(&self, subject: &str) -> Result<Vec<u32>, RegistryError> {
-        self.versions(subject)
+    fn versions(&self, subject: &str, which: Which) -> Result<Vec<u32>, RegistryError> {
+        self.versions(subject, which)
     }
 
     fn level(&self, subject: &str) -> Result<millstream_formats::avro::Level, RegistryError> {
@@ -117,8 +117,8 @@ impl Subjects for crate::registry::Registry {
 }
 
 /// The versions of a subject; none if there is no such subject.
-fn versions(registry: &dyn Subjects, subject: &str) -> Result<Vec<u32>, RegistryError> {
-    match registry.versions(subject) {
+fn versions(registry: &dyn Subjects, subject: &str, which: Which) -> Result<Vec<u32>, RegistryError> {
+    match registry.versions(subject, which) {
         Err(RegistryError::NotFound { .. }) => Ok(Vec::new()),
         answer => answer,
     }

@@ -13,7 +13,7 @@ use millstream_pipeline::yaml::span::Span;
 use super::breach::{Breach, Refusal};
 use super::own::Own;
 use super::{Judged, Subjects, kind, refers, versions};
-use crate::registry::{NewSchema, Reference, RegistryError, SchemaKind};
+use crate::registry::{NewSchema, Reference, RegistryError, SchemaKind, Which};
 
 /// Whether anything is changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -152,7 +152,7 @@ impl Settling<'_> {
         if is_whole && let Some((id, version)) = registry.lookup(subject, &new)? {
             return Ok((Outcome::Exists(place(id, version)), level));
         }
-        let known = versions(registry, subject)?;
+        let known = versions(registry, subject, Which::Present)?;
         let refusal = Refusal { own: format.and_then(Own::of), subject, level, known: &known, registry };
         let mut breaches = refusal.foreseen()?;
         let mut judge = Judge::Registry;

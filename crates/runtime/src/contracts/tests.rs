@@ -23,6 +23,8 @@ struct InMemory {
     subjects: RefCell<BTreeMap<String, Vec<String>>>,
     texts: RefCell<Vec<String>>,
     registrations: RefCell<usize>,
+    /// A version that was deleted, of whatever subject.
+    deleted: Option<u32>,
     /// Whether it judges schemas at all.
     judges: RefCell<bool>,
     /// A subject of whose versions it says something else than what they are.
@@ -36,6 +38,7 @@ impl InMemory {
             subjects: RefCell::default(),
             texts: RefCell::default(),
             registrations: RefCell::default(),
+            deleted: None,
             judges: RefCell::new(true),
             mute: None,
         };
@@ -59,13 +62,17 @@ impl InMemory {
         SchemaId(self.texts.borrow().iter().position(|known| known == text).unwrap() as u32 + 1)
     }
 
+    fn has(&self, version: u32, which: Which) -> bool {
+        which == Which::Ever || self.deleted != Some(version)
+    }
+
     fn texts_of(&self, subject: &str) -> Vec<String> {
         self.subjects.borrow().get(subject).cloned().unwrap_or_default()
     }
 }
 
 impl Subjects for InMemory {
-    fn version(&self, subject: &str, version: Version) -> Result<SubjectVersion, RegistryError> {
+    fn version(&self, subject: &str, version: Version, which: Which) -> Result<SubjectVersion, RegistryError> {
         if let Some((_, error)) = self.mute.as_ref().filter(|(mute, _)| *mute == subject) {
             return Err(error.clone());
         }
@@ -74,7 +81,8 @@ impl Subjects for InMemory {
             Version::Latest => texts.len() as u32,
             Version::Number(number) => number,
         };
-        let text = (number as usize).checked_sub(1).and_then(|index| texts.get(index)).ok_or_else(|| {
+        let text = (number as usize).checked_sub(1).and_then(|index| texts.get(index));
+        let text = text.filter(|_| self.has(number, which)).ok_or_else(|| {
             let missing = Missing::Version { subject: subject.to_owned(), version };
             RegistryError::NotFound { url: "memory".to_owned(), missing }
         })?;
@@ -87,13 +95,13 @@ impl Subjects for InMemory {
         Ok(SubjectVersion { subject: subject.to_owned(), version: number, id: self.id(text), schema })
     }
 
-    fn versions(&self, subject: &str) -> Result<Vec<u32>, RegistryError> {
+    fn versions(&self, subject: &str, which: Which) -> Result<Vec<u32>, RegistryError> {
         match self.texts_of(subject).len() as u32 {
             0 => {
                 let missing = Missing::Subject(subject.to_owned());
                 Err(RegistryError::NotFound { url: "memory".to_owned(), missing })
             }
-            last => Ok((1..=last).collect()),
+            last => Ok((1..=last).filter(|version| self.has(*version, which)).collect()),
         }
     }
 
@@ -360,6 +368,16 @@ fn a_contract_is_held_against_every_version() {
         [("trades", 1, "good"), ("trades", 2, "breaks"), ("trades", 3, "good"), ("out", 1, "breaks")]
     );
     assert!(entries[1].verdict.findings()[0].contains("price"), "{entries:?}");
+    assert!(entries.iter().all(|entry| !entry.is_deleted), "{entries:?}");
+    // Records of a version that was deleted may still be there.
+    let mut registry = registry;
+    registry.deleted = Some(2);
+    let again = history(&loaded.topology().unwrap(), &registry).unwrap();
+    assert_eq!(
+        again.iter().map(|entry| &entry.verdict).collect::<Vec<_>>(),
+        entries.iter().map(|entry| &entry.verdict).collect::<Vec<_>>()
+    );
+    assert_eq!(again.iter().map(|entry| entry.is_deleted).collect::<Vec<_>>(), [false, true, false, false]);
     // What is not read breaks nothing.
     let narrow = Loaded::new("{format: avro, schema: {symbol: string, price: double}}", "{topic: out}", &registry);
     let narrow = history(&narrow.topology().unwrap(), &registry).unwrap();

@@ -55,6 +55,25 @@ pub enum Against {
     Level,
 }
 
+/// Which versions are asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Which {
+    /// Those that were not deleted.
+    Present,
+    /// Those that were deleted too, but for those that were deleted for good. Registries that know no such thing have none.
+    Ever,
+}
+
+impl Which {
+    /// The question `request`, of these versions.
+    fn of(self, request: Request) -> Request {
+        match self {
+            Which::Present => request,
+            Which::Ever => request.with_query("deleted=true"),
+        }
+    }
+}
+
 /// A version of a subject.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SubjectVersion {
@@ -129,7 +148,7 @@ impl Registry {
         }
         let answer = self.found(Request::get(&["schemas", "ids", &id.to_string()]), missing)?;
         let found: messages::Schema = of(&answer)?;
-        self.whole(found, None, &answer)
+        self.whole(found, None, Which::Present, &answer)
     }
 
     /// A version of a subject.
@@ -137,20 +156,30 @@ impl Registry {
     /// # Errors
     /// [`RegistryError::NotFound`] if there is no such subject or version; else as every question.
     pub fn version(&self, subject: &str, version: Version) -> Result<SubjectVersion, RegistryError> {
+        self.version_of(subject, version, Which::Present)
+    }
+
+    /// The same, of these versions; what it refers to may be among them too.
+    ///
+    /// # Errors
+    /// As [`version`](Self::version).
+    pub fn version_of(&self, subject: &str, version: Version, which: Which) -> Result<SubjectVersion, RegistryError> {
         let missing = Missing::Version { subject: subject.to_owned(), version };
-        let answer = self.found(Request::get(&["subjects", subject, "versions", &version.to_string()]), missing)?;
+        let request = Request::get(&["subjects", subject, "versions", &version.to_string()]);
+        let answer = self.found(which.of(request), missing)?;
         let found: Registered = of(&answer)?;
-        let schema = self.whole(found.schema, Some((&found.subject, found.version)), &answer)?;
+        let schema = self.whole(found.schema, Some((&found.subject, found.version)), which, &answer)?;
         Ok(SubjectVersion { subject: found.subject, version: found.version, id: SchemaId(found.id), schema })
     }
 
-    /// The versions of a subject, ascending, without those that were deleted.
+    /// The versions of a subject, ascending.
     ///
     /// # Errors
     /// [`RegistryError::NotFound`] if there is no such subject; else as every question.
-    pub fn versions(&self, subject: &str) -> Result<Vec<u32>, RegistryError> {
+    pub fn versions(&self, subject: &str, which: Which) -> Result<Vec<u32>, RegistryError> {
         let missing = Missing::Subject(subject.to_owned());
-        let mut versions: Vec<u32> = of(&self.found(Request::get(&["subjects", subject, "versions"]), missing)?)?;
+        let request = which.of(Request::get(&["subjects", subject, "versions"]));
+        let mut versions: Vec<u32> = of(&self.found(request, missing)?)?;
         versions.sort_unstable();
         Ok(versions)
     }

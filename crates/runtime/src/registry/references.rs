@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::messages::{self, Registered, of};
 use super::schema::{Reference, RegisteredSchema, ResolvedReference, SchemaKind};
 use super::transport::{Answer, Request};
-use super::{Missing, Registry, RegistryError, Version};
+use super::{Missing, Registry, RegistryError, Version, Which};
 
 /// The most schemas that one schema may refer to, all in all.
 const REFERENCES: usize = 256;
@@ -17,6 +17,7 @@ const DEPTH: usize = 32;
 const TEXT_LEN: usize = 16 << 20;
 
 struct Followed {
+    which: Which,
     seen: BTreeSet<(String, i32)>,
     found: Vec<ResolvedReference>,
     text_len: usize,
@@ -28,10 +29,11 @@ impl Registry {
         &self,
         schema: messages::Schema,
         own: Option<(&str, u32)>,
+        which: Which,
         answer: &Answer<Value>,
     ) -> Result<RegisteredSchema, RegistryError> {
         let own = own.map(|(subject, version)| (subject.to_owned(), version as i32));
-        let mut followed = Followed { seen: own.into_iter().collect(), found: Vec::new(), text_len: 0 };
+        let mut followed = Followed { which, seen: own.into_iter().collect(), found: Vec::new(), text_len: 0 };
         self.follow(&schema.references.unwrap_or_default(), 0, answer, &mut followed)?;
         let kind = SchemaKind::named(schema.kind.as_deref());
         Ok(RegisteredSchema { kind, text: schema.schema, references: followed.found })
@@ -55,7 +57,7 @@ impl Registry {
             let version = u32::try_from(reference.version).map_or(Version::Latest, Version::Number);
             let missing = Missing::Version { subject: reference.subject.clone(), version };
             let path = ["subjects", &reference.subject, "versions", &version.to_string()];
-            let answer = self.found(Request::get(&path), missing)?;
+            let answer = self.found(followed.which.of(Request::get(&path)), missing)?;
             let found: Registered = of(&answer)?;
             self.follow(&found.schema.references.unwrap_or_default(), depth + 1, &answer, followed)?;
             followed.text_len += found.schema.schema.len();

@@ -50,12 +50,24 @@ fn schemas_of_every_kind_are_parsed_and_others_are_refused() {
 }
 
 #[test]
+fn versions_that_were_deleted_are_asked_for_by_a_parameter_with_what_they_refer_to() {
+    let server = Server::of(vec![Reply::Json(200, "[1, 3]"), Reply::Json(200, PRICE), Reply::Json(200, UNIT)]);
+    let registry = client(&[&server]);
+    assert_eq!(registry.versions("prices", Which::Ever).unwrap(), [1, 3]);
+    registry.version_of("prices", Version::Number(3), Which::Ever).unwrap();
+    for (at, path) in ["prices/versions", "prices/versions/3", "units/versions/latest"].iter().enumerate() {
+        let asked = server.request(at);
+        assert!(asked.starts_with(&format!("GET /subjects/{path}?deleted=true HTTP/1.1")), "{asked}");
+    }
+}
+
+#[test]
 fn subjects_are_asked_for_by_their_names_whatever_they_are() {
     let server = Server::of(vec![Reply::Json(200, PRICE), Reply::Json(200, UNIT), Reply::Json(200, "[3, 1, 2]")]);
     let registry = client(&[&server]);
     let found = registry.version("prices", Version::Number(3)).unwrap();
     assert_eq!((found.version, found.id, found.schema.references.len()), (3, SchemaId(4), 1));
-    assert_eq!(registry.versions("a/b c-välue").unwrap(), [1, 2, 3]);
+    assert_eq!(registry.versions("a/b c-välue", Which::Present).unwrap(), [1, 2, 3]);
     assert!(server.request(2).starts_with("GET /subjects/a%2Fb%20c-v%C3%A4lue/versions HTTP/1.1"));
 }
 
@@ -120,10 +132,10 @@ fn a_user_is_named_in_a_header_and_nowhere_else() {
         ..RegistrySettings::at(&server.url).unwrap()
     };
     let registry = Registry::new(&settings).unwrap();
-    assert_eq!(registry.versions("s"), Ok(vec![1]));
+    assert_eq!(registry.versions("s", Which::Present), Ok(vec![1]));
     // base64 of me:canary-7f3a
     assert!(server.request(0).contains("authorization: Basic bWU6Y2FuYXJ5LTdmM2E="), "{}", server.request(0));
-    let error = registry.versions("s").unwrap_err();
+    let error = registry.versions("s", Which::Present).unwrap_err();
     assert!(!format!("{error} {error:?} {settings:?}").contains("canary"), "{error:?}");
 }
 
@@ -135,12 +147,12 @@ fn a_token_is_named_in_a_header_and_nowhere_else() {
         ..RegistrySettings::at(&server.url).unwrap()
     };
     let registry = Registry::new(&settings).unwrap();
-    assert_eq!(registry.versions("s"), Ok(vec![1]));
+    assert_eq!(registry.versions("s", Which::Present), Ok(vec![1]));
     assert_eq!(registry.register("s", &NewSchema::avro("\"long\"")), Ok(SchemaId(7)));
     for at in 0..2 {
         assert!(server.request(at).contains("authorization: Bearer canary-7f3a.e30\r\n"), "{}", server.request(at));
     }
-    let error = registry.versions("s").unwrap_err();
+    let error = registry.versions("s", Which::Present).unwrap_err();
     assert!(error.to_string().contains("or `schema_registry.token`"), "{error}");
     assert!(!format!("{error} {error:?} {settings:?}").contains("canary"), "{error:?}");
 }

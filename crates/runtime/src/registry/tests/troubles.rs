@@ -10,7 +10,7 @@ const BUSY: Reply = Reply::Json(503, r#"{"error_code": 50301, "message": "leader
 /// What asking these servers ends in, and how often the first was asked.
 fn ask(servers: &[&Server]) -> (Result<Vec<u32>, RegistryError>, usize) {
     let began = Instant::now();
-    let asked = client(servers).versions("s");
+    let asked = client(servers).versions("s", Which::Present);
     assert!(began.elapsed() < Duration::from_secs(8), "{:?}", began.elapsed());
     (asked, servers[0].asked())
 }
@@ -129,7 +129,7 @@ fn an_answer_has_an_end() {
     // Slow machines need longer than the other tests allow.
     let server = Server::of(vec![Reply::Bytes(endless)]);
     let settings = RegistrySettings::at(&server.url).unwrap();
-    let error = Registry::new(&settings).unwrap().versions("s").unwrap_err();
+    let error = Registry::new(&settings).unwrap().versions("s", Which::Present).unwrap_err();
     assert!(error.to_string().contains("more than 8 MiB"), "{error}");
 }
 
@@ -144,8 +144,8 @@ fn ids_that_no_registry_gives_are_not_asked_for() {
 fn a_second_address_takes_over_and_stays() {
     let (down, up) = (Server::down(), Server::of(vec![FOUND]));
     let registry = client(&[&down, &up]);
-    assert_eq!(registry.versions("s"), Ok(vec![1, 2]));
-    assert_eq!(registry.versions("s"), Ok(vec![1, 2]));
+    assert_eq!(registry.versions("s", Which::Present), Ok(vec![1, 2]));
+    assert_eq!(registry.versions("s", Which::Present), Ok(vec![1, 2]));
     assert_eq!(up.asked(), 2);
 
     let stranger = Server::of(vec![Reply::Json(200, "<html>")]);
