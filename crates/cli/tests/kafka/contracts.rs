@@ -14,6 +14,7 @@ pub(crate) fn tests() -> Vec<suite::Trial> {
         a_contract_is_held_against_every_version,
         a_contract_of_a_sink_names_field_types_and_rule_in_every_format,
         a_refusal_names_field_types_and_rule_in_every_format,
+        what_is_said_of_each_level_is_what_the_registry_judges,
         every_format_is_registered_and_read_back,
         keys_have_subjects_of_their_own,
         a_given_schema_is_registered_with_what_it_refers_to,
@@ -80,6 +81,59 @@ impl<'a> Place<'a> {
             ensure!(said.text.contains(part), "{arguments:?} does not say {part:?}: {}", said.text);
         }
         Ok(said.text)
+    }
+
+    /// The schema of which a sink would make a version of the subject.
+    fn schema_of(&self, subject: &str) -> Result<String> {
+        fn find<'a>(value: &'a Value, subject: &str) -> Option<&'a str> {
+            match value {
+                Value::Object(members) if value["subject"] == subject && value["text"].is_string() => {
+                    members["text"].as_str()
+                }
+                Value::Object(members) => members.values().find_map(|member| find(member, subject)),
+                Value::Array(items) => items.iter().find_map(|item| find(item, subject)),
+                _ => None,
+            }
+        }
+        let said = self.expect(&["plan", "writes.yaml", "--json"], 0, &[])?;
+        let plan: Value = serde_json::from_str(&said).map_err(|error| format!("{error}: {said}"))?;
+        Ok(find(&plan, subject).ok_or_else(|| format!("no schema of {subject} in {said}"))?.to_owned())
+    }
+
+    /// What of `check`, `plan` and the registry does not agree with the level.
+    fn disagrees(&self, level: &str, subject: &str, own: &Value) -> Result<Vec<String>> {
+        self.registry.set_level(subject, level)?;
+        let breaks = level.ends_with("_TRANSITIVE");
+        let (checked, planned, says) = match breaks {
+            false => (0, 0, "would be registered as version 3, compatible with version 2; "),
+            true => (3, 1, "version 1"),
+        };
+        let mut wrong = Vec::new();
+        for (command, code) in [("check", checked), ("plan", planned)] {
+            let said = self.say(&[command, "writes.yaml"])?;
+            if said.code != Some(code) || !said.text.contains(says) {
+                wrong.push(format!("{level}: {command} ends with {:?}: {}", said.code, said.text));
+            }
+        }
+        if self.would_take(subject, own)? == breaks {
+            wrong.push(format!("{level}: the registry takes it: {breaks}"));
+        }
+        Ok(wrong)
+    }
+
+    /// Whether the registry takes the schema as the third version, which it does not keep.
+    fn would_take(&self, subject: &str, schema: &Value) -> Result<bool> {
+        let answer = self.registry.ask("POST", &format!("/subjects/{subject}/versions"), schema)?;
+        if answer.status == 409 {
+            return Ok(false);
+        }
+        for path in
+            [format!("/subjects/{subject}/versions/3"), format!("/subjects/{subject}/versions/3?permanent=true")]
+        {
+            let deleted = self.registry.ask("DELETE", &path, &Value::Null)?;
+            ensure!(deleted.status == 200, "{path}: {deleted:?}, after {answer:?}");
+        }
+        Ok(true)
     }
 
     fn versions(&self, subject: &str) -> Result<Value> {
@@ -221,6 +275,35 @@ fn a_refusal_names_field_types_and_rule_in_every_format() -> Result {
         for (command, code) in [("check", 3), ("plan", 1)] {
             place.expect(&[command, "writes.yaml"], code, &[&kept, finding, read])?;
         }
+    }
+    Ok(())
+}
+
+/// Of two versions only the first conflicts, and only transitive levels look at it. What is said agrees with the level, and with
+/// what the registry takes.
+fn what_is_said_of_each_level_is_what_the_registry_judges() -> Result {
+    let place = Place::new("levels", SchemaRegistry::shared()?)?;
+    // The first version; and what makes the last one of the sink's own schema, and changes nothing for anybody.
+    let of_format = [
+        ("avro", "AVRO", avro("string"), ("{", "{\"doc\":\"last\",")),
+        ("protobuf", "PROTOBUF", proto("optional string id = 1"), ("shop;", "shop;\noption java_package = \"last\";")),
+        ("json_schema", "JSON", json(r#"{"type":"string"}"#, ""), ("{", "{\"$comment\":\"last\",")),
+    ];
+    for (format, kind, first, (from, to)) in of_format {
+        let subject = format!("levels-{format}-value");
+        place.registry.register(&subject, kind, &first)?;
+        place.registry.set_level(&subject, "NONE")?;
+        let pipeline = WRITES.replace("PREFIX-out", &format!("levels-{format}"));
+        place.write("writes.yaml", &pipeline, format, "steps: [{select: [id]}]")?;
+        let own = place.schema_of(&subject)?;
+        place.registry.register(&subject, kind, &own.replacen(from, to, 1))?;
+        let own = serde_json::json!({"schema": own, "schemaType": kind});
+        let mut wrong = Vec::new();
+        for level in ["BACKWARD", "FORWARD", "FULL"] {
+            wrong.extend(place.disagrees(level, &subject, &own)?);
+            wrong.extend(place.disagrees(&format!("{level}_TRANSITIVE"), &subject, &own)?);
+        }
+        ensure!(wrong.is_empty(), "{format}: {}", wrong.join("\n"));
     }
     Ok(())
 }

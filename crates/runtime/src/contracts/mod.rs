@@ -20,6 +20,7 @@ pub use history::{Direction, Entry, history};
 pub use sinks::{Act, Judge, Outcome, SinkReport, diagnostics, settle};
 pub use verdict::Verdict;
 
+use millstream_formats::avro::Level;
 use millstream_pipeline::spec;
 
 use crate::registry::{Against, Compatibility, NewSchema, RegistryError, SchemaKind, SubjectVersion, Version, Which};
@@ -44,13 +45,13 @@ pub trait Subjects {
     ///
     /// # Errors
     /// If the registry does not say.
-    fn level(&self, subject: &str) -> Result<millstream_formats::avro::Level, RegistryError>;
+    fn level(&self, subject: &str) -> Result<Level, RegistryError>;
 
-    /// Whether `schema` could become the next version of a subject that there is, as the registry judges it.
+    /// Whether `schema` could become the next version of a subject that there is and has this level, as the registry judges it.
     ///
     /// # Errors
     /// If the registry does not answer, or not as one.
-    fn against_level(&self, subject: &str, schema: &NewSchema) -> Result<Judged, RegistryError>;
+    fn against_level(&self, subject: &str, level: Level, schema: &NewSchema) -> Result<Judged, RegistryError>;
 
     /// Makes `schema` a version of a subject, unless it is one.
     ///
@@ -89,12 +90,17 @@ impl Subjects for crate::registry::Registry {
         self.versions(subject, which)
     }
 
-    fn level(&self, subject: &str) -> Result<millstream_formats::avro::Level, RegistryError> {
+    fn level(&self, subject: &str) -> Result<Level, RegistryError> {
         self.compatibility_level(subject)
     }
 
-    fn against_level(&self, subject: &str, schema: &NewSchema) -> Result<Judged, RegistryError> {
-        match self.check_compatible(subject, Against::Level, schema) {
+    fn against_level(&self, subject: &str, level: Level, schema: &NewSchema) -> Result<Judged, RegistryError> {
+        // Asked for no version, some registries compare with all, whatever the level; and old ones do not know the question.
+        let against = match level {
+            Level::BackwardTransitive | Level::ForwardTransitive | Level::FullTransitive => Against::Level,
+            Level::None | Level::Backward | Level::Forward | Level::Full => Against::Version(Version::Latest),
+        };
+        match self.check_compatible(subject, against, schema) {
             Ok(Compatibility::Compatible) => Ok(Judged::Compatible),
             Ok(Compatibility::Incompatible { messages }) => Ok(Judged::Incompatible(messages)),
             // The subject is there: what is not is the question.

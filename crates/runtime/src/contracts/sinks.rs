@@ -157,7 +157,7 @@ impl Settling<'_> {
         let mut breaches = refusal.foreseen()?;
         let mut judge = Judge::Registry;
         if breaches.is_empty() && !known.is_empty() {
-            (breaches, judge) = match is_whole.then(|| registry.against_level(subject, &new)).transpose()? {
+            (breaches, judge) = match is_whole.then(|| registry.against_level(subject, level, &new)).transpose()? {
                 Some(Judged::Compatible) => (breaches, judge),
                 Some(Judged::Incompatible(said)) => (refusal.explained(said)?, judge),
                 Some(Judged::Not) | None => refusal.judged()?,

@@ -160,10 +160,18 @@ fn a_token_is_named_in_a_header_and_nowhere_else() {
 #[test]
 fn a_registry_that_does_not_judge_has_not_found_anything_compatible() {
     use crate::contracts::{Judged, Subjects};
-    let said = |reply| Subjects::against_level(&client(&[&Server::of(vec![reply])]), "s", &NewSchema::avro("\"long\""));
+    let long = NewSchema::avro("\"long\"");
+    let said = |reply| Subjects::against_level(&client(&[&Server::of(vec![reply])]), "s", Level::Full, &long);
     let no_such_question = Reply::Json(404, r#"{"error_code": 404, "message": "HTTP 404 Not Found"}"#);
     assert_eq!(said(no_such_question), Ok(Judged::Not));
     assert_eq!(said(Reply::Json(200, r#"{"is_compatible": true}"#)), Ok(Judged::Compatible));
     let why = r#"{"is_compatible": false, "messages": ["p"]}"#;
     assert_eq!(said(Reply::Json(200, why)), Ok(Judged::Incompatible(vec!["p".to_owned()])));
+    // Some registries compare with all versions where they are asked for none.
+    for (level, asked) in [(Level::Full, "versions/latest?"), (Level::FullTransitive, "versions?")] {
+        let server = Server::of(vec![Reply::Json(200, r#"{"is_compatible": true}"#)]);
+        Subjects::against_level(&client(&[&server]), "s", level, &long).unwrap();
+        let request = server.request(0);
+        assert!(request.starts_with(&format!("POST /compatibility/subjects/s/{asked}verbose=true")), "{request}");
+    }
 }
