@@ -67,6 +67,11 @@ impl Refusal<'_> {
         }
     }
 
+    /// Who has judged what nothing was foreseen of.
+    pub(super) fn judge_of_foreseen(&self) -> Judge {
+        if matches!(self.own, Some(Own::Avro(_))) { Judge::Rules } else { Judge::Nobody }
+    }
+
     /// Why the registry refuses it. Of Protobuf and JSON Schema each has rules of its own; where ours find nothing that breaks,
     /// it is what the registry said.
     pub(super) fn explained(&self, said: Vec<String>) -> Result<Vec<Breach>, RegistryError> {

@@ -160,7 +160,9 @@ impl Settling<'_> {
             (breaches, judge) = match is_whole.then(|| registry.against_level(subject, level, &new)).transpose()? {
                 Some(Judged::Compatible) => (breaches, judge),
                 Some(Judged::Incompatible(said)) => (refusal.explained(said)?, judge),
-                Some(Judged::Not) | None => refusal.judged()?,
+                Some(Judged::Not) => refusal.judged()?,
+                // It is asked before anything is registered.
+                None => (breaches, refusal.judge_of_foreseen()),
             };
         }
         if !breaches.is_empty() {
