@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use millstream_pipeline::case::TestSpec;
 use millstream_pipeline::diagnostic::{Diagnostic, Diagnostics, Severity, Style};
-use millstream_pipeline::found::{Found, wanted};
+use millstream_pipeline::found::Found;
 use millstream_pipeline::interpolate::{Asked, NoValue};
 use millstream_pipeline::lower;
 use millstream_pipeline::spec::Pipeline;
@@ -192,7 +192,7 @@ pub(crate) fn check_text(path: &Path, text: &str, schemas: &Schemas) -> Checked 
 }
 
 fn check_parsed(path: &Path, pipeline: Pipeline, map: SourceMap, schemas: &Schemas) -> Checked {
-    let Searched { found, away } = schemas.find(path, &wanted(&pipeline));
+    let Searched { found, away } = schemas.find(path, &pipeline);
     let path = path.to_owned();
     match lower::lower_with(&pipeline, &map, &PartitionCounts::unknown(), &found) {
         Err(diagnostics) => Checked { path, diagnostics, right: None, away },

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use millstream_pipeline::diagnostic::Diagnostics;
-use millstream_pipeline::found::Wanted;
+use millstream_pipeline::spec::Pipeline;
 use millstream_pipeline::topology::SinkDef;
 use millstream_runtime::config::Settings;
 use millstream_runtime::contracts::{self, Act, Judge, Outcome, Searched, SinkReport};
@@ -65,10 +65,10 @@ impl Schemas {
         self.registry.as_ref()
     }
 
-    /// What is found of what the pipeline in the file at `path` wants.
-    pub(crate) fn find(&self, path: &Path, wanted: &[Wanted]) -> Searched {
+    /// What is found of what the pipeline wants, which stands in the file at `path`.
+    pub(crate) fn find(&self, path: &Path, pipeline: &Pipeline) -> Searched {
         let registry = self.registry.as_ref().map(|registry| registry as &dyn contracts::Subjects);
-        contracts::find(wanted, path.parent().unwrap_or(Path::new("")), registry)
+        contracts::find(pipeline, path.parent().unwrap_or(Path::new("")), registry)
     }
 
     /// Finds out where the schemas of the sinks stand, and registers those that the pipelines want registered if that is to

@@ -149,6 +149,31 @@ pub fn wanted(pipeline: &Pipeline) -> Vec<Wanted> {
     all
 }
 
+/// The subjects of a registry under which a schema stands that is in the file at `path`, as far as that is known before it is
+/// read: those that are named after a topic.
+pub fn subjects_of_file(pipeline: &Pipeline, path: &str) -> Vec<String> {
+    let is_there = |schema: Option<&Spanned<SchemaSpec>>| {
+        schema.and_then(|schema| schema.file.as_ref()).is_some_and(|file| file.value == path)
+    };
+    let mut subjects = Vec::new();
+    for (name, source) in pipeline.sources.iter() {
+        for reading in [Reading::of_value(name, source), Reading::of_key(name, source)].iter().flatten() {
+            if is_there(reading.schema) && reading.framing == Framing::Confluent {
+                subjects.push(SubjectNaming::TopicName.subject(reading.part, reading.topic, ""));
+            }
+        }
+    }
+    for sink in pipeline.sink.iter().chain(pipeline.sinks.iter()) {
+        for writing in [Writing::of_value(sink), Writing::of_key(sink)].iter().flatten() {
+            let is_named = writing.naming() == SubjectNaming::TopicName && writing.framing() == Framing::Confluent;
+            if is_there(writing.schema) && is_named {
+                subjects.push(SubjectNaming::TopicName.subject(writing.part, writing.topic, ""));
+            }
+        }
+    }
+    subjects
+}
+
 /// What a schema is named by, unless it stands there itself.
 pub(crate) fn named(schema: &SchemaSpec) -> Option<Wanted> {
     if let Some(file) = &schema.file {
@@ -386,6 +411,17 @@ mod tests {
         ] {
             assert_eq!(wants(source, "{topic: out}"), Vec::<String>::new(), "{source}");
         }
+    }
+
+    #[test]
+    fn a_file_is_of_the_subjects_that_are_named_after_its_topics() {
+        let text = "version: 1\npipeline: p\nsources:\n  trades: {format: avro, schema: {file: a.avsc}}\n  \
+                    bare: {format: avro, framing: none, schema: {file: a.avsc}}\nsinks:\n  - {topic: out, format: avro, \
+                    schema: {file: a.avsc}, key: {columns: [b], format: avro, schema: {file: a.avsc}}}\n  - {topic: named, \
+                    format: avro, subject: record_name, schema: {file: a.avsc}}\n  - {topic: other, format: avro, schema: \
+                    {file: b.avsc}}\n";
+        let (pipeline, _) = crate::parse("p.yaml", text, &no_lookup).unwrap();
+        assert_eq!(subjects_of_file(&pipeline, "a.avsc"), ["trades-value", "out-value", "out-key"]);
     }
 
     #[test]

@@ -11,7 +11,6 @@ use millstream_harness::broker::BrokerOptions;
 use millstream_harness::random::Random;
 use millstream_harness::{Broker, Result, Trouble, ensure, suite};
 use millstream_pipeline::case::TestSpec;
-use millstream_pipeline::found::wanted;
 use millstream_pipeline::interpolate::{Asked, NoValue};
 use millstream_pipeline::lower;
 use millstream_pipeline::spec::Pipeline;
@@ -132,7 +131,7 @@ impl Case {
 
     fn lower(&self, counts: &PartitionCounts) -> std::result::Result<Topology, String> {
         let folder = self.path.parent().unwrap_or(Path::new(""));
-        let found = contracts::find(&wanted(&self.pipeline), folder, None).found;
+        let found = contracts::find(&self.pipeline, folder, None).found;
         lower::lower_with(&self.pipeline, &self.map, counts, &found).map_err(|wrong| format!("{wrong:?}"))
     }
 

@@ -1,15 +1,18 @@
 //! Finds the schemas that a pipeline wants: files beside it, versions in a registry, and what these refer to. What is not there
 //! is said, not guessed.
 
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use millstream_formats::protobuf::ProtobufSchema;
-use millstream_pipeline::found::{Document, Found, NotFound, Referred, Registered, Wanted};
+use millstream_pipeline::found::{Document, Found, NotFound, Referred, Registered, Wanted, subjects_of_file, wanted};
+use millstream_pipeline::spec::Pipeline;
 
 use super::{Subjects, refers};
-use crate::registry::{Missing, RegisteredSchema, RegistryError, SchemaKind, SubjectVersion, Version, Which};
+use crate::registry::{
+    Missing, Reference, RegisteredSchema, RegistryError, SchemaKind, SubjectVersion, Version, Which,
+};
 
 /// The most schemas that a file may refer to, all in all.
 const REFERENCES: usize = 256;
@@ -23,20 +26,24 @@ pub struct Searched {
     pub away: Option<RegistryError>,
 }
 
-/// Finds what is `wanted`: files from `folder`, subjects in `registry`. Without a registry subjects are not looked for.
-pub fn find(wanted: &[Wanted], folder: &Path, registry: Option<&dyn Subjects>) -> Searched {
+/// Finds what `pipeline` wants: files from `folder`, subjects in `registry`. Without a registry subjects are not looked for.
+pub fn find(pipeline: &Pipeline, folder: &Path, registry: Option<&dyn Subjects>) -> Searched {
     let mut found = Found::nothing();
     let asked = registry.map(|registry| Asked { registry, away: RefCell::default() });
-    for wanted in wanted {
-        let document = match (wanted, &asked) {
-            (Wanted::File(path), _) => file(folder, path, asked.as_ref()),
+    for wanted in wanted(pipeline) {
+        let document = match (&wanted, &asked) {
+            (Wanted::File(path), _) => {
+                let subjects = subjects_of_file(pipeline, path);
+                let asked = asked.as_ref().map(|registry| Beside { registry, subjects, known: OnceCell::new() });
+                file(folder, path, asked)
+            }
             (Wanted::Subject { subject, version }, Some(asked)) => {
                 let version = super::version(*version);
                 asked.version(subject, version).map(of_version).map_err(|error| not_found(subject, version, &error))
             }
             (Wanted::Subject { .. }, None) => continue,
         };
-        found.add(wanted.clone(), document);
+        found.add(wanted, document);
     }
     Searched { found, away: asked.and_then(|asked| asked.away.into_inner()) }
 }
@@ -55,6 +62,41 @@ impl Asked<'_> {
             self.away.borrow_mut().get_or_insert_with(|| error.clone());
         }
         answer
+    }
+}
+
+/// The registry, for what a file refers to.
+struct Beside<'a> {
+    registry: &'a Asked<'a>,
+    /// The subjects under which the file's schema stands.
+    subjects: Vec<String>,
+    /// What their latest versions refer to, once that was asked.
+    known: OnceCell<Vec<Reference>>,
+}
+
+impl Beside<'_> {
+    /// The version of a subject that a schema calls by `name`: where the latest version of the schema refers to that, it says
+    /// which; else it is the latest of the subject of that name, as clients of registries name it.
+    fn version(&self, name: &str) -> Result<SubjectVersion, RegistryError> {
+        let known = match self.known.get() {
+            Some(known) => known,
+            None => {
+                let asked = self.subjects.iter().map(|subject| super::references(&|of| self.latest(of), subject));
+                let asked = asked.collect::<Result<Vec<_>, _>>()?;
+                self.known.get_or_init(|| asked.concat())
+            }
+        };
+        match known.iter().find(|reference| reference.name == name) {
+            Some(place) => {
+                let version = u32::try_from(place.version).map_or(Version::Latest, Version::Number);
+                self.registry.version(&place.subject, version)
+            }
+            None => self.latest(name),
+        }
+    }
+
+    fn latest(&self, subject: &str) -> Result<SubjectVersion, RegistryError> {
+        self.registry.version(subject, Version::Latest)
     }
 }
 
@@ -82,7 +124,7 @@ fn of_registry(schema: RegisteredSchema) -> (String, Vec<Referred>) {
     (schema.text, references.collect())
 }
 
-fn file(folder: &Path, path: &str, registry: Option<&Asked<'_>>) -> Result<Document, NotFound> {
+fn file(folder: &Path, path: &str, registry: Option<Beside<'_>>) -> Result<Document, NotFound> {
     let text = read(&folder.join(path)).map_err(NotFound::Absent)?;
     let kind = match path.rsplit_once('.').map(|(_, extension)| extension) {
         Some("proto") => SchemaKind::Protobuf,
@@ -109,7 +151,7 @@ struct Search<'a> {
     kind: SchemaKind,
     /// Where files are looked for.
     roots: Vec<PathBuf>,
-    registry: Option<&'a Asked<'a>>,
+    registry: Option<Beside<'a>>,
     seen: BTreeSet<String>,
     found: Vec<Referred>,
 }
@@ -137,11 +179,11 @@ impl Search<'_> {
         Ok(())
     }
 
-    /// What is no file is the latest version of the subject of that name, as clients of registries name it.
+    /// What is no file is in the registry.
     fn ask(&mut self, name: &str, file: &str) -> Result<(), NotFound> {
         let nowhere = format!("it refers to {name}: there is no {file} beside it or beside the pipeline");
-        let answer = match self.registry {
-            Some(registry) => registry.version(name, Version::Latest).map_err(|error| {
+        let answer = match &self.registry {
+            Some(registry) => registry.version(name).map_err(|error| {
                 let said = format!("{nowhere}, and {error}");
                 match error {
                     // Registries do not take every name.

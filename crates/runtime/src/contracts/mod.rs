@@ -23,7 +23,9 @@ pub use verdict::Verdict;
 use millstream_formats::avro::Level;
 use millstream_pipeline::spec;
 
-use crate::registry::{Against, Compatibility, NewSchema, RegistryError, SchemaKind, SubjectVersion, Version, Which};
+use crate::registry::{
+    Against, Compatibility, NewSchema, Reference, RegistryError, SchemaKind, SubjectVersion, Version, Which,
+};
 
 /// What is asked of a registry.
 ///
@@ -127,6 +129,18 @@ fn versions(registry: &dyn Subjects, subject: &str, which: Which) -> Result<Vec<
     match registry.versions(subject, which) {
         Err(RegistryError::NotFound { .. }) => Ok(Vec::new()),
         answer => answer,
+    }
+}
+
+/// What the latest version of a subject refers to, and where that stands; nothing if there is no such subject. `latest` asks.
+fn references(
+    latest: &dyn Fn(&str) -> Result<SubjectVersion, RegistryError>,
+    subject: &str,
+) -> Result<Vec<Reference>, RegistryError> {
+    match latest(subject) {
+        Ok(version) => Ok(version.schema.references.into_iter().map(|resolved| resolved.reference).collect()),
+        Err(RegistryError::NotFound { .. }) => Ok(Vec::new()),
+        Err(error) => Err(error),
     }
 }
 

@@ -6,14 +6,14 @@ use millstream_pipeline::codes;
 use millstream_pipeline::diagnostic::{Diagnostic, Diagnostics};
 use millstream_pipeline::found::{Found, Registered};
 use millstream_pipeline::spec::{Format, Key, Pipeline, Sink};
-use millstream_pipeline::topology::{Part, SinkFormat, SinkRole, Topology};
+use millstream_pipeline::topology::{Part, SinkFormat, SinkRole, SinkSchema, Topology};
 use millstream_pipeline::yaml::source_map::SourceMap;
 use millstream_pipeline::yaml::span::Span;
 
 use super::breach::{Breach, Refusal};
 use super::own::Own;
-use super::{Judged, Subjects, kind, refers, versions};
-use crate::registry::{NewSchema, Reference, RegistryError, SchemaKind, Which};
+use super::{Judged, Subjects, kind, references, refers, versions};
+use crate::registry::{NewSchema, Reference, RegistryError, SchemaKind, Version, Which};
 
 /// Whether anything is changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,17 +90,20 @@ pub fn settle(
             };
             let known = schema.references.iter().map(|other| other.name.as_str()).collect();
             let settling = Settling { registry, act, register: schema.register, kind: kind(format), known };
+            let earlier = earlier_references(registry, schema)?;
             let mut placed = Vec::new();
             for other in &schema.references {
                 if let Some((subject, version)) = &other.place {
                     placed.push(reference(&other.name, subject, *version));
                     continue;
                 }
-                let settled = settling.settle(&other.name, &other.text, &placed, None)?;
+                let earlier = earlier.iter().find(|earlier| earlier.name == other.name);
+                let subject = earlier.map_or(&other.name, |earlier| &earlier.subject);
+                let settled = settling.settle(subject, &other.text, &placed, None)?;
                 if let Outcome::Exists(at) | Outcome::Registered(at) = &settled.0 {
                     placed.push(reference(&other.name, &at.subject, at.version));
                 }
-                report(Some(&other.name), &other.name, &settled);
+                report(Some(&other.name), subject, &settled);
             }
             let settled = settling.settle(&schema.subject, &schema.text, &placed, Some(format))?;
             if let Outcome::Exists(registered) | Outcome::Registered(registered) = &settled.0 {
@@ -110,6 +113,14 @@ pub fn settle(
         }
     }
     Ok(reports)
+}
+
+/// Under which subjects the schemas stand to which the version before refers: a name need not be a subject.
+fn earlier_references(registry: &dyn Subjects, schema: &SinkSchema) -> Result<Vec<Reference>, RegistryError> {
+    match schema.references.iter().any(|other| other.place.is_none()) {
+        true => references(&|subject| registry.version(subject, Version::Latest, Which::Present), &schema.subject),
+        false => Ok(Vec::new()),
+    }
 }
 
 fn reference(name: &str, subject: &str, version: u32) -> Reference {

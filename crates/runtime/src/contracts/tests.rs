@@ -7,7 +7,7 @@ use std::path::Path;
 use millstream_formats::SchemaId;
 use millstream_formats::avro::{AvroSchema, Level};
 use millstream_pipeline::diagnostic::{Diagnostics, Style};
-use millstream_pipeline::found::{Found, Wanted, wanted};
+use millstream_pipeline::found::{Found, Wanted};
 use millstream_pipeline::interpolate::no_lookup;
 use millstream_pipeline::lower;
 use millstream_pipeline::spec::Pipeline;
@@ -15,7 +15,7 @@ use millstream_pipeline::topology::{PartitionCounts, SinkFormat, Topology};
 use millstream_pipeline::yaml::source_map::SourceMap;
 
 use super::*;
-use crate::registry::{Missing, RegisteredSchema};
+use crate::registry::{Missing, RegisteredSchema, ResolvedReference};
 
 /// Subjects with their versions; an id is a text's place in `texts`, from 1.
 struct InMemory {
@@ -23,10 +23,12 @@ struct InMemory {
     subjects: RefCell<BTreeMap<String, Vec<String>>>,
     texts: RefCell<Vec<String>>,
     registrations: RefCell<usize>,
+    /// What versions refer to, by their subject.
+    references: Vec<(&'static str, ResolvedReference)>,
     /// A version that was deleted, of whatever subject.
     deleted: Option<u32>,
     /// Whether it judges schemas at all.
-    judges: RefCell<bool>,
+    judges: bool,
     /// A subject of whose versions it says something else than what they are.
     mute: Option<(&'static str, RegistryError)>,
 }
@@ -38,8 +40,9 @@ impl InMemory {
             subjects: RefCell::default(),
             texts: RefCell::default(),
             registrations: RefCell::default(),
+            references: Vec::new(),
             deleted: None,
-            judges: RefCell::new(true),
+            judges: true,
             mute: None,
         };
         for (subject, versions) in subjects {
@@ -91,7 +94,9 @@ impl Subjects for InMemory {
             _ if text.contains("\"properties\"") => SchemaKind::JsonSchema,
             _ => SchemaKind::Avro,
         };
-        let schema = RegisteredSchema { kind, text: text.clone(), references: Vec::new() };
+        let references = self.references.iter().filter(|(of, _)| *of == subject);
+        let references = references.map(|(_, reference)| reference.clone()).collect();
+        let schema = RegisteredSchema { kind, text: text.clone(), references };
         Ok(SubjectVersion { subject: subject.to_owned(), version: number, id: self.id(text), schema })
     }
 
@@ -111,7 +116,7 @@ impl Subjects for InMemory {
 
     fn against_level(&self, subject: &str, _level: Level, schema: &NewSchema) -> Result<Judged, RegistryError> {
         let judged = |said: Option<Vec<String>>| Ok(said.map_or(Judged::Compatible, Judged::Incompatible));
-        if !*self.judges.borrow() {
+        if !self.judges {
             return Ok(Judged::Not);
         }
         // Of other formats each registry has rules of its own: this one takes nothing new.
@@ -156,7 +161,7 @@ impl Loaded {
             "version: 1\npipeline: p\nsources:\n  trades: {source}\nsteps:\n  - select: [symbol, price]\nsink: {sink}\n"
         );
         let (pipeline, map) = millstream_pipeline::parse("p.yaml", &text, &no_lookup).unwrap();
-        let found = find(&wanted(&pipeline), Path::new(""), Some(registry)).found;
+        let found = find(&pipeline, Path::new(""), Some(registry)).found;
         Loaded { pipeline, map, found }
     }
 
@@ -312,7 +317,7 @@ fn fields_of_protobuf_are_numbered_anew_only_where_there_is_no_version_before() 
 fn where_a_registry_does_not_judge_our_rules_do_and_it_is_said() {
     for format in ["avro", "protobuf", "json_schema"] {
         let mut registry = InMemory::new(Level::Backward, &[("trades-value", &[V2])]);
-        registry.judges = RefCell::new(false);
+        registry.judges = false;
         let sink = format!("{{topic: out, format: {format}, register: true}}");
         let mut loaded = Loaded::new("{format: avro}", &sink, &registry);
         let own = loaded.topology().unwrap().sinks[0].schema.as_ref().unwrap().text.clone();
@@ -391,7 +396,7 @@ fn keys_are_held_against_their_own_subject() {
     let registry = InMemory::new(Level::None, &[("trades-value", &[V1]), ("trades-key", &[OTHER, KEY])]);
     let text = "version: 1\npipeline: p\nsources:\n  trades: {format: avro, key: {format: avro}}\nsink: {topic: out}\n";
     let (pipeline, map) = millstream_pipeline::parse("p.yaml", text, &no_lookup).unwrap();
-    let found = find(&wanted(&pipeline), Path::new(""), Some(&registry)).found;
+    let found = find(&pipeline, Path::new(""), Some(&registry)).found;
     let topology = lower::lower_with(&pipeline, &map, &PartitionCounts::unknown(), &found).unwrap();
     let shown = history(&topology, &registry).unwrap();
     let shown = shown.iter().map(|entry| (entry.name.as_str(), entry.version.unwrap(), entry.verdict.word()));
@@ -411,9 +416,12 @@ fn what_a_file_refers_to_is_found_beside_it_or_in_the_registry() {
     let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
     write("order.avsc", ORDER);
     write("shop.Money.avsc", MONEY);
-    let wanted = [Wanted::File("order.avsc".to_owned())];
+    let text = "version: 1\npipeline: p\nsources:\n  trades: {format: json, schema: {id: bigint}}\nsink: {topic: orders, \
+                format: avro, schema: {file: order.avsc}}\n";
+    let (pipeline, _) = millstream_pipeline::parse("p.yaml", text, &no_lookup).unwrap();
+    let wanted = Wanted::File("order.avsc".to_owned());
     let find_with =
-        |registry: Option<&dyn Subjects>| find(&wanted, folder.path(), registry).found.get(&wanted[0]).cloned();
+        |registry: Option<&dyn Subjects>| find(&pipeline, folder.path(), registry).found.get(&wanted).cloned();
     let alone = find_with(None).unwrap().unwrap_err().to_string();
     assert_eq!(alone, "it refers to shop.Unit: there is no shop.Unit.avsc beside it or beside the pipeline");
     let registry = InMemory::new(Level::None, &[("shop.Unit", &[UNIT])]);
@@ -423,9 +431,45 @@ fn what_a_file_refers_to_is_found_beside_it_or_in_the_registry() {
     assert_eq!(places.collect::<Vec<_>>(), [("shop.Unit", in_registry), ("shop.Money", None)]);
     let texts = document.references.iter().map(|other| other.text.as_str()).collect::<Vec<_>>();
     AvroSchema::parse(&document.text, &texts).unwrap();
+    // Where a version refers to it already, that says where it stands, whatever it is called.
+    let mut registry = InMemory::new(
+        Level::None,
+        &[("shop.Unit", &["\"int\""]), ("units", &[UNIT, "\"long\""]), ("orders-value", &[ORDER])],
+    );
+    let reference = Reference { name: "shop.Unit".to_owned(), subject: "units".to_owned(), version: 1 };
+    registry.references = vec![("orders-value", ResolvedReference { reference, text: UNIT.to_owned() })];
+    let document = find_with(Some(&registry)).unwrap().unwrap();
+    assert_eq!(document.references[0].place, Some(("units".to_owned(), 1)));
+    assert_eq!(document.references[0].text, UNIT);
     write("shop.Unit.avsc", UNIT);
     let document = find_with(None).unwrap().unwrap();
     assert!(document.references.iter().all(|other| other.place.is_none()), "{document:?}");
+}
+
+#[test]
+fn what_a_sink_s_schema_refers_to_is_settled_where_the_version_before_says_it_stands() {
+    const UNIT: &str = r#"{"type":"enum","name":"shop.Unit","symbols":["EUR"]}"#;
+    const ORDER: &str = r#"{"type":"record","name":"shop.Order","fields":[{"name":"unit","type":"Unit"}]}"#;
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("order.avsc"), ORDER).unwrap();
+    std::fs::write(folder.path().join("shop.Unit.avsc"), UNIT).unwrap();
+    let text = "version: 1\npipeline: p\nsources:\n  trades: {format: json, schema: {unit: string}}\nsink: {topic: orders, \
+                format: avro, register: true, schema: {file: order.avsc}}\n";
+    let (pipeline, map) = millstream_pipeline::parse("p.yaml", text, &no_lookup).unwrap();
+    for (subject, is_referred_to) in [("units", true), ("shop.Unit", false)] {
+        let mut registry = InMemory::new(Level::None, &[("orders-value", &["\"long\""])]);
+        registry.judges = false;
+        let reference = Reference { name: "shop.Unit".to_owned(), subject: "units".to_owned(), version: 1 };
+        let resolved = ResolvedReference { reference, text: "\"int\"".to_owned() };
+        registry.references = is_referred_to.then_some(("orders-value", resolved)).into_iter().collect();
+        let found = find(&pipeline, folder.path(), Some(&registry)).found;
+        let mut loaded = Loaded { pipeline: pipeline.clone(), map: map.clone(), found };
+        let (reports, said) = loaded.settle(&registry, Act::Register);
+        assert_eq!(said, "");
+        assert_eq!(reports[0].subject, subject);
+        assert_eq!(registry.texts_of(subject), [UNIT]);
+        assert_eq!(registry.texts_of("orders-value").last().unwrap(), ORDER);
+    }
 }
 
 #[test]
@@ -564,7 +608,7 @@ fn each_named_type_is_judged_for_itself() {
         "{format: avro, topic: events, types: [shop.Placed, shop.Gone], schema: {subject: events-value, version: 1}}";
     let text = format!("version: 1\npipeline: p\nsources:\n  trades: {source}\nsink: {{topic: out}}\n");
     let (pipeline, map) = millstream_pipeline::parse("p.yaml", &text, &no_lookup).unwrap();
-    let found = find(&wanted(&pipeline), Path::new(""), Some(&registry)).found;
+    let found = find(&pipeline, Path::new(""), Some(&registry)).found;
     let topology = lower::lower_with(&pipeline, &map, &PartitionCounts::unknown(), &found).unwrap();
     let entries = history(&topology, &registry).unwrap();
     let words = entries.iter().map(|entry| entry.verdict.word()).collect::<Vec<_>>();
