@@ -49,7 +49,7 @@ impl fmt::Display for Breach {
 
 /// A schema that may be refused as the next version of a subject.
 pub(super) struct Refusal<'a> {
-    /// The schema; none for one that a sink's schema refers to.
+    /// The schema; none if it cannot be read.
     pub(super) own: Option<Own<'a>>,
     pub(super) subject: &'a str,
     pub(super) level: Level,

@@ -1,9 +1,9 @@
-//! The schema that a sink writes by against versions of its subject, in either direction: one comparison for all who ask, by the
-//! rules of the format.
+//! The schema that a sink writes by, or one that it refers to, against versions of its subject, in either direction: one comparison
+//! for all who ask, by the rules of the format.
 
 use millstream_formats::avro::{self, AvroSchema, NewIs};
 use millstream_formats::json_schema::{self, JsonSchema};
-use millstream_formats::protobuf::{self, ProtobufMessage};
+use millstream_formats::protobuf::{self, ProtobufMessage, ProtobufSchema};
 use millstream_formats::{Difference, WriterSchema};
 use millstream_pipeline::topology::SinkFormat;
 
@@ -12,6 +12,8 @@ pub(super) enum Own<'a> {
     Avro(&'a AvroSchema),
     Protobuf(&'a ProtobufMessage),
     Json(&'a JsonSchema),
+    /// A file of Protobuf, whatever of it is written.
+    File(&'a ProtobufSchema),
 }
 
 /// A difference, and how it is said of one direction alone.
@@ -31,6 +33,15 @@ impl Own<'_> {
         }
     }
 
+    /// A schema that another refers to.
+    pub(super) fn referred(schema: &WriterSchema) -> Own<'_> {
+        match schema {
+            WriterSchema::Avro(schema) => Own::Avro(schema),
+            WriterSchema::Protobuf(schema) => Own::File(schema),
+            WriterSchema::Json(schema) => Own::Json(schema),
+        }
+    }
+
     /// In what ours and a version differ where the one reads what the other wrote; `None` of a version of another format.
     pub(super) fn against(&self, version: &WriterSchema, new_is: NewIs) -> Option<Vec<Compared>> {
         let said = |difference: Difference| Compared { said: difference.to_string(), difference };
@@ -45,11 +56,15 @@ impl Own<'_> {
                 Some(said.collect())
             }
             (Own::Protobuf(own), WriterSchema::Protobuf(version)) => {
-                let differences = match new_is {
-                    NewIs::Reader => protobuf::reads(own, version),
-                    NewIs::Writer => protobuf::is_read_by(own, version),
-                };
-                Some(differences.into_iter().map(said).collect())
+                Some(of_message(own, version, new_is).into_iter().map(said).collect())
+            }
+            // A message that only one side has is nothing to compare.
+            (Own::File(own), WriterSchema::Protobuf(version)) => {
+                let messages = own.message_names().into_iter().filter_map(|name| {
+                    version.message(Some(&name)).ok()?;
+                    own.message(Some(&name)).ok()
+                });
+                Some(messages.flat_map(|message| of_message(&message, version, new_is)).map(said).collect())
             }
             (Own::Json(own), WriterSchema::Json(version)) => {
                 let (reader, writer) = ordered(new_is, *own, version);
@@ -57,6 +72,13 @@ impl Own<'_> {
             }
             _ => None,
         }
+    }
+}
+
+fn of_message(own: &ProtobufMessage, version: &ProtobufSchema, new_is: NewIs) -> Vec<Difference> {
+    match new_is {
+        NewIs::Reader => protobuf::reads(own, version),
+        NewIs::Writer => protobuf::is_read_by(own, version),
     }
 }
 

@@ -1,19 +1,22 @@
 //! The schemas of sinks against the registry, when a pipeline is deployed: which version each is, or would be, and whom it
 //! would break. Registers only where a pipeline says so, and only when it is told to act.
 
+use millstream_formats::WriterSchema;
 use millstream_formats::avro::Level;
 use millstream_pipeline::codes;
 use millstream_pipeline::diagnostic::{Diagnostic, Diagnostics};
-use millstream_pipeline::found::{Found, Registered};
+use millstream_pipeline::found::{Found, Referred, Registered};
 use millstream_pipeline::spec::{Format, Key, Pipeline, Sink};
-use millstream_pipeline::topology::{Part, SinkFormat, SinkRole, SinkSchema, Topology};
+use millstream_pipeline::topology::{Part, SinkRole, SinkSchema, Topology};
 use millstream_pipeline::yaml::source_map::SourceMap;
 use millstream_pipeline::yaml::span::Span;
 
 use super::breach::{Breach, Refusal};
 use super::own::Own;
 use super::{Judged, Subjects, kind, references, refers, versions};
-use crate::registry::{NewSchema, Reference, RegistryError, SchemaKind, Version, Which};
+use crate::registry::{
+    NewSchema, Reference, RegisteredSchema, RegistryError, ResolvedReference, SchemaKind, Version, Which,
+};
 
 /// Whether anything is changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,20 +95,22 @@ pub fn settle(
             let settling = Settling { registry, act, register: schema.register, kind: kind(format), known };
             let earlier = earlier_references(registry, schema)?;
             let mut placed = Vec::new();
-            for other in &schema.references {
+            for (at, other) in schema.references.iter().enumerate() {
                 if let Some((subject, version)) = &other.place {
                     placed.push(reference(&other.name, subject, *version));
                     continue;
                 }
                 let earlier = earlier.iter().find(|earlier| earlier.name == other.name);
                 let subject = earlier.map_or(&other.name, |earlier| &earlier.subject);
-                let settled = settling.settle(subject, &other.text, &placed, None)?;
+                let read = read(&settling.kind, other, &schema.references[..at]);
+                let own = read.as_ref().map(Own::referred);
+                let settled = settling.settle(subject, &other.text, &placed, own)?;
                 if let Outcome::Exists(at) | Outcome::Registered(at) = &settled.0 {
                     placed.push(reference(&other.name, &at.subject, at.version));
                 }
                 report(Some(&other.name), subject, &settled);
             }
-            let settled = settling.settle(&schema.subject, &schema.text, &placed, Some(format))?;
+            let settled = settling.settle(&schema.subject, &schema.text, &placed, Own::of(format))?;
             if let Outcome::Exists(registered) | Outcome::Registered(registered) = &settled.0 {
                 found.settle(&schema.text, registered.clone());
             }
@@ -131,6 +136,16 @@ fn reference(name: &str, subject: &str, version: u32) -> Reference {
     }
 }
 
+/// A schema that a sink's schema refers to, with those before it, to which it may refer itself; none if it cannot be read.
+fn read(kind: &SchemaKind, referred: &Referred, before: &[Referred]) -> Option<WriterSchema> {
+    let resolved = |other: &Referred| ResolvedReference {
+        reference: reference(&other.name, &other.name, 1),
+        text: other.text.clone(),
+    };
+    let references = before.iter().map(resolved).collect();
+    RegisteredSchema { kind: kind.clone(), text: referred.text.clone(), references }.parse().ok()
+}
+
 /// How the schema of a sink and those that it refers to are settled.
 struct Settling<'a> {
     registry: &'a dyn Subjects,
@@ -143,13 +158,13 @@ struct Settling<'a> {
 }
 
 impl Settling<'_> {
-    /// Settles a schema whose references have been. `format` is that of a sink's own schema.
+    /// Settles a schema whose references have been.
     fn settle(
         &self,
         subject: &str,
         text: &str,
         placed: &[Reference],
-        format: Option<&SinkFormat>,
+        own: Option<Own<'_>>,
     ) -> Result<(Outcome, Level), RegistryError> {
         let registry = self.registry;
         let place = |id, version| Registered { subject: subject.to_owned(), version, id };
@@ -164,7 +179,7 @@ impl Settling<'_> {
             return Ok((Outcome::Exists(place(id, version)), level));
         }
         let known = versions(registry, subject, Which::Present)?;
-        let refusal = Refusal { own: format.and_then(Own::of), subject, level, known: &known, registry };
+        let refusal = Refusal { own, subject, level, known: &known, registry };
         let mut breaches = refusal.foreseen()?;
         let mut judge = Judge::Registry;
         if breaches.is_empty() && !known.is_empty() {

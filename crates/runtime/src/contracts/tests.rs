@@ -473,6 +473,37 @@ fn what_a_sink_s_schema_refers_to_is_settled_where_the_version_before_says_it_st
 }
 
 #[test]
+fn a_refusal_of_what_a_schema_refers_to_is_told_by_fields_too() {
+    const MONEY: &str = r#"{"type":"record","name":"shop.Money","fields":[{"name":"units","type":"TYPE"}]}"#;
+    const ORDER: &str = r#"{"type":"record","name":"shop.Order","fields":[{"name":"total","type":"shop.Money"}]}"#;
+    const MONEY_PROTO: &str = "syntax = \"proto3\";\npackage shop;\nmessage Money {\n  TYPE units = 1;\n}\n";
+    const ORDER_PROTO: &str =
+        "syntax = \"proto3\";\npackage shop;\nimport \"money.proto\";\nmessage Order {\n  Money total = 1;\n}\n";
+    const MONEY_JSON: &str = r#"{"type":"object","properties":{"units":{"type":"TYPE"}},"required":["units"]}"#;
+    const ORDER_JSON: &str = r#"{"type":"object","properties":{"total":{"$ref":"money.json"}}}"#;
+    for (format, file, order, beside, money, new, old) in [
+        ("avro", "order.avsc", ORDER, "shop.Money", MONEY, "long", "string"),
+        ("protobuf", "order.proto", ORDER_PROTO, "money.proto", MONEY_PROTO, "int64", "string"),
+        ("json_schema", "order.json", ORDER_JSON, "money.json", MONEY_JSON, "integer", "string"),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join(file), order).unwrap();
+        let name = if format == "avro" { "shop.Money.avsc" } else { beside };
+        std::fs::write(folder.path().join(name), money.replace("TYPE", new)).unwrap();
+        let text = format!(
+            "version: 1\npipeline: p\nsources:\n  trades: {{format: json, schema: {{total: 'struct<units: bigint>'}}}}\nsink: \
+             {{topic: orders, format: {format}, register: true, schema: {{file: {file}}}}}\n"
+        );
+        let (pipeline, map) = millstream_pipeline::parse("p.yaml", &text, &no_lookup).unwrap();
+        let registry = InMemory::new(Level::Backward, &[(beside, &[&money.replace("TYPE", old)])]);
+        let found = find(&pipeline, folder.path(), Some(&registry)).found;
+        let (_, said) = Loaded { pipeline, map, found }.settle(&registry, Act::Look);
+        let expected = format!("{beside} is kept BACKWARD: units: was string, would be ");
+        assert!(said.contains(&expected) && said.contains("(rule type)"), "{format}: {said}");
+    }
+}
+
+#[test]
 fn a_json_schema_source_is_not_judged_where_a_property_is_of_another_type() {
     let json =
         |price: &str| format!(r#"{{"type":"object","properties":{{"symbol":{{"type":"string"}},"price":{price}}}}}"#);
