@@ -231,7 +231,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
         let found = |name: &str| {
-            let document = file(folder.path(), name, None)?;
+            let document = file(folder.path(), name, None).map_err(|error| error.to_string())?;
             let references = document.references.iter().map(|other| (other.name.as_str(), other.text.as_str()));
             let references = references.collect::<Vec<_>>();
             ProtobufSchema::compile(&document.text, &references).map_err(|error| error.to_string())?;
