@@ -298,9 +298,9 @@ pub(super) fn failure(error: &MemberError) -> Failure {
         }
         MemberError::Panicked(_) => FailureKind::Internal,
         MemberError::Worker(error) => match error {
-            WorkerError::Task { source: TaskError::RecordFailed(_), .. } | WorkerError::TooManyFailures { .. } => {
-                FailureKind::Records
-            }
+            WorkerError::Record { .. }
+            | WorkerError::Task { source: TaskError::RecordFailed(_), .. }
+            | WorkerError::TooManyFailures { .. } => FailureKind::Records,
             WorkerError::Task { source: TaskError::State { .. }, .. } | WorkerError::Frame { .. } => FailureKind::State,
             WorkerError::Task { source: TaskError::Kernel { .. }, .. } | WorkerError::Internal(_) => {
                 FailureKind::Internal

@@ -1,9 +1,29 @@
 //! Why a worker stopped, in words for people.
 
-use millstream_engine::error::TaskError;
+use std::fmt;
+
+use millstream_engine::error::{Rejected, TaskError};
+use millstream_engine::ids::{Offset, PartitionId};
 
 use crate::log::LogError;
 use crate::store::StoreError;
+
+/// Where a record stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RecordPlace {
+    /// The topic that it was read from.
+    pub topic: String,
+    /// The partition.
+    pub partition: PartitionId,
+    /// The offset.
+    pub offset: Offset,
+}
+
+impl fmt::Display for RecordPlace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "topic {} partition {} offset {}", self.topic, self.partition, self.offset)
+    }
+}
 
 /// What stops a worker. Nothing of the open epoch has become visible; a restart takes its input again.
 #[derive(Debug, thiserror::Error)]
@@ -17,6 +37,23 @@ pub enum WorkerError {
         task: String,
         /// Why.
         source: TaskError,
+    },
+    /// A record failed, and the pipeline says `on_error: fail`.
+    #[error(
+        "pipeline {pipeline}, task {task}{}: step {}: {}: {}; have it mended where it is written, and to pass over what is there \
+         set `on_error: skip` or `on_error: {{dead_letter: TOPIC}}`",
+        place.as_ref().map(|place| format!(", {place}")).unwrap_or_default(),
+        rejected.step, rejected.error.kind.as_str(), rejected.error.message
+    )]
+    Record {
+        /// The pipeline.
+        pipeline: String,
+        /// The task.
+        task: String,
+        /// Where the record is; a result of many records is in no place.
+        place: Option<RecordPlace>,
+        /// The record, and why it failed.
+        rejected: Box<Rejected>,
     },
     /// The log failed.
     #[error("{0}")]

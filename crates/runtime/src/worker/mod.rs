@@ -41,7 +41,7 @@ use crate::store::StateStores;
 use crate::store::shared::SharedStore;
 
 pub use changelog::RestoreProgress;
-pub use error::WorkerError;
+pub use error::{RecordPlace, WorkerError};
 pub use position::{are_of_other_topics, check_shape as check_committed};
 pub use standing::{Spent, Standing};
 pub use tasks::Restored;
@@ -464,29 +464,28 @@ impl<L: Log> Worker<L> {
         let Some(topic) = &self.topology.on_error.dead_letter else { return Ok(()) };
         self.dead_letters += 1;
         let task = self.tasks[index].task.id();
-        let source_topic = self.topology.topics.get(rejected.origin.topic_rank() as usize).cloned().unwrap_or_default();
-        let at_hand = lane.and_then(|lane| {
+        let place = self.place_of(rejected);
+        let at_hand = lane.zip(place.as_ref()).and_then(|(lane, place)| {
             let lane = &self.tasks[index].lanes[lane];
-            let is_here = lane.topic == source_topic && lane.partition == rejected.origin.partition();
-            is_here.then(|| find(&lane.records, rejected.offset)).flatten()
+            let is_here = lane.topic == place.topic && lane.partition == place.partition;
+            is_here.then(|| find(&lane.records, place.offset)).flatten()
         });
         let row = rejected.row.as_ref().filter(|_| at_hand.is_none()).map(output::as_json);
         let (key, value, timestamp) = match &at_hand {
             Some(record) => (record.key, record.value, record.timestamp),
             None => (None, row.as_deref(), Millis(0)),
         };
-        let partition_text = rejected.origin.partition().to_string();
-        let offset_text = rejected.offset.to_string();
+        let place = place.map(|place| (place.topic, place.partition.to_string(), place.offset.to_string()));
         let mut headers = vec![
             text_header("millstream.error.pipeline", &self.topology.name),
             text_header("millstream.error.step", &rejected.step),
             text_header("millstream.error.kind", rejected.error.kind.as_str()),
             text_header("millstream.error.message", &rejected.error.message),
         ];
-        if rejected.offset.0 >= 0 {
-            headers.push(text_header("millstream.error.topic", &source_topic));
-            headers.push(text_header("millstream.error.partition", &partition_text));
-            headers.push(text_header("millstream.error.offset", &offset_text));
+        if let Some((topic, partition, offset)) = &place {
+            headers.push(text_header("millstream.error.topic", topic));
+            headers.push(text_header("millstream.error.partition", partition));
+            headers.push(text_header("millstream.error.offset", offset));
         }
         let partition = PartitionId(task.partition.0 % self.dead_letter_partitions);
         let record = NewRecord { key, value, timestamp, headers: &headers };
@@ -557,11 +556,20 @@ impl<L: Log> Worker<L> {
     }
 
     fn task_error(&self, index: usize, source: TaskError) -> WorkerError {
-        WorkerError::Task {
-            pipeline: self.topology.name.clone(),
-            task: self.tasks[index].task.id().to_string(),
-            source,
+        let (pipeline, task) = (self.topology.name.clone(), self.tasks[index].task.id().to_string());
+        match source {
+            TaskError::RecordFailed(rejected) => {
+                WorkerError::Record { pipeline, task, place: self.place_of(&rejected), rejected }
+            }
+            source => WorkerError::Task { pipeline, task, source },
         }
+    }
+
+    /// Where a refused record was read; a result of many has no place.
+    fn place_of(&self, rejected: &Rejected) -> Option<RecordPlace> {
+        let topic = self.topology.topics.get(rejected.origin.topic_rank() as usize)?.clone();
+        let (partition, offset) = (rejected.origin.partition(), rejected.offset);
+        (offset.0 >= 0).then_some(RecordPlace { topic, partition, offset })
     }
 }
 
