@@ -156,6 +156,8 @@ impl Sender {
                     }
                     check(interrupt, "write a record")?;
                 }
+                // The transaction has failed already, perhaps by what was written elsewhere.
+                Err(error) if error.code == Code::STATE => return Err(self.why_failed()),
                 Err(error) => return Err(undelivered(topic, partition.0 as i32, &error)),
             }
         }
@@ -221,7 +223,7 @@ impl Sender {
         }
         match self.producer.take_failed() {
             // Purged with all others, because of something that concerns the transaction.
-            Some(FailedDelivery { code: Code::PURGED_IN_QUEUE | Code::PURGED_IN_FLIGHT, .. }) => Err(self.why_purged()),
+            Some(FailedDelivery { code: Code::PURGED_IN_QUEUE | Code::PURGED_IN_FLIGHT, .. }) => Err(self.why_failed()),
             Some(FailedDelivery { topic, partition, code }) => {
                 Err(undelivered(&topic, partition, &NativeError::new(code, code.text())))
             }
@@ -230,7 +232,7 @@ impl Sender {
     }
 
     /// What has failed the transaction: the library says so when another is asked for, which it would not begin anyway.
-    fn why_purged(&self) -> LogError {
+    fn why_failed(&self) -> LogError {
         let touched = |topic: &&Topic| topic.ends.values().any(|end| end.is_touched);
         let names: Vec<&str> = self.topics.iter().filter(touched).map(|topic| topic.name.as_str()).collect();
         let doing = format!("write to {} in a transaction", names.join(", "));

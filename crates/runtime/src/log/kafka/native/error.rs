@@ -34,6 +34,7 @@ codes! {
     SSL = -181,
     ASSIGN_PARTITIONS = -175,
     REVOKE_PARTITIONS = -174,
+    STATE = -172,
     AUTHENTICATION = -169,
     NO_OFFSET = -168,
     PURGED_IN_QUEUE = -152,
