@@ -6,9 +6,10 @@ use millstream_harness::admin::Acl;
 use millstream_harness::broker::{Access, BrokerOptions};
 use millstream_harness::daemon::DaemonCommand;
 use millstream_harness::tls::{PASSWORD, Tls};
-use millstream_harness::{Broker, Result, ensure, process, suite, tests, wait};
+use millstream_harness::{Broker, Result, ensure, process, suite, tests};
 
 use crate::scenario::{READY, Scenario};
+use crate::told;
 
 /// Properties of a client by name.
 type Properties<'a> = Vec<(&'a str, &'a str)>;
@@ -20,6 +21,13 @@ pub(crate) fn tests() -> Vec<suite::Trial> {
 /// Nobody may ever read these.
 const CANARY: &str = "canary-in-the-mine";
 const WRONG: &str = "canary-of-a-stranger";
+
+/// How it is said that no time will mend it.
+const REFUSED: &str = "refuse us";
+/// What a user is told whose name or password is wrong,
+const LOGIN: &str = "check sasl.mechanism, sasl.username and sasl.password";
+/// and one who does not trust the broker.
+const TRUST: &str = "check security.protocol, ssl.ca.location and the broker's certificate";
 
 fn broker(tls: Option<Tls>, access: Access) -> Result<Broker> {
     let users = vec![("alice".to_owned(), CANARY.to_owned())];
@@ -107,17 +115,23 @@ fn who_is_not_known_is_told_so() -> Result {
             ("sasl.password", WRONG),
         ]
     };
-    let strangers: Vec<(String, Properties<'_>, &str)> = vec![
-        (broker.sasl_bootstrap(), stranger("PLAIN"), "uthentication"),
-        (broker.sasl_bootstrap(), stranger("SCRAM-SHA-256"), "uthentication"),
-        (broker.tls_bootstrap(), vec![("security.protocol", "SSL"), ("ssl.ca.location", &wrong_ca)], "certificate"),
-        // TLS spoken to a port that does not speak it, and the other way round.
-        (broker.bootstrap(), vec![("security.protocol", "SSL"), ("ssl.ca.location", &ca)], "SSL"),
+    let strangers: Vec<(String, Properties<'_>, &str, &str)> = vec![
+        (broker.sasl_bootstrap(), stranger("PLAIN"), REFUSED, LOGIN),
+        (broker.sasl_bootstrap(), stranger("SCRAM-SHA-256"), REFUSED, LOGIN),
+        (broker.tls_bootstrap(), vec![("security.protocol", "SSL"), ("ssl.ca.location", &wrong_ca)], REFUSED, TRUST),
+        // TLS spoken to a port that does not speak it.
+        (
+            broker.bootstrap(),
+            vec![("security.protocol", "SSL"), ("ssl.ca.location", &ca)],
+            "do not answer",
+            "check security.protocol: this port may not speak TLS",
+        ),
     ];
-    for (bootstrap, properties, word) in strangers {
+    for (bootstrap, properties, how, way_out) in strangers {
         let mut daemon = with(scenario.daemon_at("a", &bootstrap), &properties).start()?;
-        daemon.wait_until_it_says(word, Duration::from_secs(12)).map_err(|late| format!("{properties:?}: {late}"))?;
-        ensure!(daemon.get("/ready")?.status == 503, "it says that it is ready");
+        let what = format!("the brokers at {bootstrap} {how}: ");
+        told::wait_for_error(&mut daemon, &scenario.group(), &[&what, way_out], Duration::from_secs(10))
+            .map_err(|late| format!("{properties:?}: {late}"))?;
         keeps_secrets(&daemon)?;
         daemon.kill();
     }
@@ -151,21 +165,31 @@ fn what_is_not_allowed_is_named() -> Result {
         ("sasl.password", CANARY),
     ];
     let command = with(scenario.daemon_at("a", &broker.sasl_bootstrap()), &alice);
-    for (resource, name, operation) in
-        [("topic", &sink, "write"), ("topic", &source, "read"), ("group", &group, "read"), ("topic", &sink, "all")]
-    {
+    let may_not_write = format!("the user lacks the right WRITE on topic {sink}, to which the pipeline writes");
+    let rights = [
+        ("topic", &sink, "write", may_not_write.clone()),
+        (
+            "topic",
+            &source,
+            "read",
+            format!("the user lacks the right READ on topic {source}, which source events reads"),
+        ),
+        ("group", &group, "read", format!("the user lacks the right READ on group {group}, the pipeline's name")),
+        (
+            "topic",
+            &sink,
+            "all",
+            format!(
+                "topic {sink}, to which the pipeline writes, is not there, or the user lacks the rights DESCRIBE and WRITE"
+            ),
+        ),
+    ];
+    for (resource, name, operation, told) in &rights {
         let acl = Acl { user: "alice", resource, name, operation };
         client.deny(acl)?;
         let mut daemon = command.start()?;
         scenario.write(200)?;
-        daemon.wait_until_it_says(name, READY).map_err(|late| format!("{acl:?}: {late}"))?;
-        wait::until("unreadiness", READY, || Ok(daemon.get("/ready")?.status), |status| *status == 503)?;
-        wait::until(
-            "the reason in /status",
-            READY,
-            || Ok(daemon.get("/status")?.body),
-            |body| body.contains(name.as_str()),
-        )?;
+        told::wait_for_error(&mut daemon, &group, &[told], READY).map_err(|late| format!("{acl:?}: {late}"))?;
         keeps_secrets(&daemon)?;
         // The right is given, and the daemon goes on by itself.
         client.undeny(acl)?;
@@ -181,7 +205,7 @@ fn what_is_not_allowed_is_named() -> Result {
     scenario.write(500)?;
     // Time must pass for windows to close; otherwise nothing is written there.
     let load = scenario.begin_load(300)?;
-    wait::until("unreadiness", READY, || Ok(daemon.get("/ready")?.status), |status| *status == 503)?;
+    told::wait_for_error(&mut daemon, &group, &[&may_not_write], READY)?;
     client.undeny(acl)?;
     scenario.end_load(load)?;
     daemon.wait_until_ready(READY)?;

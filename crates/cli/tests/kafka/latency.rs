@@ -15,8 +15,9 @@ pub(crate) fn tests() -> Vec<suite::Trial> {
     vec![suite::test("latency::a_lone_record_is_soon_readable", a_lone_record_is_soon_readable)]
 }
 
-/// What the machine is given on top of what a quiet one takes: others run beside this.
-const SLACK: Duration = Duration::from_millis(500);
+/// 60 ms are promised, of a release build on a machine of its own. Tests are built for debugging and share two cores with others:
+/// medians of 24 to 51 ms were seen there. What waits for a whole interval, or for the library's retries, takes more than this.
+const MOST: Duration = Duration::from_millis(150);
 
 /// One step, so that the figure is the log's.
 const PIPELINE: &str = "
@@ -71,7 +72,7 @@ fn a_lone_record_is_soon_readable() -> Result {
         tell(&format!(
             "{way}, a record every {silence:?}, {count} times: p50 {median} ms, max {most} ms, all {millis:?}"
         ));
-        ensure!(median <= SLACK.as_millis() as i64, "{way}, every {silence:?}: {millis:?} ms");
+        ensure!(median <= MOST.as_millis() as i64, "{way}, every {silence:?}: {millis:?} ms");
     }
     Ok(())
 }

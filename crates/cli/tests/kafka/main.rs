@@ -24,6 +24,7 @@ mod scenario;
 mod soak;
 mod state;
 mod takeover;
+mod told;
 mod topics;
 mod torture;
 

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use millstream_harness::{Message, Result, ensure, suite, tests, wait};
 
 use crate::scenario::{PARTITIONS, READY, Scenario};
+use crate::told;
 
 pub(crate) fn tests() -> Vec<suite::Trial> {
     tests![
@@ -55,14 +56,9 @@ fn poison_that_must_not_be_is_named() -> Result {
     scenario.write(200)?;
     let places = scenario.client.produce(&scenario.topic("events"), &[Message::value("no event").to(2)])?;
     let mut daemon = scenario.daemon("a").start()?;
-    wait::until("unreadiness", READY, || Ok(daemon.get("/ready")?.status), |status| *status == 503)?;
-    let offset = places[0].1.to_string();
-    for word in [scenario.topic("events"), offset] {
-        daemon.wait_until_it_says(&word, READY)?;
-        wait::until("the reason in /status", READY, || Ok(daemon.get("/status")?.body), |body| body.contains(&word))?;
-    }
-    ensure!(daemon.process.ended().is_none(), "the daemon ended: {}", daemon.output.tail(20));
-    Ok(())
+    let (group, topic) = (scenario.group(), scenario.topic("events"));
+    let what = format!("pipeline {group}, task 0_2, topic {topic} partition 2 offset {}: step ", places[0].1);
+    told::wait_for_error(&mut daemon, &group, &[&what, ": decode: ", "set `on_error: skip`"], READY).map(drop)
 }
 
 const LARGE: &str = r#"

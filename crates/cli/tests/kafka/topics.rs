@@ -3,9 +3,10 @@
 
 use std::time::Duration;
 
-use millstream_harness::{Broker, Message, Result, ensure, suite, tests, wait};
+use millstream_harness::{Message, Result, ensure, suite, tests, wait};
 
 use crate::scenario::{PARTITIONS, READY, Scenario};
+use crate::told;
 
 pub(crate) fn tests() -> Vec<suite::Trial> {
     tests![
@@ -27,8 +28,8 @@ fn a_deleted_source_stops_its_pipeline_alone() -> Result {
     let load = other.begin_load(500)?;
     let topic = one.topic("events");
     one.client.delete_topic(&topic)?;
-    wait::until("unreadiness", READY, || Ok(daemon.get("/ready")?.status), |status| *status == 503)?;
-    wait::until("the reason in /status", READY, || Ok(daemon.get("/status")?.body), |body| body.contains(&topic))?;
+    let create = format!("topic {topic} does not exist: create it with `millstream topic create {topic}`");
+    told::wait_for_error(&mut daemon, &one.group(), &[&create], READY)?;
     other.end_load(load)?;
     other.settle()?;
     ensure!(daemon.process.ended().is_none(), "the daemon ended: {}", daemon.output.tail(20));
@@ -42,8 +43,8 @@ fn a_missing_source_is_waited_for() -> Result {
     scenario.set_pipeline(&text.replace("topic: PREFIXevents", "topic: PREFIXevnets"))?;
     let mut daemon = scenario.daemon("a").start()?;
     let wrong = scenario.topic("evnets");
-    daemon.wait_until_it_says(&wrong, Duration::from_secs(12))?;
-    ensure!(daemon.get("/ready")?.status == 503, "it says that it is ready");
+    let create = format!("topic {wrong} does not exist: create it with `millstream topic create {wrong}`");
+    told::wait_for_error(&mut daemon, &scenario.group(), &[&create], Duration::from_secs(10))?;
     daemon.stop(Duration::from_secs(5))?;
     scenario.set_pipeline(&text)?;
     let _daemon = scenario.start("a")?;
@@ -94,15 +95,11 @@ fn partitions_are_refused_where_a_key_would_move() -> Result {
     scenario.settle()?;
     let topic = scenario.topic("events");
     scenario.client.add_partitions(&topic, PARTITIONS + 1)?;
-    wait::until("unreadiness", READY, || Ok(daemon.get("/ready")?.status), |status| *status == 503)?;
-    wait::until(
-        "the reason in /status",
-        READY,
-        || Ok(daemon.get("/status")?.body),
-        |body| body.contains("partitions"),
-    )?;
-    ensure!(daemon.process.ended().is_none(), "the daemon ended: {}", daemon.output.tail(20));
-    Ok(())
+    let changelog = scenario.topic("torture-0-changelog");
+    let what = format!("topic {changelog} has {PARTITIONS} partitions, but the pipeline needs {}", PARTITIONS + 1);
+    let ways_out = ["Give the source its partitions back", "group behind a `key_by`", "`millstream reset "];
+    let words = [&[what.as_str()], &ways_out[..]].concat();
+    told::wait_for_error(&mut daemon, &scenario.group(), &words, READY).map(drop)
 }
 
 fn a_group_of_another_program_is_refused() -> Result {
@@ -110,12 +107,11 @@ fn a_group_of_another_program_is_refused() -> Result {
     scenario.client.produce(&scenario.topic("events"), &[Message::value("{}").to(0)])?;
     scenario.client.set_group_offset(&scenario.group(), &scenario.topic("events"), 0, 1)?;
     let mut daemon = scenario.daemon("a").start()?;
-    daemon.wait_until_it_says(&scenario.group(), READY)?;
-    wait::until("unreadiness", READY, || Ok(daemon.get("/ready")?.status), |status| *status == 503)?;
+    let group = scenario.group();
+    let what =
+        format!("the group {group} has offsets that another program has committed: give the pipeline another name");
+    told::wait_for_error(&mut daemon, &group, &[&what, "`millstream reset "], READY)?;
     let offsets = scenario.client.group_offsets(&scenario.group())?;
     ensure!(offsets[&scenario.topic("events")][&0] == 1, "the group was moved: {offsets:?}");
-    let said = daemon.output.text();
-    ensure!(said.contains("offsets") || said.contains("group"), "it does not say why: {said}");
-    let _ = Broker::shared()?;
     Ok(())
 }

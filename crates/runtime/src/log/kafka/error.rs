@@ -143,7 +143,10 @@ pub(super) fn unreachable(brokers: &str, errors: &[ClientError]) -> LogError {
     };
     let name = error.code.name();
     let kind = if is_refusal(error.code) { FailureKind::Refused } else { FailureKind::Retriable };
-    let way_out = way_out(error.code).unwrap_or("check bootstrap.servers and that the brokers are up");
+    let way_out = way_out(error.code).unwrap_or(match error.text.contains("SSL_HANDSHAKE") {
+        true => "check security.protocol: this port may not speak TLS",
+        false => "check bootstrap.servers and that the brokers are up",
+    });
     let what = if kind == FailureKind::Refused { "refuse us" } else { "do not answer" };
     LogError::Kafka { kind, message: format!("the brokers at {brokers} {what}: {} ({name}): {way_out}", error.text) }
 }
@@ -189,6 +192,14 @@ mod tests {
         let error = unreachable("broker:9092", &errors);
         assert_eq!(error.kind(), FailureKind::Refused);
         assert!(error.to_string().contains("bad password"), "{error}");
+    }
+
+    #[test]
+    fn tls_to_a_port_that_does_not_speak_it_is_a_matter_of_settings() {
+        let text = "Disconnected: SSL connection closed by peer (after 1ms in state SSL_HANDSHAKE)".to_owned();
+        let error = unreachable("broker:9092", &[ClientError { code: Code::TRANSPORT, text }]);
+        assert!(error.to_string().contains("check security.protocol"), "{error}");
+        assert_eq!(error.kind(), FailureKind::Retriable, "a broker that dies closes connections too");
     }
 
     #[test]
