@@ -125,6 +125,9 @@ fn refuse_twins(names: &[(&Path, &str)]) -> Result<(), Failure> {
     Ok(())
 }
 
+/// How a process ends that did not wait until all is committed and left.
+const CUT_SHORT: i32 = 130;
+
 /// The first Ctrl-C (or SIGTERM) asks for a commit and an orderly end, and is told to `first` before; the second ends the
 /// process at once.
 pub(crate) fn stop_on_signals(mut first: impl FnMut() + Send + 'static) -> Result<Stop, Failure> {
@@ -133,7 +136,7 @@ pub(crate) fn stop_on_signals(mut first: impl FnMut() + Send + 'static) -> Resul
     let signals = AtomicU32::new(0);
     ctrlc::set_handler(move || {
         if signals.fetch_add(1, Ordering::SeqCst) > 0 {
-            std::process::exit(130);
+            std::process::exit(CUT_SHORT);
         }
         first();
         asked.ask();

@@ -23,6 +23,7 @@ mod scaling;
 mod scenario;
 mod soak;
 mod state;
+mod stops;
 mod takeover;
 mod told;
 mod topics;
@@ -42,6 +43,7 @@ fn main() -> ExitCode {
         scaling::tests(),
         state::tests(),
         takeover::tests(),
+        stops::tests(),
         topics::tests(),
         panics::tests(),
         records::tests(),

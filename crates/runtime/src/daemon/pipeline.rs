@@ -27,8 +27,9 @@ use crate::worker::{CreateTopics, Flush, Standing, WorkerError, WorkerSettings};
 const HEALTHY_AFTER: Duration = Duration::from_secs(60);
 /// How often stored state is made durable.
 const FLUSH_EVERY: Duration = Duration::from_secs(5);
-/// How long workers may take to commit and leave before their waits for brokers are ended.
-const LEAVE_WITHIN: Duration = Duration::from_secs(3);
+/// How long workers may take to commit and leave before their waits for brokers are ended. They then have 2 s to leave the group,
+/// and the whole must be over in less than 5 s.
+const LEAVE_WITHIN: Duration = Duration::from_secs(2);
 /// How often a waiting supervisor looks whether it is asked to stop.
 const LOOK: Duration = Duration::from_millis(50);
 

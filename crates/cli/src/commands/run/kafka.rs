@@ -1,6 +1,7 @@
 //! Pipelines over Kafka: the daemon with its settings, log lines and HTTP port.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use millstream_runtime::config::{Effective, PLACES, Settings};
 use millstream_runtime::contracts::SinkReport;
@@ -12,10 +13,13 @@ use millstream_runtime::registry::SchemaCache;
 use millstream_runtime::telemetry::Telemetry;
 
 use super::deferred::Deferred;
-use super::{Report, stop_on_signals};
+use super::{CUT_SHORT, Report, stop_on_signals};
 use crate::exit::Failure;
 use crate::load::Loaded;
 use crate::logs;
+
+/// A stop is promised to take less than 5 s.
+const STOP_WITHIN: Duration = Duration::from_millis(4_500);
 
 /// Runs until it is told to stop or has come to the end.
 pub(super) fn run(
@@ -61,6 +65,7 @@ pub(super) fn run(
     let stop = stop_on_signals(move || {
         tracing::info!("asked to stop: commits and leaves; once more, and it leaves at once");
         stopping.stopping();
+        std::thread::spawn(end_in_time);
     })?;
     let mut units: Vec<PipelineUnit> = loaded.into_iter().map(|loaded| unit(loaded, settings)).collect();
     for deferred in deferred {
@@ -78,6 +83,18 @@ pub(super) fn run(
         error: report.error,
     });
     Ok(reports.collect())
+}
+
+/// Ends the process if it has not ended by itself when its time is over. Some waits for a broker that does not answer have no end
+/// that could be brought forward; and whatever is cut off here is what a crash cuts off, by which nothing is lost.
+fn end_in_time() {
+    std::thread::sleep(STOP_WITHIN);
+    tracing::warn!(
+        "not all has been committed and left within {} s, most likely as brokers do not answer: it ends as it is; nothing is \
+         lost, and what is not committed is taken again",
+        STOP_WITHIN.as_secs_f64()
+    );
+    std::process::exit(CUT_SHORT);
 }
 
 /// A pipeline as the daemon takes it.
