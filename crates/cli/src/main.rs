@@ -78,3 +78,61 @@ fn command_line() -> clap::Command {
 
 /// What a command returns: how it ended, or why it could not go on.
 type Outcome = Result<Exit, exit::Failure>;
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::fs;
+    use std::path::{Path, PathBuf};
+
+    use super::*;
+
+    fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                sources(&path, found);
+            } else if path.extension().is_some_and(|end| end == "rs") {
+                found.push(path);
+            }
+        }
+    }
+
+    /// What stands as `millstream ..` in the texts of a file; comments are for others.
+    fn commands(path: &Path) -> Vec<String> {
+        let text = fs::read_to_string(path).unwrap();
+        let mut joined = String::new();
+        for line in text.lines().map(str::trim_start).filter(|line| !line.starts_with("//")) {
+            match line.strip_suffix('\\') {
+                Some(begun) => joined.push_str(begun),
+                None => joined.push_str(&format!("{line}\n")),
+            }
+        }
+        let spans = joined.lines().flat_map(|line| line.split('`').skip(1).step_by(2));
+        spans.filter(|span| span.starts_with("millstream ")).map(str::to_owned).collect()
+    }
+
+    /// Somebody in trouble types what an error says.
+    #[test]
+    fn commands_that_errors_name_are_whole() {
+        let mut files = Vec::new();
+        for krate in fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("..")).unwrap() {
+            sources(&krate.unwrap().path().join("src"), &mut files);
+        }
+        // The commands themselves, in sentences about them.
+        let named = ["millstream run", "millstream check"];
+        let mut seen = 0;
+        for file in files {
+            for command in commands(&file) {
+                if named.contains(&command.as_str()) {
+                    continue;
+                }
+                seen += 1;
+                if let Err(error) = Arguments::try_parse_from(command.split(' ')) {
+                    panic!("{}: `{command}`: {error}", file.display());
+                }
+            }
+        }
+        assert!(seen > 10, "only {seen} were found");
+    }
+}

@@ -55,10 +55,7 @@ pub enum FrameError {
     #[error("not a frame")]
     Foreign,
     /// The frame was written by another version of this layout. Frames of others are refused, never guessed at.
-    #[error(
-        "a frame of version {0}, where this release of millstream knows {VERSION}: run the release that wrote it, or begin \
-         anew with `millstream reset`"
-    )]
+    #[error("a frame of version {0}, where this release of millstream knows {VERSION}: run the release that wrote it")]
     Version(u8),
     /// Bytes were lost or changed on the way.
     #[error("a damaged frame: {0}")]

@@ -111,7 +111,10 @@ fn a_record_of_another_version_is_refused_with_its_place_and_the_way_out() {
             let said = refusal(&topology, topic, &key, &value);
             let place = format!("topic {topic} partition 0 offset ");
             assert!(said.contains(&place), "{topic} {key}: {said}");
-            assert!(said.contains("a frame of version 2") && said.contains("`millstream reset`"), "{key}: {said}");
+            assert!(
+                said.contains("a frame of version 2") && said.contains("`millstream reset FILE --to earliest`"),
+                "{key}: {said}"
+            );
             seen.push(key.split(':').next().unwrap().to_owned());
         }
     }
@@ -130,7 +133,7 @@ fn clocks_and_counters_of_another_version_are_refused_with_the_way_out() {
         scalars[0] = 9;
         let said = refusal(&topology, &topic, key, &frame::encode_bytes(&scalars).unwrap());
         let says = "its saved clock and counters are of version 9, where this release of millstream knows 1";
-        assert!(said.contains(says) && said.contains("`millstream reset`"), "{topic} {key}: {said}");
+        assert!(said.contains(says) && said.contains("`millstream reset FILE --to earliest`"), "{topic} {key}: {said}");
     }
 }
 

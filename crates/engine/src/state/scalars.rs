@@ -22,7 +22,7 @@ pub(crate) fn open<'a>(step: &str, scalars: &'a [u8]) -> Result<&'a [u8], TaskEr
         [] => refused("its saved clock and counters are empty".to_owned()),
         [version, ..] => refused(format!(
             "its saved clock and counters are of version {version}, where this release of millstream knows {VERSION}: run the \
-             release that wrote them, or begin anew with `millstream reset`"
+             release that wrote them, or begin anew with `millstream reset FILE --to earliest`"
         )),
     }
 }
@@ -41,7 +41,7 @@ mod tests {
             scalars[0] = version;
             let refused = open("s", &scalars).unwrap_err().to_string();
             let says = format!("are of version {version}, where this release of millstream knows {VERSION}");
-            assert!(refused.contains(&says) && refused.contains("`millstream reset`"), "{refused}");
+            assert!(refused.contains(&says) && refused.contains("`millstream reset FILE --to earliest`"), "{refused}");
         }
         assert!(open("s", &[]).is_err());
     }

@@ -24,7 +24,7 @@ schema: {text: "{\"type\": \"record\", ..}"}         # the schema itself
 ```
 
 For `avro`, `protobuf` and `json_schema`. The latest version is looked up once, when the pipeline starts, and kept:
-`millstream plan --registry URL` shows which one. It is the reader's schema: messages of other versions are read as if
+`millstream plan FILE --registry URL` shows which one. It is the reader's schema: messages of other versions are read as if
 they had been written by it, as far as the format allows. Of a schema only the fields that the pipeline reads are
 decoded.
 

@@ -230,7 +230,7 @@ pub fn diagnostics(reports: &[SinkReport], topology: &Topology, pipeline: &Pipel
                     }
                 };
                 diagnostics.push(Diagnostic::error(codes::NOT_REGISTERED, at, message).help(
-                    "Register it by your build (`millstream plan --json` shows it), or let the pipeline do it when it \
+                    "Register it by your build (`millstream plan FILE --json` shows it), or let the pipeline do it when it \
                      starts: `register: true`.",
                 ));
             }

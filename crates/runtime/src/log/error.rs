@@ -9,7 +9,9 @@ use millstream_engine::ids::{Offset, PartitionId};
 #[derive(Debug, thiserror::Error)]
 pub enum LogError {
     /// No such topic.
-    #[error("there is no topic {topic}")]
+    #[error(
+        "there is no topic {topic}: create it with `millstream topic create {topic}`, or mend its name in the pipeline"
+    )]
     UnknownTopic {
         /// The name asked for.
         topic: String,
@@ -44,7 +46,9 @@ pub enum LogError {
     },
     /// A read before the earliest record or behind the end.
     #[error(
-        "topic {topic} partition {partition} has no offset {offset}: its records are {earliest} to {end} (exclusive)"
+        "topic {topic} partition {partition} has no offset {offset}: its records are {earliest} to {end} (exclusive); \
+         they were deleted, or the topic was made anew: a pipeline that was there begins anew with \
+         `millstream reset FILE --to earliest`"
     )]
     OffsetOutOfRange {
         /// The topic.

@@ -215,7 +215,7 @@ fn offsets(topology: &Topology, facts: &Facts, findings: &mut Findings) {
             if topology.topics.contains(topic) && matches!(facts.topics.get(topic), Some(TopicStanding::There(_))) {
                 findings.error(format!(
                     "topic {topic} has no partition {partition} any more, and records of it have been processed: the \
-                     topic was made anew; if that was meant, start over with `millstream reset`"
+                     topic was made anew; if that was meant, start over with `millstream reset FILE --to earliest`"
                 ));
             }
             continue;
@@ -372,7 +372,11 @@ on_error: {dead_letter: totals-dlq}
     #[test]
     fn partitions_and_settings_that_do_not_fit_are_named() {
         let grown = with(|facts| drop(facts.topics.insert("totals-1-changelog".to_owned(), there(3, &ALL))));
-        assert_finds(&grown, Gravity::Error, &["totals-1-changelog has 3 partitions", "needs 4", "--clear-state"]);
+        assert_finds(
+            &grown,
+            Gravity::Error,
+            &["totals-1-changelog has 3 partitions", "needs 4", "`millstream reset FILE --to earliest`"],
+        );
         let compacted = with(|facts| {
             let settings = facts.settings.get_mut("totals-1-changelog").unwrap();
             settings.insert("cleanup.policy".to_owned(), "compact".to_owned());
@@ -448,7 +452,11 @@ on_error: {dead_letter: totals-dlq}
     #[test]
     fn offsets_outside_of_their_topic_are_named() {
         let truncated = with(|facts| committed(facts, 10, BESIDE, (0, 9)));
-        assert_finds(&truncated, Gravity::Error, &["sales partition 0 ends at offset 9", "millstream reset"]);
+        assert_finds(
+            &truncated,
+            Gravity::Error,
+            &["sales partition 0 ends at offset 9", "`millstream reset FILE --to earliest`"],
+        );
         let deleted = with(|facts| committed(facts, 3, BESIDE, (7, 9)));
         assert_finds(&deleted, Gravity::Warning, &["from offset 3 to 6 were deleted"]);
         let shrunk = with(|facts| {

@@ -208,7 +208,7 @@ fn a_pipeline_with_other_steps_takes_over_with_no_state_only() {
     world.topology = World::of(&changed, 1).topology;
     assert!(matches!(world.run(), Err(WorkerError::ShapeChanged { .. })));
     let kept = world.plan("earliest", State::Keep).unwrap_err().to_string();
-    assert!(kept.contains("--clear-state"), "{kept}");
+    assert!(kept.contains("`millstream reset FILE --to earliest`"), "{kept}");
     world.reset("earliest", State::Clear);
     assert_eq!(world.totals(), [r#"{"shop":"a","total":3,"n":2}"#, r#"{"shop":"b","total":10,"n":1}"#]);
 }

@@ -96,7 +96,8 @@ pub enum WorkerError {
     /// The changelog does not reach back to where the state must begin.
     #[error(
         "the changelog {topic} partition {partition} is missing or cut off while offsets are committed, so state would \
-         be lost in silence: bring the topic back, or start over with `millstream reset --clear-state`"
+         be lost in silence: bring the topic back, or start over with \
+         `millstream reset FILE --to earliest`"
     )]
     ChangelogLost {
         /// The changelog's topic.
@@ -122,8 +123,8 @@ pub enum WorkerError {
     /// Records of a repartition are gone that were not processed.
     #[error(
         "topic {topic} partition {partition} begins at offset {earliest}, but the pipeline has processed it only up to offset \
-         {next}: what is between was deleted by somebody else, and with it rows of the pipeline; start over with `millstream \
-         reset --clear-state`, and leave the pipeline's own topics alone"
+         {next}: what is between was deleted by somebody else, and with it rows of the pipeline; start over with \
+         `millstream reset FILE --to earliest`, and leave the pipeline's own topics alone"
     )]
     RepartitionLost {
         /// The repartition's topic.
@@ -138,7 +139,8 @@ pub enum WorkerError {
     /// A topic ends before the offset that was processed last.
     #[error(
         "topic {topic} partition {partition} ends at offset {end}, but records before offset {committed} have been \
-         processed: the topic was made anew or lost records; if that was meant, start over with `millstream reset`"
+         processed: the topic was made anew or lost records; if that was meant, start over with \
+         `millstream reset FILE --to earliest`"
     )]
     SourceTruncated {
         /// The topic.
@@ -154,7 +156,7 @@ pub enum WorkerError {
     #[error(
         "topic {topic} has {found} partitions, but the pipeline needs {needed} since a source has another number of them: \
          the state of its keys would have to move. Give the source its partitions back, group behind a `key_by`, or start \
-         over with `millstream reset --clear-state`"
+         over with `millstream reset FILE --to earliest`"
     )]
     PartitionsChanged {
         /// The topic.
@@ -168,7 +170,7 @@ pub enum WorkerError {
     #[error(
         "the committed state of pipeline {pipeline} was made by other stateful steps (window, keys or aggregates \
          changed): give the changed step a new id and the pipeline a new name, go back to the earlier file, or start over \
-         with `millstream reset --clear-state`"
+         with `millstream reset FILE --to earliest`"
     )]
     ShapeChanged {
         /// The pipeline.
@@ -176,15 +178,18 @@ pub enum WorkerError {
     },
     /// A reset was cut off.
     #[error(
-        "a reset of pipeline {pipeline} was cut off before its state was gone: run `millstream reset` with \
-         `--clear-state` again"
+        "a reset of pipeline {pipeline} was cut off before its state was gone: run \
+         `millstream reset FILE --to earliest --clear-state`, or to another place"
     )]
     ResetUnfinished {
         /// The pipeline.
         pipeline: String,
     },
     /// Something on an internal topic cannot be read back.
-    #[error("topic {topic} partition {partition} offset {offset}: {message}")]
+    #[error(
+        "topic {topic} partition {partition} offset {offset}: {message}; leave the pipeline's own topics alone, or start over with \
+         `millstream reset FILE --to earliest`"
+    )]
     Frame {
         /// The topic.
         topic: String,
@@ -198,7 +203,7 @@ pub enum WorkerError {
     /// The group's offsets are not this program's.
     #[error(
         "the group {group} has offsets that another program has committed: give the pipeline another name, or take the \
-         group over with `millstream reset --clear-state`"
+         group over with `millstream reset FILE --to earliest`"
     )]
     ForeignGroup {
         /// The group: the pipeline's name.
@@ -206,7 +211,8 @@ pub enum WorkerError {
     },
     /// Too many records failed.
     #[error(
-        "pipeline {pipeline}: more than {percent}% of the records of the last {span_ms} ms failed (on_error.fail_above)"
+        "pipeline {pipeline}: more than {percent}% of the records of the last {span_ms} ms failed (on_error.fail_above): the \
+         headers of the dead letters say where and why; mend what writes them or the pipeline, or raise the limit"
     )]
     TooManyFailures {
         /// The pipeline.
