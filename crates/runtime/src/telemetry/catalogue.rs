@@ -60,11 +60,11 @@ metrics! {
     PIPELINE_RESTARTS = Counter "millstream_pipeline_restarts_total" ["pipeline"]
         "How often the pipeline, or a worker of it, was built again after a failure.";
     PIPELINE_FAILURES = Counter "millstream_pipeline_failures_total" ["pipeline", "kind"]
-        "Failures of the pipeline, its workers and tasks by kind (disk_full, log, state, records, configuration, internal).";
+        "Failures of the pipeline and its workers by kind (disk_full, log, state, records, configuration, internal).";
     WORKERS = Gauge "millstream_workers" ["pipeline", "state"]
         "Worker threads by state (connecting, joining, restoring, running, stopped).";
     TASKS = Gauge "millstream_tasks" ["pipeline", "phase"]
-        "Tasks that this process owns by phase (restoring, running, failed).";
+        "Tasks that this process owns by phase (restoring, running).";
 
     INPUT_RECORDS = Counter "millstream_input_records_total" ["pipeline"]
         "Records read from source topics, those of aborted epochs too.";

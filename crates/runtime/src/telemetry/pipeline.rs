@@ -188,10 +188,6 @@ impl PipelineRecord {
         let Some(worker) = standing.worker(thread, generation) else { return };
         worker.heard_at = Instant::now();
         let last = std::mem::take(&mut worker.snapshot);
-        let known = |failure: &Failure| last.tasks.iter().any(|task| self::failure(task) == Some(failure));
-        for failure in snapshot.tasks.iter().filter_map(failure).filter(|failure| !known(failure)) {
-            self.remember(standing, failure);
-        }
         standing.gone.superseded(&last, &snapshot);
         standing.last_commit = standing.last_commit.max(snapshot.last_commit);
         if let Some(worker) = standing.worker(thread, generation) {
@@ -234,12 +230,5 @@ impl Standing {
     /// The tasks that the process owns, with the thread of each.
     pub(super) fn tasks(&self) -> impl Iterator<Item = (usize, &TaskSnapshot)> {
         self.workers.iter().flat_map(|(thread, worker)| worker.snapshot.tasks.iter().map(|task| (*thread, task)))
-    }
-}
-
-fn failure(task: &TaskSnapshot) -> Option<&Failure> {
-    match &task.phase {
-        TaskPhase::Failed(failure) => Some(failure),
-        TaskPhase::Restoring(_) | TaskPhase::Running => None,
     }
 }

@@ -60,10 +60,8 @@ pub enum Reason {
     Joining,
     /// A task rebuilds its state.
     Restoring,
-    /// The pipeline has failed and will be tried again.
+    /// The pipeline has failed, with all its tasks, and will be tried again.
     Failed,
-    /// A task has failed.
-    TaskFailed,
     /// A pipeline or worker has stopped.
     Stopped,
     /// A worker says nothing any more.
@@ -139,7 +137,7 @@ pub(super) fn of_pipeline(record: &PipelineRecord, standing: &Standing) -> Vec<N
         PipelineState::Stopped => return vec![about(None, Reason::Stopped, "it has stopped".to_owned())],
         PipelineState::Failed { failure, retry_in } => {
             let detail = format!("{} (tried again in {} s)", failure.message, left(*retry_in, standing));
-            return vec![about(None, kind(failure, Reason::Failed), detail)];
+            return vec![about(None, kind(failure), detail)];
         }
         PipelineState::Waiting { why, retry_in } => {
             let detail = format!("it waits for its schemas: {why} (asked again in {} s)", left(*retry_in, standing));
@@ -199,13 +197,12 @@ fn of_task(task: &TaskSnapshot) -> Option<(Reason, String)> {
             Reason::Restoring,
             format!("{} of {} changelog records are restored", progress.records, progress.records_total),
         )),
-        TaskPhase::Failed(failure) => Some((kind(failure, Reason::TaskFailed), failure.message.clone())),
     }
 }
 
-fn kind(failure: &Failure, otherwise: Reason) -> Reason {
+fn kind(failure: &Failure) -> Reason {
     match failure.kind {
         FailureKind::DiskFull => Reason::DiskFull,
-        _ => otherwise,
+        _ => Reason::Failed,
     }
 }

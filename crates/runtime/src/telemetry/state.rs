@@ -85,25 +85,22 @@ pub enum TaskPhase {
     Restoring(RestoreProgress),
     /// It processes.
     Running,
-    /// It has stopped by an error, and its worker goes on without it.
-    Failed(Failure),
 }
 
 impl TaskPhase {
     /// All names, in order.
-    pub(super) const NAMES: [&'static str; 3] = ["restoring", "running", "failed"];
+    pub(super) const NAMES: [&'static str; 2] = ["restoring", "running"];
 
     /// The phase's name in metrics and in `/status`.
     pub fn as_str(&self) -> &'static str {
         match self {
             TaskPhase::Restoring(_) => "restoring",
             TaskPhase::Running => "running",
-            TaskPhase::Failed(_) => "failed",
         }
     }
 }
 
-/// Why a pipeline or a task has stopped.
+/// Why a pipeline has stopped.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
     /// Of which kind it is: what an alert can tell apart.

@@ -128,14 +128,11 @@ pub struct WorkerStatus {
 pub struct TaskStatus {
     /// Subtopology and partition.
     pub id: String,
-    /// restoring, running or failed.
+    /// restoring or running.
     pub phase: &'static str,
     /// How far its restore is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub restore: Option<RestoreStatus>,
-    /// Why it failed.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub error: Option<String>,
     /// Its watermark: RFC 3339, in UTC.
     pub watermark: Option<String>,
     /// Sizes of its state.
@@ -261,23 +258,18 @@ fn workers(standing: &Standing) -> Vec<WorkerStatus> {
 }
 
 fn task(task: &TaskSnapshot) -> TaskStatus {
-    let (restore, error) = match &task.phase {
-        TaskPhase::Restoring(progress) => (
-            Some(RestoreStatus {
-                records: progress.records,
-                records_total: progress.records_total,
-                bytes: progress.bytes,
-            }),
-            None,
-        ),
-        TaskPhase::Running => (None, None),
-        TaskPhase::Failed(failure) => (None, Some(failure.message.clone())),
+    let restore = match &task.phase {
+        TaskPhase::Restoring(progress) => Some(RestoreStatus {
+            records: progress.records,
+            records_total: progress.records_total,
+            bytes: progress.bytes,
+        }),
+        TaskPhase::Running => None,
     };
     TaskStatus {
         id: task.id.to_string(),
         phase: task.phase.as_str(),
         restore,
-        error,
         watermark: task.watermark.and_then(point).map(rfc3339),
         state_bytes: sizes(task),
         partitions: task.lanes.iter().map(partition).collect(),

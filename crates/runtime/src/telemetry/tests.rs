@@ -232,14 +232,11 @@ fn readiness_follows_the_life_of_a_pipeline() {
     worker.set_state(WorkerState::Running);
     assert_eq!(telemetry.readiness(), Readiness { ready: true, reasons: Vec::new() });
 
-    let failure = |kind, message: &str| Failure { kind, message: message.to_owned() };
-    let dead = TaskSnapshot::new(id(1), TaskPhase::Failed(failure(FailureKind::Records, "step a: decode: no")));
-    worker.publish(snapshot(0, vec![running(0, 1), dead.clone()]));
-    worker.publish(snapshot(0, vec![running(0, 1), dead]));
-    assert_eq!(reasons(), [Reason::TaskFailed]);
-    let failure = failure(FailureKind::DiskFull, "no space");
-    pipeline.set_state(PipelineState::Failed { failure, retry_in: Duration::from_secs(4) });
-    assert_eq!(reasons(), [Reason::DiskFull]);
+    for (kind, reason) in [(FailureKind::Records, Reason::Failed), (FailureKind::DiskFull, Reason::DiskFull)] {
+        let failure = Failure { kind, message: "of one task".to_owned() };
+        pipeline.set_state(PipelineState::Failed { failure, retry_in: Duration::from_secs(4) });
+        assert_eq!(reasons(), [reason], "the pipeline is not ready, whatever else it has said");
+    }
     let samples = samples(&telemetry);
     let counted =
         |kind: &str| samples[&format!("millstream_pipeline_failures_total{{pipeline=\"p\",kind=\"{kind}\"}}")];
