@@ -82,6 +82,10 @@ fn a_broker_that_is_not_there_is_said() -> Result {
     let way_out = "check bootstrap.servers and that the brokers are up";
     told::wait_for_error(&mut daemon, &scenario.group(), &[&what, way_out], Duration::from_secs(10))?;
     ensure!(daemon.get("/live")?.status == 200, "it is not alive");
+    // What the client's library says of it is of the same pipeline.
+    let of_library: Vec<_> = told::lines(&daemon).into_iter().filter(|line| line["target"] == "librdkafka").collect();
+    let is_whole = |line: &serde_json::Value| line["pipeline"] == scenario.group().as_str() && line["thread"] == 0;
+    ensure!(!of_library.is_empty() && of_library.iter().all(is_whole), "{of_library:#?}");
     broker.restart()?;
     daemon.wait_until_ready(READY)?;
     scenario.write(500)?;

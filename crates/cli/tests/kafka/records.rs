@@ -58,7 +58,10 @@ fn poison_that_must_not_be_is_named() -> Result {
     let mut daemon = scenario.daemon("a").start()?;
     let (group, topic) = (scenario.group(), scenario.topic("events"));
     let what = format!("pipeline {group}, task 0_2, topic {topic} partition 2 offset {}: step ", places[0].1);
-    told::wait_for_error(&mut daemon, &group, &[&what, ": decode: ", "set `on_error: skip`"], READY).map(drop)
+    let line = told::wait_for_error(&mut daemon, &group, &[&what, ": decode: ", "set `on_error: skip`"], READY)?;
+    let fields = (&line["task"], &line["topic"], &line["partition"]);
+    ensure!(fields == (&"0_2".into(), &topic.into(), &2.into()), "the line does not say where: {line}");
+    Ok(())
 }
 
 const LARGE: &str = r#"

@@ -19,7 +19,7 @@ use crate::log::{FailureKind, Log, LogError, TopicPartition};
 use crate::panics::{self, Panic};
 use crate::store::{StateStores, StoreError};
 use crate::telemetry::{Event, Phase, WorkerState, WorkerTelemetry};
-use crate::worker::{Progress, Restored, Worker, WorkerError, WorkerSettings};
+use crate::worker::{Place, Progress, Restored, Worker, WorkerError, WorkerSettings};
 
 /// How long a poll waits for the first record where there is nothing to do.
 const WAIT: Duration = Duration::from_millis(50);
@@ -83,6 +83,15 @@ impl From<LogError> for MemberError {
 }
 
 impl MemberError {
+    /// Where it arose, as far as it knows.
+    pub(super) fn place(&self) -> Place<'_> {
+        match self {
+            MemberError::Worker(error) => error.place(),
+            MemberError::PartitionsChanged { topic, .. } => Place { topic: Some(topic), ..Place::default() },
+            MemberError::Pipeline(_) | MemberError::Preflight(_) | MemberError::Panicked(_) => Place::default(),
+        }
+    }
+
     /// Whether the same may succeed when it is tried again.
     pub(super) fn may_pass(&self) -> bool {
         match self {
@@ -97,6 +106,8 @@ impl Member {
     pub(super) fn run(self) -> Returned {
         let telemetry = self.telemetry.clone();
         let (pipeline, thread) = (self.topology.name.clone(), self.thread);
+        // What is said in the depth of a task need not know whose it is.
+        let _span = tracing::error_span!("worker", %pipeline, thread).entered();
         let returned = panics::guard(&pipeline, Some(thread), || self.work());
         let returned = returned.unwrap_or_else(|panic| Returned::nothing(MemberError::Panicked(panic)));
         if let Some(error) = &returned.error {
@@ -462,8 +473,9 @@ impl Running {
     }
 
     fn note(&self, error: &WorkerError) {
+        let Place { task, topic, partition } = error.place();
         tracing::warn!(
-            pipeline = %self.worker.topology().name, thread = self.thread,
+            pipeline = %self.worker.topology().name, thread = self.thread, task, topic, partition,
             "{error}; nothing of the open epoch is visible, its input is taken again"
         );
     }

@@ -21,7 +21,7 @@ use crate::store::memory::MemoryStores;
 use crate::store::sled::SledStores;
 use crate::store::{StateStores, StoreError};
 use crate::telemetry::{Event, Failure, FailureKind, PipelineState, PipelineTelemetry};
-use crate::worker::{CreateTopics, Flush, Standing, WorkerError, WorkerSettings};
+use crate::worker::{CreateTopics, Flush, Place, Standing, WorkerError, WorkerSettings};
 
 /// A run of this length takes back what earlier failures have added to the wait.
 const HEALTHY_AFTER: Duration = Duration::from_secs(60);
@@ -67,6 +67,8 @@ struct Attempt {
 impl Supervisor {
     /// Runs the pipeline until it is asked to stop or has come to its end.
     pub(super) fn run(self) -> Report {
+        // Whatever is said here says of which pipeline.
+        let _span = tracing::error_span!("pipeline", pipeline = %self.unit.name).entered();
         let mut report = Report {
             pipeline: self.unit.name.clone(),
             standing: Standing::default(),
@@ -114,7 +116,8 @@ impl Supervisor {
             tracing::warn!(%pipeline, retry_in_ms, "it waits for its schemas: {error}");
             self.telemetry.set_state(PipelineState::Waiting { why: error.to_string(), retry_in });
         } else {
-            tracing::error!(%pipeline, retry_in_ms, "{error}");
+            let Place { task, topic, partition } = error.place();
+            tracing::error!(%pipeline, task, topic, partition, retry_in_ms, "{error}");
             self.telemetry.set_state(PipelineState::Failed { failure: failure(error), retry_in });
         }
     }

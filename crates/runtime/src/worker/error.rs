@@ -227,7 +227,41 @@ pub enum WorkerError {
     Internal(String),
 }
 
+/// What an error says of where it arose, for the fields of a log line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Place<'a> {
+    pub(crate) task: Option<&'a str>,
+    pub(crate) topic: Option<&'a str>,
+    pub(crate) partition: Option<u32>,
+}
+
 impl WorkerError {
+    /// Where it arose, as far as it knows.
+    pub(crate) fn place(&self) -> Place<'_> {
+        let at = |topic, partition| Place { task: None, topic: Some(topic), partition: Some(partition) };
+        match self {
+            WorkerError::Task { task, .. } | WorkerError::Record { task, place: None, .. } => {
+                Place { task: Some(task), ..Place::default() }
+            }
+            WorkerError::Record { task, place: Some(place), .. } => {
+                Place { task: Some(task), ..at(&place.topic, place.partition.0) }
+            }
+            WorkerError::ChangelogLost { topic, partition }
+            | WorkerError::RepartitionLost { topic, partition, .. }
+            | WorkerError::SourceTruncated { topic, partition, .. }
+            | WorkerError::Frame { topic, partition, .. } => at(topic, *partition),
+            WorkerError::Log(LogError::UnknownPartition { topic, partition })
+            | WorkerError::Log(LogError::OffsetOutOfRange { topic, partition, .. }) => at(topic, partition.0),
+            WorkerError::Format { name: topic, .. }
+            | WorkerError::NoRegistry { topic }
+            | WorkerError::MissingTopic { topic }
+            | WorkerError::MissingOutput { topic }
+            | WorkerError::PartitionsChanged { topic, .. }
+            | WorkerError::Log(LogError::UnknownTopic { topic }) => Place { topic: Some(topic), ..Place::default() },
+            _ => Place::default(),
+        }
+    }
+
     pub(super) fn internal(error: &dyn std::fmt::Display) -> WorkerError {
         WorkerError::Internal(error.to_string())
     }

@@ -257,7 +257,7 @@ impl Lane {
     fn look_after(&mut self, mut held: Held, now: Millis) -> Result<Fetched, WorkerError> {
         let Reader::Source(source) = &mut self.reader else { return Ok(Fetched::Nothing) };
         let known_before = held.ids.len();
-        source.learner.learn(&mut held, &mut source.decoder, &self.topic, now);
+        source.learner.learn(&mut held, &mut source.decoder, (&self.topic, self.partition), now);
         let to = if held.ids.is_empty() {
             self.records.len()
         } else if held.ids.len() < known_before || held.since == now {

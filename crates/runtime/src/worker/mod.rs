@@ -41,6 +41,7 @@ use crate::store::StateStores;
 use crate::store::shared::SharedStore;
 
 pub use changelog::RestoreProgress;
+pub(crate) use error::Place;
 pub use error::{RecordPlace, WorkerError};
 pub use position::{are_of_other_topics, check_shape as check_committed};
 pub use standing::{Spent, Standing};

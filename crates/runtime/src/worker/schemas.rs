@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use millstream_engine::ids::PartitionId;
 use millstream_engine::time::Millis;
 use millstream_formats::{Decoder, SchemaId};
 
@@ -60,14 +61,25 @@ impl Learner {
     }
 
     /// Takes what is known of the schemas that are waited for; those that are not stay.
-    pub(super) fn learn(&mut self, held: &mut Held, decoder: &mut Decoder, topic: &str, now: Millis) {
+    pub(super) fn learn(
+        &mut self,
+        held: &mut Held,
+        decoder: &mut Decoder,
+        (topic, partition): (&str, PartitionId),
+        now: Millis,
+    ) {
         held.error = None;
         let mut waiting = Vec::with_capacity(held.ids.len());
         for id in held.ids.drain(..) {
             match self.schemas.get(id) {
                 Lookup::Known(schema) => {
                     if let Err(error) = decoder.add_writer(id, &schema) {
-                        tracing::warn!(topic, schema = id.0, "its records cannot be read: {error}");
+                        tracing::warn!(
+                            topic,
+                            partition = partition.0,
+                            schema = id.0,
+                            "its records cannot be read: {error}"
+                        );
                     }
                 }
                 Lookup::Refused(reason) => {

@@ -68,6 +68,7 @@ fn run_one(
     line: Line,
 ) -> Report {
     let pipeline = loaded.topology.name.clone();
+    let _span = tracing::error_span!("pipeline", %pipeline).entered();
     let mut report = Report::of(pipeline);
     let mut worker = match start(loaded, log, dir, settings, &line) {
         Ok(worker) => worker,

@@ -149,16 +149,38 @@ impl Shared {
 }
 
 /// The library's log lines. Runs in any of its threads.
-pub(super) extern "C" fn on_log(_: *const sys::rd_kafka_t, level: c_int, facility: *const c_char, line: *const c_char) {
+pub(super) extern "C" fn on_log(
+    client: *const sys::rd_kafka_t,
+    level: c_int,
+    facility: *const c_char,
+    line: *const c_char,
+) {
     let (facility, line) = (text(facility), text(line));
+    // SAFETY: a client that speaks is valid; there is none yet where a configuration does.
+    let name = if client.is_null() { String::new() } else { text(unsafe { sys::rd_kafka_name(client) }) };
+    let (pipeline, thread) = owner(&name).unzip();
+    // Who has named the clients otherwise knows them by that name.
+    let client = (pipeline.is_none() && !name.is_empty()).then_some(name.as_str());
     match level {
         // One set of properties serves consumers and producers; that each passes over the other's is no news.
-        _ if facility == "CONFWARN" => tracing::debug!(target: "librdkafka", "{facility}: {line}"),
-        0..=3 => tracing::error!(target: "librdkafka", "{facility}: {line}"),
-        4 => tracing::warn!(target: "librdkafka", "{facility}: {line}"),
-        5 | 6 => tracing::info!(target: "librdkafka", "{facility}: {line}"),
-        _ => tracing::debug!(target: "librdkafka", "{facility}: {line}"),
+        _ if facility == "CONFWARN" => {
+            tracing::debug!(target: "librdkafka", pipeline, thread, client, "{facility}: {line}");
+        }
+        0..=3 => tracing::error!(target: "librdkafka", pipeline, thread, client, "{facility}: {line}"),
+        4 => tracing::warn!(target: "librdkafka", pipeline, thread, client, "{facility}: {line}"),
+        5 | 6 => tracing::info!(target: "librdkafka", pipeline, thread, client, "{facility}: {line}"),
+        _ => tracing::debug!(target: "librdkafka", pipeline, thread, client, "{facility}: {line}"),
     }
+}
+
+/// The pipeline and the worker thread that a client of the daemon is named after: `millstream-<pipeline>-<thread>`, perhaps with a
+/// word for what it is for, and with what the library adds.
+fn owner(client: &str) -> Option<(&str, u64)> {
+    let id = client.split('#').next()?.strip_prefix("millstream-")?;
+    let numbered =
+        |id: &'_ str| id.rsplit_once('-').and_then(|(name, number)| Some((name.len(), number.parse().ok()?)));
+    let (len, thread) = numbered(id).or_else(|| numbered(id.rsplit_once('-')?.0))?;
+    Some((&id[..len], thread))
 }
 
 /// Errors of no particular call. Runs in the thread that polls.
@@ -337,4 +359,23 @@ extern "C" fn on_acknowledgement(
 unsafe fn shared<'a>(opaque: *mut c_void) -> &'a Shared {
     // SAFETY: the caller's promise.
     unsafe { &*opaque.cast::<Shared>() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_client_says_whose_it_is() {
+        for (client, whose) in [
+            ("millstream-rooms-0#consumer-1", Some(("rooms", 0))),
+            ("millstream-rooms-by-2-11-restore#consumer-4", Some(("rooms-by-2", 11))),
+            ("millstream-cli#consumer-1", None),
+            ("millstream-topic-control#consumer-1", None),
+            ("mine-0#producer-2", None),
+            ("", None),
+        ] {
+            assert_eq!(owner(client), whose, "{client}");
+        }
+    }
 }
