@@ -18,8 +18,8 @@ use crate::log::kafka::{GroupEvent, Guarantee, Interrupt, KafkaCounters, KafkaLo
 use crate::log::{FailureKind, Log, LogError, TopicPartition};
 use crate::panics::{self, Panic};
 use crate::store::{StateStores, StoreError};
-use crate::telemetry::{Event, Phase, WorkerState, WorkerTelemetry};
-use crate::worker::{Place, Progress, Restored, Worker, WorkerError, WorkerSettings};
+use crate::telemetry::{Event, Phase, TaskPhase, WorkerState, WorkerTelemetry};
+use crate::worker::{Place, Progress, RestorePace, Restored, Worker, WorkerError, WorkerSettings};
 
 /// How long a poll waits for the first record where there is nothing to do.
 const WAIT: Duration = Duration::from_millis(50);
@@ -376,12 +376,8 @@ impl Running {
             self.task_since = Instant::now();
         }
         if progress.is_complete() || self.told_at.elapsed() >= TELL_EVERY {
-            let rate = progress.bytes as f64 / 1e6 / took.as_secs_f64().max(0.001);
-            tracing::info!(
-                pipeline = %self.worker.topology().name, task = %task,
-                "restored {} of {} changelog offsets, {} bytes, {rate:.0} MB/s",
-                progress.records, progress.records_total, progress.bytes
-            );
+            let pace = RestorePace { progress, took };
+            tracing::info!(pipeline = %self.worker.topology().name, task = %task, "restored {pace}");
         }
     }
 
@@ -529,6 +525,10 @@ impl Running {
         self.count(counters);
         let mut snapshot = self.worker.snapshot(now());
         snapshot.last_commit = self.last_commit;
+        // Tasks are restored one after the other.
+        if let Some(task) = snapshot.tasks.iter_mut().find(|task| task.phase != TaskPhase::Running) {
+            task.restoring_for = Some(self.task_since.elapsed());
+        }
         self.telemetry.publish(snapshot);
     }
 

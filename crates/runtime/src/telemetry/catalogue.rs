@@ -138,6 +138,10 @@ metrics! {
         "The part of its changelog that a restoring task has read, from 0 to 1.";
     RESTORE_REMAINING = Gauge "millstream_restore_remaining_records" ["pipeline", "task"]
         "Changelog records that a restoring task has still to read.";
+    RESTORE_READ = Gauge "millstream_restore_read_bytes" ["pipeline", "task"]
+        "Changelog bytes that a restoring task has read.";
+    RESTORE_LEFT = Gauge "millstream_restore_left_seconds" ["pipeline", "task"]
+        "How long a restoring task takes yet, by its rate so far; absent while it has read nothing.";
 
     STATE_MEMORY = Gauge "millstream_state_memory_bytes" ["pipeline", "task"] "Bytes of state in memory.";
     STATE_DISK = Gauge "millstream_state_disk_bytes" ["pipeline", "task"] "Bytes of state in the store on disk.";

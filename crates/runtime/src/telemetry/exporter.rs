@@ -151,10 +151,15 @@ fn task(families: &mut Families, pipeline: &str, task: &TaskSnapshot, now: Milli
         families.add(&WATERMARK, &labels, seconds(watermark));
         families.add(&WATERMARK_LAG, &labels, seconds(now.minus(watermark)));
     }
-    if let TaskPhase::Restoring(progress) = &task.phase {
+    if let Some(pace) = task.restore() {
+        let progress = pace.progress;
         let total = progress.records_total.max(1);
         families.add(&RESTORE_PROGRESS, &labels, progress.records.min(total) as f64 / total as f64);
         families.count(&RESTORE_REMAINING, &labels, progress.records_total.saturating_sub(progress.records));
+        families.count(&RESTORE_READ, &labels, progress.bytes);
+        if let Some(left) = pace.left() {
+            families.add(&RESTORE_LEFT, &labels, left.as_secs_f64());
+        }
     }
     for lane in &task.lanes {
         self::lane(families, pipeline, lane, now);

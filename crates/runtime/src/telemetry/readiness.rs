@@ -193,10 +193,7 @@ fn of_task(task: &TaskSnapshot) -> Option<(Reason, String)> {
             let (place, wait) = task.lanes.iter().filter_map(waits).find(|(_, wait)| wait.is_trouble())?;
             Some((Reason::Schema, format!("{place} {wait}")))
         }
-        TaskPhase::Restoring(progress) => Some((
-            Reason::Restoring,
-            format!("{} of {} changelog records are restored", progress.records, progress.records_total),
-        )),
+        TaskPhase::Restoring(_) => Some((Reason::Restoring, format!("restored {}", task.restore()?))),
     }
 }
 

@@ -1,6 +1,7 @@
 //! Where a worker and its tasks stand: plain values that the worker fills in and hands over whole.
 
 use std::fmt;
+use std::time::Duration;
 
 use millstream_engine::ids::{Offset, PartitionId, TaskId};
 use millstream_engine::ledger::Ledger;
@@ -8,6 +9,7 @@ use millstream_engine::time::{Millis, Watermark};
 use serde::Serialize;
 
 use super::state::TaskPhase;
+use crate::worker::RestorePace;
 
 /// Where a worker stands. Counts begin at 0 when the worker is built.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -44,6 +46,8 @@ pub struct TaskSnapshot {
     pub id: TaskId,
     /// What it is doing.
     pub phase: TaskPhase,
+    /// For how long it has been restored, if it is the one that its worker is at: the others wait for their turn.
+    pub restoring_for: Option<Duration>,
     /// The partitions that it reads.
     pub lanes: Vec<LaneSnapshot>,
     /// W, where it is known.
@@ -68,6 +72,7 @@ impl TaskSnapshot {
         TaskSnapshot {
             id,
             phase,
+            restoring_for: None,
             lanes: Vec::new(),
             watermark: None,
             ledgers: Vec::new(),
@@ -76,6 +81,16 @@ impl TaskSnapshot {
             changelog_live_bytes: 0,
             changelog_dead_bytes: 0,
             changelog_written_bytes: 0,
+        }
+    }
+
+    /// How its restore goes, if it is being restored.
+    pub(super) fn restore(&self) -> Option<RestorePace> {
+        match self.phase {
+            TaskPhase::Restoring(progress) => {
+                Some(RestorePace { progress, took: self.restoring_for.unwrap_or_default() })
+            }
+            TaskPhase::Running => None,
         }
     }
 

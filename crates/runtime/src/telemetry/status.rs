@@ -10,7 +10,7 @@ use super::Shared;
 use super::pipeline::{PipelineRecord, Standing};
 use super::readiness::{self, NotReady};
 use super::snapshot::{LaneKind, LaneSnapshot, SchemaWait, Speech, TaskSnapshot, Traffic};
-use super::state::{Event, PipelineState, TaskPhase};
+use super::state::{Event, PipelineState};
 
 /// Where the process stands.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -150,6 +150,10 @@ pub struct RestoreStatus {
     pub records_total: u64,
     /// Bytes read.
     pub bytes: u64,
+    /// How fast.
+    pub bytes_per_second: u64,
+    /// How long it takes yet, if it goes on so; not known while nothing has been read.
+    pub seconds_left: Option<u64>,
 }
 
 /// A partition that a task reads.
@@ -258,14 +262,13 @@ fn workers(standing: &Standing) -> Vec<WorkerStatus> {
 }
 
 fn task(task: &TaskSnapshot) -> TaskStatus {
-    let restore = match &task.phase {
-        TaskPhase::Restoring(progress) => Some(RestoreStatus {
-            records: progress.records,
-            records_total: progress.records_total,
-            bytes: progress.bytes,
-        }),
-        TaskPhase::Running => None,
-    };
+    let restore = task.restore().map(|pace| RestoreStatus {
+        records: pace.progress.records,
+        records_total: pace.progress.records_total,
+        bytes: pace.progress.bytes,
+        bytes_per_second: pace.bytes_per_second() as u64,
+        seconds_left: pace.left().map(|left| left.as_secs_f64().ceil() as u64),
+    });
     TaskStatus {
         id: task.id.to_string(),
         phase: task.phase.as_str(),

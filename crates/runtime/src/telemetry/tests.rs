@@ -57,7 +57,8 @@ fn busy() -> Telemetry {
     worker.count(Event::Commit);
     let progress = RestoreProgress { records: 5, records_total: 20, bytes: 500 };
     worker.restored(progress, Duration::from_millis(500));
-    let restoring = TaskSnapshot::new(id(1), TaskPhase::Restoring(progress));
+    let mut restoring = TaskSnapshot::new(id(1), TaskPhase::Restoring(progress));
+    restoring.restoring_for = Some(Duration::from_millis(500));
     worker.publish(snapshot(10, vec![running(0, 10), restoring]));
     telemetry
 }
@@ -117,6 +118,8 @@ fn samples_say_what_was_told() {
         ("millstream_restore_seconds_total{pipeline=\"candles\"}", 0.5),
         ("millstream_restore_progress_ratio{pipeline=\"candles\",task=\"0_1\"}", 0.25),
         ("millstream_restore_remaining_records{pipeline=\"candles\",task=\"0_1\"}", 15.0),
+        ("millstream_restore_read_bytes{pipeline=\"candles\",task=\"0_1\"}", 500.0),
+        ("millstream_restore_left_seconds{pipeline=\"candles\",task=\"0_1\"}", 1.5),
         ("millstream_changelog_written_bytes_total{pipeline=\"candles\"}", 10.0),
     ] {
         assert_eq!(samples.get(name), Some(&value), "{name}");
@@ -220,12 +223,13 @@ fn readiness_follows_the_life_of_a_pipeline() {
     assert_eq!(reasons(), [Reason::Joining]);
     worker.set_state(WorkerState::Restoring);
     let progress = RestoreProgress { records: 1, records_total: 4, bytes: 100 };
-    let restoring = TaskSnapshot::new(id(1), TaskPhase::Restoring(progress));
+    let mut restoring = TaskSnapshot::new(id(1), TaskPhase::Restoring(progress));
+    restoring.restoring_for = Some(Duration::from_secs(1));
     worker.publish(snapshot(0, vec![running(0, 1), restoring]));
     let readiness = telemetry.readiness();
     assert_eq!(
         readiness.reasons[0].to_string(),
-        "pipeline p, worker 0, task 0_1: 1 of 4 changelog records are restored"
+        "pipeline p, worker 0, task 0_1: restored 1 of 4 changelog records (100 bytes, 0.0 MB/s, 3 s left)"
     );
     assert_eq!(readiness.reasons.len(), 1, "{readiness:?}");
     worker.publish(snapshot(0, vec![running(0, 1), running(1, 1)]));
@@ -296,7 +300,10 @@ fn status_says_where_everything_stands() {
     assert_eq!(candles["last_error"], serde_json::Value::Null);
     assert_eq!(candles["events"]["commits"], 1);
     assert_eq!(candles["steps"][0]["rows"]["rows_in"], 10);
-    assert_eq!(candles["workers"][0]["tasks"][1]["restore"]["records_total"], 20);
+    let restore = serde_json::json!(
+        {"records": 5, "records_total": 20, "bytes": 500, "bytes_per_second": 1000, "seconds_left": 2}
+    );
+    assert_eq!(candles["workers"][0]["tasks"][1]["restore"], restore);
     assert_eq!(candles["workers"][0]["tasks"][0]["partitions"][0]["lag_records"], 2);
     assert_eq!((&other["state"], &other["last_error"]["kind"]), (&"failed".into(), &"log".into()));
     assert!(other["retry_in_seconds"].as_u64().unwrap() <= 8);

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Instant;
 
 use millstream_pipeline::topology::{PartitionCounts, Topology};
 use millstream_runtime::config::{LogFormat, LogSettings, Settings};
@@ -12,7 +13,7 @@ use millstream_runtime::log::embedded::{Access, EmbeddedLog};
 use millstream_runtime::panics;
 use millstream_runtime::registry::SchemaCache;
 use millstream_runtime::store::sled::SledStores;
-use millstream_runtime::worker::{Worker, WorkerSettings};
+use millstream_runtime::worker::{RestorePace, Worker, WorkerSettings};
 
 use super::{Report, stop_on_signals};
 use crate::exit::Failure;
@@ -106,11 +107,13 @@ fn start(
         ));
     }
     let stores = Box::new(stores);
-    Worker::start(Arc::new(topology), log, stores, settings, follow::now(), &mut |task, restore| {
-        line.say(&format!(
-            "task {task}: restored {} of {} changelog records ({} bytes)",
-            restore.records, restore.records_total, restore.bytes
-        ));
+    // Tasks are restored one after the other.
+    let mut since = Instant::now();
+    Worker::start(Arc::new(topology), log, stores, settings, follow::now(), &mut |task, progress| {
+        line.say(&format!("task {task}: restored {}", RestorePace { progress, took: since.elapsed() }));
+        if progress.is_complete() {
+            since = Instant::now();
+        }
     })
     .map_err(|error| error.to_string())
 }
