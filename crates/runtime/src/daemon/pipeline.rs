@@ -330,7 +330,26 @@ pub(super) fn failure(error: &MemberError) -> Failure {
     Failure { kind, message: error.to_string() }
 }
 
-/// As the system says it.
+/// As the system says it: of a disk, or of a user's share of it.
 fn is_disk_full(message: &str) -> bool {
-    message.contains("No space left on device") || message.contains("os error 28")
+    ["No space left on device", "(os error 28)", "Disk quota exceeded", "(os error 122)"]
+        .iter()
+        .any(|said| message.contains(said))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+
+    #[test]
+    fn a_full_disk_and_a_quota_that_is_used_up_are_the_same_to_operators() {
+        let kind_of = |code| {
+            let message = format!("sled: {}", io::Error::from_raw_os_error(code));
+            failure(&MemberError::Worker(StoreError::Folder { action: "write", path: "/state".into(), message }.into()))
+                .kind
+        };
+        assert_eq!([28, 122, 5].map(kind_of), [FailureKind::DiskFull, FailureKind::DiskFull, FailureKind::State]);
+    }
 }
