@@ -1,5 +1,5 @@
-//! Kills, stops, sleeps, wiped state, more and fewer processes, in a seeded order, for as long as asked: `just torture
-//! KILLS=10000`. After each round everything must be readable, once and right.
+//! Kills, stops, sleeps, wiped state, more and fewer processes of one or several threads, in a seeded order, for as long as
+//! asked: `just torture KILLS=10000`. After each round everything must be readable, once and right.
 
 use std::time::{Duration, Instant};
 
@@ -16,6 +16,9 @@ const KILLS: u64 = 30;
 const KILLS_A_ROUND: u64 = 60;
 
 const INSTANCES: [&str; 4] = ["a", "b", "c", "d"];
+
+/// A daemon has at most so many threads: with four instances at times more than there are partitions, so that some have none.
+const MOST_THREADS: u64 = 3;
 
 pub(crate) fn tests() -> Vec<suite::Trial> {
     vec![suite::test("torture::everything_at_random", torture)]
@@ -67,6 +70,8 @@ struct Done {
     wipes: u64,
     broker_restarts: u64,
     broker_kills: u64,
+    /// How many daemons were started with one thread, with two, ..
+    starts_by_threads: [u64; MOST_THREADS as usize],
     events: usize,
     results: usize,
 }
@@ -124,7 +129,10 @@ impl Torture {
 
     fn start(&mut self, instance: usize) -> Result {
         if self.daemons[instance].is_none() {
-            self.daemons[instance] = Some(self.scenario.daemon(INSTANCES[instance]).start()?);
+            let threads = 1 + self.random.below(MOST_THREADS);
+            let daemon = self.scenario.daemon(INSTANCES[instance]).env("MILLSTREAM_THREADS", threads.to_string());
+            self.daemons[instance] = Some(daemon.start()?);
+            self.done.starts_by_threads[threads as usize - 1] += 1;
         }
         Ok(())
     }
