@@ -33,9 +33,9 @@ pub enum Effect {
 pub struct Output {
     /// The sink.
     pub sink: SinkId,
-    /// The rows; the sink writes the columns that are not hidden.
+    /// The rows; the sink writes the columns that are not hidden. Their event times are the timestamps of the records.
     pub batch: Batch,
-    /// Headers by name: a string column with one value a row, null for none.
+    /// Headers by name: a column of one value a row, which is written as its plain text; null for none.
     pub headers: Vec<(String, ArrayRef)>,
 }
 

@@ -68,7 +68,7 @@ pub enum NodeKind {
     /// Aggregates by key, for ever.
     Aggregate(AggregatePlan),
     /// Rows that leave the topology.
-    Sink(SinkId),
+    Sink(SinkPlan),
 }
 
 /// A source as the engine sees it: decoded columns and record timestamps in, rows with event time out.
@@ -105,6 +105,18 @@ pub enum Otherwise {
     Drop,
     /// They leave by one more output, the last.
     LastOutput,
+}
+
+/// See [`NodeKind::Sink`].
+#[derive(Debug, Clone)]
+pub struct SinkPlan {
+    /// The sink.
+    pub sink: SinkId,
+    /// The timestamp of each record, over the input's columns: a timestamp or epoch milliseconds. `None`: the row's event
+    /// time.
+    pub timestamp: Option<Expr>,
+    /// The headers that are set, by name, over the input's columns; where one is null the record does not have it.
+    pub headers: Vec<(String, Expr)>,
 }
 
 /// See [`NodeKind::Exchange`].

@@ -154,7 +154,7 @@ pub enum Arrival {
 /// | `_key` | the record's key, as text; where keys have a format, a mapping with their columns | the same, of the sink's keys |
 /// | `_timestamp` | the record's timestamp: a time, or milliseconds since 1970 | the same |
 /// | `_partition` | the partition it is written to; by default 0 | the partition it was written to |
-/// | `_headers` | a mapping from names to texts | headers that it must have |
+/// | `_headers` | a mapping from names to texts; `null` for a header without value | headers that it must have; `null` for one that it must not have |
 /// | `_schema` | the schema that it is written by: one of the test's `writers`, or a record type of the source | |
 /// | `_value` | the record's bytes instead of columns, as text; `null` for a record without value (a tombstone) | the same |
 ///
@@ -239,7 +239,7 @@ fn row_keys() -> Value {
         "_schema": { "type": "string" },
         "_timestamp": { "type": ["string", "integer"] },
         "_partition": { "type": "integer", "minimum": 0 },
-        "_headers": { "type": "object", "additionalProperties": { "type": ["string", "number", "boolean"] } },
+        "_headers": { "type": "object", "additionalProperties": { "type": ["string", "number", "boolean", "null"] } },
         "_value": { "type": ["string", "null"] }
     })
 }

@@ -262,6 +262,9 @@ pub struct SinkDef {
     pub key: SinkKey,
     /// What a message's partition is chosen by, where that is not its key.
     pub partition_by: Option<SinkKey>,
+    /// Index of the hidden column `_headers` in [`SinkDef::columns`], where messages have the headers of those that they
+    /// stem from. Headers that are set come with the rows.
+    pub kept_headers: Option<usize>,
     /// How its topic is made when it is missing, where the pipeline says so. Sinks of one topic have the same.
     pub create: Option<CreateDef>,
     /// Where its rows come from.

@@ -13,6 +13,7 @@ pub(crate) fn tests() -> Vec<suite::Trial> {
         poison_that_must_not_be_is_named,
         a_result_too_large_for_its_topic_is_a_dead_letter,
         keys_times_and_places_are_javas,
+        headers_and_timestamps_are_kept_or_set,
     ]
 }
 
@@ -131,6 +132,82 @@ fn keys_times_and_places_are_javas() -> Result {
     let messages: Vec<Message> = keys.iter().map(|key| Message::keyed(key.as_str(), "")).collect();
     for (key, (partition, _)) in keys.iter().zip(scenario.client.produce(&probe, &messages)?) {
         ensure!(users[*key] == partition, "{key} is in {} and Java puts it into {partition}", users[*key]);
+    }
+    Ok(())
+}
+
+const HEADERS: &str = r#"
+version: 1
+pipeline: PREFIXtorture
+sources:
+  events:
+    topic: PREFIXevents
+    format: json
+    schema: {id: bigint, ts: timestamp(ms)}
+    event_time: ts
+streams:
+  even: {from: events, steps: [{filter: id % 2 = 0}, {map: {half: id / 2}}]}
+sinks:
+  - {from: even, topic: PREFIXcopied, headers: keep}
+  - from: events
+    topic: PREFIXsums
+    headers: {source: "'events'", trace: "_headers['trace']", id: id, at: ts}
+    timestamp: _timestamp
+  - {from: events, topic: PREFIXvisits}
+"#;
+
+fn headers_and_timestamps_are_kept_or_set() -> Result {
+    const TS: i64 = 1_767_225_600_000;
+    let scenario = Scenario::new("headers")?;
+    scenario.set_pipeline(HEADERS)?;
+    let _daemon = scenario.start("a")?;
+    let header = |name: &str, value: Option<&[u8]>| (name.to_owned(), value.map(<[u8]>::to_vec));
+    let events: Vec<Message> = (0..200_i64)
+        .map(|id| {
+            let trace = format!("trace {id}");
+            let headers = match id % 6 {
+                0 => vec![
+                    header("trace", Some(trace.as_bytes())),
+                    header("", Some(b"no name")),
+                    header("bytes", Some(b"\xff\0")),
+                    header("bytes", None),
+                    header("bytes", Some(b"")),
+                ],
+                1 | 2 => vec![header("trace", Some(trace.as_bytes()))],
+                3 => vec![header("trace", None)],
+                _ => Vec::new(),
+            };
+            let event = Message::keyed(format!("k{id}"), format!(r#"{{"id":{id},"ts":{}}}"#, TS + id));
+            Message { headers, ..event.at(TS + 1_000_000 + id) }
+        })
+        .collect();
+    scenario.client.produce(&scenario.topic("events"), &events)?;
+    let read = |topic: &str, count: usize| {
+        let all = || scenario.client.read(&scenario.topic(topic));
+        wait::until("all results", READY, all, |read: &Vec<_>| read.len() >= count)
+    };
+    let event_of = |record: &millstream_harness::Read| -> Result<(i64, &Message)> {
+        let id = record.json()?["id"].as_i64().unwrap_or(-1);
+        Ok((id, events.get(id as usize).ok_or("there is no such event")?))
+    };
+    for record in read("copied", 100)? {
+        let (id, event) = event_of(&record)?;
+        let is_right = record.headers == event.headers && record.timestamp == TS + id;
+        ensure!(is_right, "{event:?} was copied as {record:?}");
+    }
+    for record in read("sums", 200)? {
+        let (id, event) = event_of(&record)?;
+        let mut expected = vec![header("source", Some(b"events"))];
+        expected.extend(event.headers.iter().find(|(name, value)| name == "trace" && value.is_some()).cloned());
+        expected.push(header("id", Some(id.to_string().as_bytes())));
+        let at = format!("2026-01-01T00:00:00.{id:03}Z");
+        expected.push(header("at", Some(at.as_bytes())));
+        let is_right = record.headers == expected && Some(record.timestamp) == event.timestamp;
+        ensure!(is_right, "{event:?} became {record:?}");
+    }
+    for record in read("visits", 200)? {
+        let (id, _) = event_of(&record)?;
+        ensure!(record.headers.is_empty() && record.timestamp == TS + id, "nobody has asked for these: {record:?}");
     }
     Ok(())
 }

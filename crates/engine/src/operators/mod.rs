@@ -8,6 +8,7 @@ pub mod merge;
 pub mod project;
 pub mod sink;
 pub mod source;
+mod times;
 pub mod unnest;
 
 #[cfg(test)]

@@ -1,24 +1,17 @@
 //! Source: gives decoded rows their event time; a row whose time cannot be told neither passes nor moves time.
 
-use arrow::array::{Array, ArrayRef, AsArray, Int64Array};
-use arrow::compute::{self, CastOptions};
-use arrow::datatypes::{
-    DataType, Int64Type, TimeUnit, TimestampMicrosecondType, TimestampMillisecondType, TimestampNanosecondType,
-    TimestampSecondType,
-};
+use arrow::array::Int64Array;
 
 use super::all_but;
+pub use super::times::LAST_EVENT_TIME_MS;
+use super::times::{Which, epoch_ms, implausible};
 use crate::batch::{Batch, OwnTime};
 use crate::context::Context;
-use crate::error::{RecordError, RecordErrorKind, RowFault, TaskError};
+use crate::error::{RecordErrorKind, RowFault, TaskError};
 use crate::expr::Expr;
 use crate::ids::Port;
 use crate::operator::Operator;
 use crate::plan::SourcePlan;
-
-/// The last event time that counts as one: the end of the year 9999. What lies later is a unit mistaken, and one such
-/// row would close every window.
-pub const LAST_EVENT_TIME_MS: i64 = 253_402_300_799_999;
 
 /// See [`SourcePlan`]. The task hands it the decoded columns, with the records' timestamps as event time.
 #[derive(Debug)]
@@ -62,69 +55,12 @@ pub fn event_times(event_time: Option<&Expr>, batch: &Batch) -> Result<(Int64Arr
         None => (batch.meta.event_time.clone(), Vec::new()),
         Some(expr) => {
             let (values, faults) = expr.evaluate(&batch.rows);
-            (epoch_ms(&values)?, faults)
+            (epoch_ms(&values, Which::EventTime)?, faults)
         }
     };
     for fault in &mut faults {
         fault.error.kind = RecordErrorKind::EventTime;
     }
-    let faults = implausible(&times, faults);
+    let faults = implausible(&times, faults, Which::EventTime);
     Ok((times, faults))
-}
-
-/// Times or numbers as milliseconds since the epoch. Parts of a millisecond are cut off downwards.
-fn epoch_ms(values: &ArrayRef) -> Result<Int64Array, String> {
-    let times: Int64Array = match values.data_type() {
-        DataType::Int64 => values.as_primitive::<Int64Type>().clone(),
-        DataType::Timestamp(TimeUnit::Second, _) => {
-            values.as_primitive::<TimestampSecondType>().unary(|s| s.saturating_mul(1000))
-        }
-        DataType::Timestamp(TimeUnit::Millisecond, _) => {
-            values.as_primitive::<TimestampMillisecondType>().reinterpret_cast::<Int64Type>()
-        }
-        DataType::Timestamp(TimeUnit::Microsecond, _) => {
-            values.as_primitive::<TimestampMicrosecondType>().unary(|us| us.div_euclid(1000))
-        }
-        DataType::Timestamp(TimeUnit::Nanosecond, _) => {
-            values.as_primitive::<TimestampNanosecondType>().unary(|ns| ns.div_euclid(1_000_000))
-        }
-        other => {
-            let options = CastOptions { safe: true, ..CastOptions::default() };
-            let cast = compute::cast_with_options(values, &DataType::Int64, &options)
-                .map_err(|_| format!("a value of type {other} is not an event time"))?;
-            cast.as_primitive::<Int64Type>().clone()
-        }
-    };
-    Ok(times)
-}
-
-/// `faults` and, in row order with them, the rows whose time is missing, negative or beyond all plausible times.
-fn implausible(times: &Int64Array, faults: Vec<RowFault>) -> Vec<RowFault> {
-    let all_well = times.null_count() == 0 && times.values().iter().all(|time| (0..=LAST_EVENT_TIME_MS).contains(time));
-    if all_well {
-        return faults;
-    }
-    let mut known = faults.into_iter().peekable();
-    let mut all = Vec::new();
-    for row in 0..times.len() {
-        if let Some(fault) = known.next_if(|fault| fault.row == row) {
-            all.push(fault);
-        } else if let Some(message) = complaint(times, row) {
-            all.push(RowFault { row, error: RecordError { kind: RecordErrorKind::EventTime, message } });
-        }
-    }
-    all
-}
-
-fn complaint(times: &Int64Array, row: usize) -> Option<String> {
-    if times.is_null(row) {
-        return Some("the event time is missing".to_owned());
-    }
-    match times.value(row) {
-        time if time < 0 => Some(format!("the event time {time} is negative")),
-        time if time > LAST_EVENT_TIME_MS => {
-            Some(format!("the event time {time} lies after the year 9999: milliseconds are expected"))
-        }
-        _ => None,
-    }
 }

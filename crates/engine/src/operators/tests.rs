@@ -16,7 +16,7 @@ use crate::expr::Expr;
 use crate::ids::{InputId, Origin, Port, SinkId};
 use crate::ledger::Ledger;
 use crate::operator::{Operator, Signal};
-use crate::plan::{BranchPlan, Otherwise, SourcePlan, UnnestPlan};
+use crate::plan::{BranchPlan, Otherwise, SinkPlan, SourcePlan, UnnestPlan};
 use crate::time::{Millis, Watermark};
 
 fn schema() -> SchemaRef {
@@ -353,7 +353,7 @@ fn merge_lets_no_rowless_batch_overtake_its_input() {
 
 #[test]
 fn a_sink_hands_rows_out() {
-    let mut sink = Sink::new(SinkId(2));
+    let mut sink = Sink::new(SinkPlan { sink: SinkId(2), timestamp: None, headers: Vec::new() });
     let (mut ledger, mut outbox, mut effects) = (Ledger::default(), Vec::new(), Vec::new());
     let mut cx = Context::new("step", OnError::Fail, &mut ledger, &mut outbox, &mut effects);
     sink.process(Port(0), sample(), &mut cx).unwrap();
@@ -362,6 +362,68 @@ fn a_sink_hands_rows_out() {
     assert!(outbox.is_empty());
     let [Effect::Output(output)] = effects.as_slice() else { panic!("{effects:?}") };
     assert_eq!((output.sink, output.batch.len()), (SinkId(2), 8));
+}
+
+/// A row that was handed out: its id, its timestamp, its share.
+type HandedOut = (i64, i64, Option<i64>);
+
+/// What a sink with a timestamp of `n` and the headers `id` and `share` hands out, what it refuses, and what it counts.
+fn handed_out(batch: Batch) -> (Vec<HandedOut>, Vec<Effect>, Ledger) {
+    let headers = vec![("id".to_owned(), expr("id")), ("share".to_owned(), expr("100 / nullif(n, 7)"))];
+    let mut sink = Sink::new(SinkPlan { sink: SinkId(0), timestamp: Some(expr("n")), headers });
+    let (mut ledger, mut outbox, mut effects) = (Ledger::default(), Vec::new(), Vec::new());
+    let mut cx = Context::new("step", OnError::DeadLetter, &mut ledger, &mut outbox, &mut effects);
+    sink.process(Port(0), batch, &mut cx).unwrap();
+    let mut seen = Vec::new();
+    effects.retain(|effect| {
+        let Effect::Output(output) = effect else { return true };
+        let [(id, ids), (share, shares)] = output.headers.as_slice() else { panic!("{:?}", output.headers) };
+        assert_eq!((id.as_str(), share.as_str()), ("id", "share"));
+        let (ids, shares) = (ids.as_primitive::<Int64Type>(), shares.as_primitive::<Int64Type>());
+        for row in 0..output.batch.len() {
+            let share = shares.is_valid(row).then(|| shares.value(row));
+            seen.push((ids.value(row), output.batch.meta.event_time.value(row), share));
+        }
+        false
+    });
+    (seen, effects, ledger)
+}
+
+#[test]
+fn a_sink_sets_timestamps_and_headers_and_refuses_rows_without() {
+    let rows = batch(&[
+        (0, Some(50), None, 900),
+        (1, None, None, 901),
+        (2, Some(-1), None, 902),
+        (3, Some(0), None, 903),
+        (4, Some(7), None, 904),
+        (5, Some(source::LAST_EVENT_TIME_MS + 1), None, 905),
+        (6, Some(10), None, 906),
+    ]);
+    let (seen, refused, ledger) = handed_out(rows);
+    assert_eq!(seen, [(0, 50, Some(2)), (4, 7, None), (6, 10, Some(10))]);
+    let why = refused.iter().map(|effect| match effect {
+        Effect::DeadLetter(rejected) => (rejected.offset.0, rejected.error.kind, rejected.error.message.as_str()),
+        other => panic!("{other:?}"),
+    });
+    let encode = RecordErrorKind::Encode;
+    let expected = [
+        (1, encode, "the timestamp of the record is missing"),
+        (2, encode, "the timestamp of the record -1 is negative"),
+        (3, RecordErrorKind::Expression, "division by zero"),
+        (5, encode, "the timestamp of the record 253402300800000 lies after the year 9999: milliseconds are expected"),
+    ];
+    assert_eq!(why.collect::<Vec<_>>(), expected);
+    assert_eq!((ledger.passed, ledger.rows_out, ledger.errors), (3, 3, 4));
+}
+
+#[test]
+fn a_tombstone_without_a_timestamp_has_its_event_time() {
+    let mut rows = batch(&[(0, Some(5), None, 900), (1, None, None, 901), (2, Some(0), None, 902)]);
+    rows.meta.tombstone = Some(BooleanArray::from(vec![false, true, true]));
+    let (seen, refused, _) = handed_out(rows);
+    assert_eq!(seen, [(0, 5, Some(20)), (1, 901, None), (2, 0, None)]);
+    assert!(refused.is_empty(), "{refused:?}");
 }
 
 fn source(event_time: Option<Expr>) -> Box<dyn Operator> {

@@ -112,7 +112,7 @@ impl Builder<'_> {
             NodeKind::Unnest(unnest) => Box::new(Unnest::new(*unnest, node.schema.clone())),
             NodeKind::Branch(branch) => Box::new(Branch::new(branch.clone())),
             NodeKind::Merge => Box::new(Merge::new(node.inputs.len())),
-            NodeKind::Sink(sink) => Box::new(Sink::new(*sink)),
+            NodeKind::Sink(plan) => Box::new(Sink::new(plan.clone())),
             NodeKind::Exchange(plan) => {
                 let partitions = self.wiring.exchanges.get(&plan.exchange).map_or(1, |wiring| wiring.partitions);
                 Box::new(Exchange::new(plan.clone(), self.input_schema(node), partitions, upstream))

@@ -1,7 +1,7 @@
 //! Expressions: they compile over the columns at hand, and give what their place wants.
 
 use crate::check::words::a;
-use crate::codes;
+use crate::codes::{self, Code};
 use arrow::datatypes::{DataType, SchemaRef};
 use millstream_engine::expr::{AggregateExpr, Expr, ExprError, ExprErrorKind};
 
@@ -51,17 +51,29 @@ pub(crate) fn condition(expression: &Expression, columns: &Columns, findings: &m
 
 /// Checks an event time: a timestamp, or whole milliseconds since 1970.
 pub(crate) fn event_time(expression: &Expression, columns: &Columns, findings: &mut Findings) -> Option<Checked> {
+    time(expression, columns, (codes::EVENT_TIME_TYPE, "an event time"), findings)
+}
+
+/// Checks what becomes the timestamp of a record: as an event time.
+pub(crate) fn timestamp(expression: &Expression, columns: &Columns, findings: &mut Findings) -> Option<Checked> {
+    time(expression, columns, (codes::TIMESTAMP_TYPE, "the timestamp of a record"), findings)
+}
+
+fn time(
+    expression: &Expression,
+    columns: &Columns,
+    (code, what): (Code, &str),
+    findings: &mut Findings,
+) -> Option<Checked> {
     let checked = scalar(expression, columns, findings)?;
     if matches!(checked.data_type, DataType::Timestamp(_, _)) || checked.data_type.is_integer() {
         return Some(checked);
     }
     let is = a(&checked.data_type);
-    findings
-        .error(codes::EVENT_TIME_TYPE, expression.span, format!("an event time is a timestamp, but this is {is}"))
-        .help(
-            "Declare the column as `timestamp(ms)`, or write an expression that gives a timestamp or whole \
+    findings.error(code, expression.span, format!("{what} is a timestamp, but this is {is}")).help(
+        "Declare the column as `timestamp(ms)`, or write an expression that gives a timestamp or whole \
              milliseconds since 1970.",
-        );
+    );
     None
 }
 

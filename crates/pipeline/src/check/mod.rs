@@ -14,6 +14,7 @@ pub(crate) mod merge_columns;
 pub(crate) mod on_error;
 pub(crate) mod sink_columns;
 pub(crate) mod sink_contract;
+pub(crate) mod sink_headers;
 pub(crate) mod sink_key;
 pub(crate) mod source_contract;
 pub(crate) mod source_schema;

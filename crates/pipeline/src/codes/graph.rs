@@ -144,4 +144,25 @@ codes! { "Sources, streams and sinks":
         "no column would be left",
         "",
         "- drop: [the_only_one]";
+
+    NO_HEADERS = "MS0529" "no-headers",
+        "there are no headers to keep",
+        "A result over many records has no headers of its own. Only rows that stem from one record each, by `filter`, `map` and \
+         the like, have its headers.",
+        "steps:\n  - window: {..}\nsink: {topic: out, headers: keep}";
+
+    HEADER_NAME = "MS0530" "header-name",
+        "a header cannot be named so",
+        "",
+        "headers: {\"\": symbol}";
+
+    HEADER_TYPE = "MS0531" "header-type",
+        "a value of this type has no text",
+        "",
+        "headers: {age: ts - last_ts}";
+
+    TIMESTAMP_TYPE = "MS0532" "timestamp-type",
+        "the timestamp of a record is no time",
+        "It is a timestamp, or a whole number of milliseconds since 1970 (bigint).",
+        "sink: {topic: out, timestamp: symbol}";
 }

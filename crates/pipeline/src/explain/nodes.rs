@@ -2,12 +2,12 @@
 
 use arrow::datatypes::Schema;
 use millstream_engine::plan::{
-    Emit, Late, NamedAggregate, NodeKind, NodePlan, Otherwise, SourcePlan, WindowKind, WindowPlan,
+    Emit, Late, NamedAggregate, NodeKind, NodePlan, Otherwise, SinkPlan, SourcePlan, WindowKind, WindowPlan,
 };
 
 use super::{PlanNode, columns};
 use crate::spec::duration::Duration;
-use crate::topology::{SinkKey, Topology, WindowedBounds};
+use crate::topology::{SinkDef, SinkKey, Topology, WindowedBounds};
 
 /// A node of the graph.
 pub(super) fn node(node: &NodePlan, topology: &Topology) -> PlanNode {
@@ -57,8 +57,23 @@ fn describe(node: &NodePlan, topology: &Topology) -> (&'static str, String) {
             let by = first_names(plan.keys.len(), &node.schema);
             ("aggregate", format!("{by}{}, {}", emit(plan.emit), aggregates(&plan.aggregates)))
         }
-        NodeKind::Sink(id) => ("sink", format!("to {}", topology.sinks[id.0].topic)),
+        NodeKind::Sink(plan) => ("sink", sink(plan, &topology.sinks[plan.sink.0])),
     }
+}
+
+fn sink(plan: &SinkPlan, sink: &SinkDef) -> String {
+    let mut detail = format!("to {}", sink.topic);
+    if let Some(timestamp) = &plan.timestamp {
+        detail += &format!(", timestamp {}", timestamp.sql());
+    }
+    if sink.kept_headers.is_some() {
+        detail += ", headers those of the source";
+    }
+    if !plan.headers.is_empty() {
+        let set = plan.headers.iter().map(|(name, value)| format!("{name}: {}", value.sql()));
+        detail += &format!(", headers {}", set.collect::<Vec<_>>().join(", "));
+    }
+    detail
 }
 
 fn source(plan: &SourcePlan, topology: &Topology) -> String {

@@ -50,7 +50,8 @@ streams:
       - window: {id: recent, by: field, over: 10m, late: {to: feed-late}, aggregates: {n: count(*)}}
 sinks:
   - {from: recent, topic: recent}
-  - {from: long, topic: long, format: csv, key: none}
+  - {from: long, topic: long, format: csv, key: none, headers: keep}
+  - {from: short, topic: short, headers: {feed: length('abc'), field: field}, timestamp: _offset}
 ";
 
 fn lowered(text: &str, counts: &PartitionCounts) -> Topology {

@@ -13,6 +13,7 @@ use super::stream::WindowedBy;
 use super::{parts, shape, sources};
 use crate::check::on_error;
 use crate::check::sink_columns::Written;
+use crate::check::sink_headers::HeadersDraft;
 use crate::check::sink_key::KeyDraft;
 use crate::diagnostic::Diagnostics;
 use crate::topology::{
@@ -142,7 +143,7 @@ impl Builder<'_> {
     fn sink_defs(&self, physical: &Physical<'_>) -> Vec<SinkDef> {
         let defs = self.sinks.iter().enumerate().filter_map(|(index, draft)| {
             let node = self.graph.nodes.iter().position(|node| match &node.op {
-                Op::Sink { sink } => *sink == index,
+                Op::Sink { sink, .. } => *sink == index,
                 Op::Group(grouping) => grouping.window.as_ref().is_some_and(|window| window.late == Some(index)),
                 _ => false,
             })?;
@@ -196,7 +197,7 @@ impl Builder<'_> {
                     NodeKind::Source(plan) => part.sources.push(plan.source),
                     NodeKind::ExchangeSource(id) => part.exchanges_in.push(*id),
                     NodeKind::Exchange(plan) => part.exchanges_out.push(plan.exchange),
-                    NodeKind::Sink(id) => part.sinks.push(*id),
+                    NodeKind::Sink(plan) => part.sinks.push(plan.sink),
                     NodeKind::Window(plan) => {
                         part.sinks.extend(match plan.late {
                             millstream_engine::plan::Late::To(id) => Some(id),
@@ -250,6 +251,7 @@ fn sink_def(draft: &SinkDraft, placed: &Placed, arriving: &Placed, columns: &sup
         written,
         key: sink_key(&draft.key, &index),
         partition_by: draft.partition_by.as_ref().map(|key| sink_key(key, &index)),
+        kept_headers: matches!(draft.headers, HeadersDraft::Kept).then(|| index(&"_headers".to_owned())),
         create: None,
         role: draft.role.clone(),
         subtopology: placed.subtopology,

@@ -8,6 +8,7 @@ use super::stream::Stream;
 use crate::check::Findings;
 use crate::check::create::Creates;
 use crate::check::sink_columns::Written;
+use crate::check::sink_headers::HeadersDraft;
 use crate::check::sink_key::KeyDraft;
 use crate::check::source_schema::Given;
 use crate::check::state_ids::StateIds;
@@ -61,18 +62,21 @@ pub(crate) struct SinkDraft {
     pub(crate) key: KeyDraft,
     /// What its partitions are chosen by.
     pub(crate) partition_by: Option<KeyDraft>,
+    /// The headers.
+    pub(crate) headers: HeadersDraft,
     /// Where its rows come from.
     pub(crate) role: SinkRole,
 }
 
 impl SinkDraft {
-    /// The columns that it writes or makes its key of.
+    /// The columns that it writes, makes its key of or takes headers from.
     pub(crate) fn reads(&self) -> Vec<String> {
         let mut reads = match &self.format {
             Written::Raw(column) => vec![column.clone()],
             _ => self.visible.clone(),
         };
         reads.extend(self.key.reads());
+        reads.extend(self.headers.reads());
         reads.extend(self.partition_by.iter().flat_map(KeyDraft::reads));
         reads
     }

@@ -109,6 +109,10 @@ pub(crate) enum Op {
     Sink {
         /// Index among all sinks.
         sink: usize,
+        /// The timestamp of the records, where it is not the event time.
+        timestamp: Option<Checked>,
+        /// The headers that are set: name, value.
+        headers: Vec<(String, Checked)>,
     },
 }
 

@@ -83,7 +83,11 @@ fn reads(node: &Node, live: &BTreeSet<String>, sink_reads: &[BTreeSet<String>]) 
             let late = grouping.window.as_ref().and_then(|window| window.late);
             reads.extend(late.iter().flat_map(|&sink| sink_reads[sink].iter().cloned()));
         }
-        Op::Sink { sink } => reads.extend(sink_reads[*sink].iter().cloned()),
+        Op::Sink { sink, timestamp, headers } => {
+            reads.extend(sink_reads[*sink].iter().cloned());
+            let computed = timestamp.iter().chain(headers.iter().map(|(_, value)| value));
+            reads.extend(computed.flat_map(|checked| checked.reads.iter().cloned()));
+        }
     }
     reads
 }

@@ -5,8 +5,8 @@ use arrow::datatypes::SchemaRef;
 use millstream_engine::expr::{AggregateExpr, Expr, ExprError};
 use millstream_engine::ids::{ExchangeId, NodeId, SinkId};
 use millstream_engine::plan::{
-    AggregatePlan, BranchPlan, Emit, ExchangePlan, Late, NamedAggregate, NodeKind, NodePlan, SourcePlan, UnnestPlan,
-    WindowKind, WindowPlan,
+    AggregatePlan, BranchPlan, Emit, ExchangePlan, Late, NamedAggregate, NodeKind, NodePlan, SinkPlan, SourcePlan,
+    UnnestPlan, WindowKind, WindowPlan,
 };
 use millstream_engine::time::Millis;
 
@@ -115,8 +115,11 @@ impl<'a> Physical<'a> {
             }
             Op::Exchange { step, keys } => Ok(self.exchange(index, node, step, keys)),
             Op::Group(grouping) => self.group(index, node, grouping, &input, &schema),
-            Op::Sink { sink } => {
-                let kind = NodeKind::Sink(SinkId(*sink));
+            Op::Sink { sink, timestamp, headers } => {
+                let timestamp = timestamp.as_ref().map(compile).transpose()?;
+                let headers = headers.iter().map(|(name, value)| Ok((name.clone(), compile(value)?)));
+                let headers = headers.collect::<Result<Vec<_>, _>>()?;
+                let kind = NodeKind::Sink(SinkPlan { sink: SinkId(*sink), timestamp, headers });
                 Ok(self.push(index, vec![edge(&input, node.inputs[0])], input.columns, kind))
             }
             Op::Source { .. } | Op::Merge => unreachable!("they have returned"),

@@ -6,9 +6,11 @@ use super::graph::Op;
 use super::spread::RecordKey;
 use super::stream::{Retracted, Stream};
 use crate::check::create::Keys;
+use crate::check::expression;
 use crate::check::form::Form;
 use crate::check::sink_columns::{self, Written};
 use crate::check::sink_contract::{self, Shape};
+use crate::check::sink_headers::{self, HeadersDraft};
 use crate::check::sink_key::{self, KeyDraft};
 use crate::check::topics::Use;
 use crate::codes;
@@ -70,13 +72,20 @@ impl<'a> Builder<'a> {
         if let Some(key) = &key {
             self.retractions_need_windows(sink, &stream, key);
         }
-        let (Some((format, schema)), Some(key)) = (format, key) else { return };
+        let headers = sink_headers::check(sink.headers.as_ref(), &columns, &mut self.findings);
+        let timestamp = sink.timestamp.as_ref().map(|of| expression::timestamp(of, &columns, &mut self.findings));
+        let (Some((format, schema)), Some(key), Some(headers)) = (format, key, headers) else { return };
         let keys = if key == KeyDraft::None { Keys::None } else { Keys::Perhaps };
         self.creates.check(&sink.topic, sink.create.as_ref(), keys, &mut self.findings);
         let name = self.sink_name(&sink.topic);
         let node = format!("sinks.{name}");
         let visible = columns.names().map(str::to_owned).collect();
-        self.append(node, stream.edge, columns, Op::Sink { sink: self.sinks.len() });
+        let set = match &headers {
+            HeadersDraft::Set(headers) => headers.clone(),
+            HeadersDraft::Kept => Vec::new(),
+        };
+        let op = Op::Sink { sink: self.sinks.len(), timestamp: timestamp.flatten(), headers: set };
+        self.append(node, stream.edge, columns, op);
         self.sinks.push(SinkDraft {
             name,
             topic: sink.topic.value.clone(),
@@ -85,6 +94,7 @@ impl<'a> Builder<'a> {
             visible,
             key,
             partition_by: partition_by.flatten(),
+            headers,
             role: SinkRole::User,
         });
     }

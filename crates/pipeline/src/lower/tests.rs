@@ -427,12 +427,18 @@ fn wrong_graphs_are_found() {
 }
 
 #[test]
-fn headers_are_wanted_where_a_step_or_a_dead_letter_reads_them() {
+fn headers_are_wanted_where_a_step_or_a_sink_or_a_dead_letter_reads_them() {
     let sink = "{topic: out}";
     let none = lowered(&trades("- filter: price > 0", sink));
     assert_eq!(Vec::from_iter(none.headerless_topics()), ["trades"]);
     let read = lowered(&trades("- filter: cardinality(_headers) > 0", sink));
     assert_eq!(Vec::from_iter(read.headerless_topics()), [""; 0]);
+    for sink in ["{topic: out, headers: keep}", "{topic: out, headers: {trace: \"_headers['trace']\"}}"] {
+        let written = lowered(&trades("- filter: price > 0", sink));
+        assert_eq!(Vec::from_iter(written.headerless_topics()), [""; 0], "{sink}");
+    }
+    let set = lowered(&trades("- filter: price > 0", "{topic: out, headers: {by: \"'us'\"}}"));
+    assert_eq!(Vec::from_iter(set.headerless_topics()), ["trades"]);
     let kept = lowered(&(trades("- filter: price > 0", sink) + "on_error: {dead_letter: dead}\n"));
     assert_eq!(Vec::from_iter(kept.headerless_topics()), [""; 0]);
 }

@@ -4,9 +4,11 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::create::Create;
+use super::entries::Entries;
 use super::format::Format;
 use super::names::{Name, Names};
 use super::schema::{Framing, SchemaSpec, SubjectNaming};
+use super::text::Expression;
 use crate::yaml::spanned::Spanned;
 
 /// A stream written to a topic. The linear form has one, under `sink:`; a graph has a list of them, under `sinks:`, and
@@ -29,7 +31,8 @@ use crate::yaml::spanned::Spanned;
 /// ```
 ///
 /// All columns of the stream are written, system columns excepted. The record's timestamp is the row's event time (of a
-/// window: the greatest event time that went into it).
+/// window: the greatest event time that went into it), unless `timestamp` says otherwise. It has no headers but those that
+/// `headers` gives it.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Sink {
@@ -62,6 +65,12 @@ pub struct Sink {
     /// Columns by which the partition is chosen, by their plain text (several: their JSON object), where that is not to be
     /// the key. By default it is chosen by the bytes of the key as the Java clients do it; of a windowed key without the window.
     pub partition_by: Option<Names>,
+    /// The headers of each record: `keep` for those of the record that the row was read from, or a mapping from names to
+    /// SQL expressions. None by default.
+    pub headers: Option<Headers>,
+    /// The timestamp of each record: an SQL expression that gives a timestamp or whole milliseconds since 1970, such as
+    /// `window_end`. By default the row's event time. A row for which it is null or negative is a record that fails.
+    pub timestamp: Option<Expression>,
     /// How the topic is made when it is missing. Without it, over Kafka, a topic that is missing is an error.
     pub create: Option<Spanned<Create>>,
 }
@@ -92,6 +101,39 @@ pub enum Key {
     /// Columns, and how they are written.
     #[serde(rename = "map")]
     Options(Box<KeyColumns>),
+}
+
+/// The headers of each record of a sink.
+///
+/// ```yaml
+/// headers: keep                                            # those of the source record
+/// headers: {source: "'trades'", trace: _headers['trace']}  # these, and no others
+/// ```
+///
+/// With `keep` all headers of the record that the row was read from are written again: in their order, names that stand
+/// several times too. Each row must stem from one record, so this is not possible behind `window` or `aggregate`; a result can
+/// take a header along as a column.
+///
+/// What is set is the plain text of a value: strings and bytes as they are, numbers as in JSON, times in ISO 8601. Where the
+/// value is null, the record does not have that header.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(rename = "$shape")]
+#[schemars(rename = "Headers", untagged)]
+pub enum Headers {
+    /// The word `keep`.
+    #[serde(rename = "scalar")]
+    Word(Spanned<HeadersWord>),
+    /// Name to expression.
+    #[serde(rename = "map")]
+    Set(Entries<Expression>),
+}
+
+/// Headers in a word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum HeadersWord {
+    /// Those of the source record.
+    Keep,
 }
 
 /// Columns of a key, and how they are written.

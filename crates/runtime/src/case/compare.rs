@@ -192,9 +192,16 @@ fn rest_differs(row: &Row, message: &Message) -> Option<String> {
         return Some(format!("it is in partition {}", message.partition));
     }
     let expected = row.get("_headers").and_then(|headers| headers.as_object())?;
-    expected.iter().find_map(|(name, value)| {
-        let found = message.headers.iter().find(|(header, _)| header == name).and_then(|(_, value)| value.as_deref());
-        (found != Some(text_of(value).as_bytes())).then(|| format!("its header {name} is {}", show_bytes(found)))
+    expected.iter().find_map(|(name, expected)| {
+        let found = message.headers.iter().find(|(header, _)| header == name).map(|(_, value)| value.as_deref());
+        let is_it = match expected {
+            Value::Null => found.is_none(),
+            expected => found.flatten() == Some(text_of(expected).as_bytes()),
+        };
+        (!is_it).then(|| match found {
+            Some(found) => format!("its header {name} is {}", show_bytes(found)),
+            None => format!("it has no header {name}"),
+        })
     })
 }
 

@@ -32,7 +32,8 @@ pub(super) fn encode(row: &Row, source: &SourceDef, [values, keys]: &[Writers; 2
     };
     let headers = match row.get("_headers").map(|headers| &headers.value) {
         Some(Value::Object(headers)) => {
-            headers.iter().map(|(name, value)| (name.clone(), Some(text_of(value).into_bytes()))).collect()
+            let bytes = |value: &Value| (!value.is_null()).then(|| text_of(value).into_bytes());
+            headers.iter().map(|(name, value)| (name.clone(), bytes(value))).collect()
         }
         _ => Vec::new(),
     };

@@ -7,6 +7,7 @@ mod build;
 mod changelog;
 mod decoders;
 mod error;
+mod headers;
 mod keys;
 mod lane;
 mod output;

@@ -1,6 +1,6 @@
 //! Rows to messages: one writer for each sink.
 
-use arrow::array::{Array, ArrayRef, AsArray, BinaryArray};
+use arrow::array::{Array, BinaryArray};
 use millstream_engine::context::Output;
 use millstream_engine::error::{RecordError, RecordErrorKind, RowFault};
 use millstream_engine::ids::PartitionId;
@@ -11,8 +11,9 @@ use millstream_formats::{CsvDialect, EncodeFormat, Encoded, Encoder, FormatError
 use millstream_pipeline::topology::{CsvFormat, SinkDef, SinkFormat, SinkRole};
 
 use super::WorkerError;
+use super::headers::HeaderWriter;
 use super::keys::{KeyWriter, Keys};
-use crate::log::{Header, Log, NewRecord, UNTIMED};
+use crate::log::{Log, NewRecord, UNTIMED};
 
 /// Encodes the rows of one sink and appends them to the open transaction.
 pub(super) struct SinkWriter {
@@ -22,6 +23,7 @@ pub(super) struct SinkWriter {
     key: KeyWriter,
     /// Where that is not the key.
     placed_by: Option<KeyWriter>,
+    headers: HeaderWriter,
     partitions: u32,
 }
 
@@ -37,7 +39,8 @@ impl SinkWriter {
         let key = KeyWriter::new(&def.key, &def.columns).map_err(wrong)?;
         let placed_by = def.partition_by.as_ref().map(|key| KeyWriter::new(key, &def.columns)).transpose();
         let placed_by = placed_by.map_err(wrong)?;
-        Ok(SinkWriter { def: def.clone(), encoder, encoded: Encoded::default(), key, placed_by, partitions })
+        let headers = HeaderWriter::new(def.kept_headers);
+        Ok(SinkWriter { def: def.clone(), encoder, encoded: Encoded::default(), key, placed_by, headers, partitions })
     }
 
     pub(super) fn def(&self) -> &SinkDef {
@@ -62,6 +65,7 @@ impl SinkWriter {
             None => places,
         };
         add_faults(&mut faults, of_keys);
+        let mut headers = self.headers.of(output);
         let limit = log.record_limit(&self.def.topic);
         let mut oversized = Vec::new();
         let mut failed = faults.iter().map(|fault| fault.row).peekable();
@@ -75,11 +79,9 @@ impl SinkWriter {
                 Some(place) => key::partition_for(place, self.partitions),
                 None => PartitionId(task.0 % self.partitions),
             };
-            let headers: SmallHeaders<'_> =
-                output.headers.iter().filter_map(|(name, values)| header(name, values, row)).collect();
             let value = (!output.batch.is_tombstone(row)).then(|| self.encoded.payload(row));
             let timestamp = output.batch.meta.event_time.value(row);
-            let record = NewRecord { key, value, timestamp: Millis(timestamp), headers: &headers };
+            let record = NewRecord { key, value, timestamp: Millis(timestamp), headers: headers.at(row) };
             if let Some(error) = too_large(&record, limit) {
                 oversized.push(RowFault { row, error });
                 continue;
@@ -159,14 +161,6 @@ fn written_columns(def: &SinkDef) -> Vec<usize> {
 
 fn bytes_at(keys: &BinaryArray, row: usize) -> Option<&[u8]> {
     keys.is_valid(row).then(|| keys.value(row))
-}
-
-/// Headers of one row: empty, and then without allocation, but for late rows.
-type SmallHeaders<'a> = Vec<Header<'a>>;
-
-fn header<'a>(name: &'a str, values: &'a ArrayRef, row: usize) -> Option<Header<'a>> {
-    let values = values.as_string_opt::<i32>()?;
-    values.is_valid(row).then(|| Header { name, value: Some(values.value(row).as_bytes()) })
 }
 
 /// A row as a JSON object, for a dead letter whose message is not at hand. What JSON cannot say is null.

@@ -9,6 +9,7 @@ use super::Place;
 use crate::check::aggregate_names::{self, Bounds};
 use crate::check::create::Keys;
 use crate::check::sink_columns::Written;
+use crate::check::sink_headers::HeadersDraft;
 use crate::check::sink_key::KeyDraft;
 use crate::check::topics::Use;
 use crate::check::{emit, expression, group_keys, window_spans};
@@ -150,6 +151,7 @@ impl Builder<'_> {
             visible: columns.names().map(str::to_owned).collect(),
             key,
             partition_by: None,
+            headers: HeadersDraft::Set(Vec::new()),
             role: SinkRole::Late { step: id.unwrap_or_default().to_owned() },
         });
         Some(self.sinks.len() - 1)
