@@ -80,6 +80,15 @@ impl Scenario {
         self
     }
 
+    /// The same pipeline, which promises at least once, and an oracle that asks for no more.
+    pub(crate) fn at_least_once(mut self) -> Result<Scenario> {
+        let path = self.pipeline();
+        let text = std::fs::read_to_string(&path).map_err(Trouble::io(path.display()))?;
+        self.set_pipeline(&(text + "\nguarantee: at_least_once\n"))?;
+        self.oracle = Oracle::new(&self.prefix).at_least_once();
+        Ok(self)
+    }
+
     /// The daemons that start from now on run this text; `PREFIX` in it is replaced.
     pub(crate) fn set_pipeline(&self, text: &str) -> Result {
         let path = self.pipeline();

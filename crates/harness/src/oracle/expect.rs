@@ -22,6 +22,16 @@ impl Bag {
         self.results.entry(result).or_default().push(place);
     }
 
+    /// Each of them, once.
+    pub fn results(&self) -> impl Iterator<Item = &str> {
+        self.results.keys().map(String::as_str)
+    }
+
+    /// Whether this one is there.
+    pub fn holds(&self, result: &str) -> bool {
+        self.results.contains_key(result)
+    }
+
     /// How many there are.
     pub fn len(&self) -> usize {
         self.results.values().map(Vec::len).sum()

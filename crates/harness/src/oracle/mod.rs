@@ -1,6 +1,7 @@
 //! Says from what was written what must be readable, and compares: each result once, with the right value, and nothing else. It
 //! never asks the daemon and shares no code with the engine.
 
+mod at_least;
 mod expect;
 #[cfg(test)]
 mod tests;
@@ -15,6 +16,7 @@ use crate::Result;
 use crate::foreign::{Client, Isolation, Positions, Read};
 use crate::load::Event;
 
+use at_least::Promise;
 pub use expect::{Bag, Totals};
 
 /// The topics of `tests/kafka/torture.yaml` whose every record is decided by the events.
@@ -35,6 +37,7 @@ const EXAMPLES: usize = 8;
 #[derive(Debug)]
 pub struct Oracle {
     prefix: String,
+    promise: Promise,
     /// Events whose windows were left open by the last round.
     open: Vec<Event>,
     /// Events since.
@@ -71,6 +74,7 @@ impl Oracle {
     pub fn new(prefix: &str) -> Oracle {
         Oracle {
             prefix: prefix.to_owned(),
+            promise: Promise::default(),
             open: Vec::new(),
             fresh: Vec::new(),
             ending: Vec::new(),
@@ -78,6 +82,12 @@ impl Oracle {
             shown: Totals::new(),
             positions: BTreeMap::new(),
         }
+    }
+
+    /// The same for a pipeline that promises its results at least once: none may be missing.
+    #[must_use]
+    pub fn at_least_once(self) -> Oracle {
+        Oracle { promise: Promise::AtLeastOnce, ..self }
     }
 
     /// The topics that the pipeline writes, without their prefix.
@@ -164,6 +174,12 @@ impl Oracle {
             |name: &str| value[name].as_i64().ok_or_else(|| format!("totals: {}: no {name}: {value}", record.place()));
         let user = value["user"].as_str().unwrap_or_default().to_owned();
         let (n, total) = (number("n")?, number("total")?);
+        if self.promise == Promise::AtLeastOnce {
+            // It may go back with a crash: the greatest counts.
+            let shown = self.shown.entry(user).or_insert((n, total));
+            *shown = (*shown).max((n, total));
+            return Ok(None);
+        }
         let before = self.shown.insert(user, (n, total));
         Ok(before
             .filter(|(before, _)| *before >= n)
@@ -171,6 +187,25 @@ impl Oracle {
     }
 
     fn compare(&self, expected: &BTreeMap<&'static str, Bag>, found: &Found) -> Vec<Complaint> {
+        match self.promise {
+            Promise::ExactlyOnce => self.compare_exactly(expected, found),
+            Promise::AtLeastOnce => self.compare_at_least(expected, found),
+        }
+    }
+
+    fn compare_at_least(&self, expected: &BTreeMap<&'static str, Bag>, found: &Found) -> Vec<Complaint> {
+        let nothing = Bag::default();
+        let missing = expected.iter().flat_map(|(topic, expected)| {
+            let found = found.bags.get(topic).unwrap_or(&nothing);
+            match *topic {
+                "copied" => at_least::missing_copies(expected, found),
+                topic => at_least::missing_windows(topic, expected, found),
+            }
+        });
+        missing.chain(at_least::missing_totals(&self.totals, &self.shown)).map(Complaint::missing).collect()
+    }
+
+    fn compare_exactly(&self, expected: &BTreeMap<&'static str, Bag>, found: &Found) -> Vec<Complaint> {
         let nothing = Bag::default();
         let mut complaints: Vec<Complaint> = found.wrong.iter().cloned().map(Complaint::wrong).collect();
         for (topic, expected) in expected {

@@ -88,3 +88,25 @@ fn totals_may_lag_and_never_lie() {
     assert_eq!(judge(Some((2, 4))), [false]);
     assert_eq!(judge(Some((3, 5))), [false]);
 }
+
+#[test]
+fn at_least_once_may_be_too_much_and_never_too_little() {
+    let events = [event(0, 1_000, 1), event(1, 2_000, 2)];
+    let expected = [("copied", copied(&events)), ("sums", sums(&events))].into();
+    let mut oracle = Oracle::new("").at_least_once();
+    expect::add_up(&mut oracle.totals, &events);
+    let mut judge = |copies: &[&str], windows: &[&str], total: (i64, i64)| {
+        oracle.shown = [("u".to_owned(), total)].into();
+        let bags = [("copied", bag(copies)), ("sums", bag(windows))].into();
+        let complaints = oracle.compare(&expected, &Found { bags, ..Found::default() });
+        assert!(complaints.iter().all(|complaint| complaint.is_missing));
+        complaints.into_iter().map(|complaint| complaint.text).collect::<Vec<_>>()
+    };
+    let (copies, window) = (["0 k u 1 1000", "1 k u 2 2000"], "u 0 10000 2 3");
+    assert_eq!(judge(&copies, &[window], (2, 3)), [""; 0]);
+    let twice = [&copies[..], &copies[..1]].concat();
+    assert_eq!(judge(&twice, &["u 0 10000 1 1", "u 0 10000 3 4", "u 0 10000 1 2"], (4, 6)), [""; 0]);
+    assert_eq!(judge(&copies[1..], &[window], (2, 3)), ["copied: missing: 0 k u 1 1000"]);
+    assert_eq!(judge(&copies, &["u 0 10000 1 1"], (2, 3)), ["sums: u 0 10000: Some(1) of 2 events"]);
+    assert_eq!(judge(&copies, &[], (1, 1)), ["sums: u 0 10000: None of 2 events", "totals: u: 1 of 2 events"]);
+}
