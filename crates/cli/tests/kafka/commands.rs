@@ -13,6 +13,8 @@ pub(crate) fn tests() -> Vec<suite::Trial> {
         a_plan_says_what_the_brokers_have_against_a_run,
         a_plan_names_each_right_that_is_missing,
         a_reset_begins_anew_whatever_machines_have_stored,
+        a_reset_to_a_time_begins_with_the_first_record_from_then,
+        a_source_starts_where_it_says,
         a_reset_is_refused_while_somebody_is_in_the_group,
         a_group_that_has_lost_its_offsets_counts_nothing_twice,
         topics_are_worked_on_from_the_command_line,
@@ -212,6 +214,76 @@ fn a_reset_begins_anew_whatever_machines_have_stored() -> Result {
     ensure!(kept.well, "{}", kept.text);
     shops.run("one")?;
     ensure!(shops.totals()? == totals([("a", 206), ("b", 2020)]), "{:?}", shops.totals()?);
+    Ok(())
+}
+
+/// Sales of one shop with their times, each to a partition; 1970, so that a topic must keep them for ever.
+fn sales_at(sales: &[(u32, i64, i64)]) -> Vec<Message> {
+    let sale = |(partition, time, amount): &(u32, i64, i64)| {
+        Message::value(format!(r#"{{"shop":"a","amount":{amount}}}"#)).to(*partition).at(*time)
+    };
+    sales.iter().map(sale).collect()
+}
+
+/// In partition 0 an older record stands behind the first one from 2.5 s on; in partition 1 all are older; 2 is empty.
+const TIMED: [(u32, i64, i64); 5] = [(0, 1000, 1), (0, 3000, 10), (0, 2000, 100), (1, 1000, 1000), (1, 2499, 10_000)];
+const SINCE: &str = "1970-01-01T00:00:02.500Z";
+const KEPT_FOR_EVER: [(&str, &str); 1] = [("retention.ms", "-1")];
+
+fn a_reset_to_a_time_begins_with_the_first_record_from_then() -> Result {
+    let shops = Shops::on("timed-", Broker::shared()?)?;
+    let sales = shops.topic("sales");
+    shops.client.create_topic_with(&sales, 3, &KEPT_FOR_EVER)?;
+    shops.client.produce(&sales, &sales_at(&TIMED))?;
+    shops.run("one")?;
+    ensure!(shops.totals()? == totals([("a", 11_111)]), "{:?}", shops.totals()?);
+    // State is cleared, and each partition begins where its first record from then on is, or at its end.
+    let done = shops.say(&["reset", "totals.yaml", "--to", SINCE, "--yes"])?;
+    ensure!(done.well, "{}", done.text);
+    let offsets = shops.client.group_offsets("timed-totals")?.remove(&sales).unwrap_or_default();
+    ensure!(offsets == [(0, 1), (1, 2), (2, 0)].into(), "{offsets:?}: {}", done.text);
+    shops.run("one")?;
+    ensure!(shops.totals()? == totals([("a", 110)]), "{:?}", shops.totals()?);
+    // Beyond everything: only what comes from now on, however old its time is. The state is kept.
+    let done = shops.say(&["reset", "totals.yaml", "--to", "2100-01-01T00:00:00Z", "--keep-state", "--yes"])?;
+    ensure!(done.well, "{}", done.text);
+    shops.client.produce(&sales, &sales_at(&[(1, 5, 1_000_000), (2, 5, 2_000_000)]))?;
+    shops.run("two")?;
+    ensure!(shops.totals()? == totals([("a", 3_000_110)]), "{:?}", shops.totals()?);
+    Ok(())
+}
+
+/// What each start reads of what was there before, what comes while it runs, and what comes while it does not.
+fn a_source_starts_where_it_says() -> Result {
+    for (prefix, start, before) in
+        [("from-latest-", "latest", 0), ("from-time-", SINCE, 110), ("from-earliest-", "earliest", 11_111)]
+    {
+        let shops = Shops::on(prefix, Broker::shared()?)?;
+        let sales = shops.topic("sales");
+        shops.client.create_topic_with(&sales, 3, &KEPT_FOR_EVER)?;
+        shops.set_pipeline(&TOTALS.replace("format: json,", &format!("format: json, start: {start},")))?;
+        shops.client.produce(&sales, &sales_at(&TIMED))?;
+        let come_to = |what: &str, total: i64| {
+            let shown = || Ok(shops.totals().unwrap_or_default());
+            let expected = totals([("a", total)]);
+            let come = wait::until(what, WITHIN, shown, |shown| *shown == expected);
+            come.map(drop).map_err(|trouble| format!("start: {start}: {trouble}"))
+        };
+        let begin = || -> Result<millstream_harness::Daemon> {
+            let mut daemon = shops.command("daemon", &["run", "totals.yaml", "--http", "off"]).start()?;
+            daemon.wait_until_it_says("tasks run", WITHIN)?;
+            Ok(daemon)
+        };
+        let mut daemon = begin()?;
+        shops.client.produce(&sales, &sales_at(&[(0, 4000, 200_000)]))?;
+        come_to("what came while it ran", before + 200_000)?;
+        daemon.kill();
+        // Partitions that nothing came from have begun too: the second start is no first one.
+        let missed = [(0, 4000, 1_000_000), (1, 4000, 2_000_000), (2, 4000, 4_000_000)];
+        shops.client.produce(&sales, &sales_at(&missed))?;
+        let _daemon = begin()?;
+        come_to("what came while it did not", before + 7_200_000)?;
+    }
     Ok(())
 }
 
