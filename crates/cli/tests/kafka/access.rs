@@ -6,7 +6,7 @@ use millstream_harness::admin::Acl;
 use millstream_harness::broker::{Access, BrokerOptions};
 use millstream_harness::daemon::DaemonCommand;
 use millstream_harness::tls::{PASSWORD, Tls};
-use millstream_harness::{Broker, Result, ensure, process, suite, tests};
+use millstream_harness::{Broker, Client, Daemon, Result, ensure, process, suite, tests};
 
 use crate::scenario::{READY, Scenario};
 use crate::told;
@@ -89,7 +89,7 @@ fn every_way_in_works() -> Result {
 }
 
 /// Nothing that it says anywhere holds a password.
-fn keeps_secrets(daemon: &millstream_harness::Daemon) -> Result {
+fn keeps_secrets(daemon: &Daemon) -> Result {
     let mut said = daemon.output.text();
     for path in ["/status", "/metrics", "/ready"] {
         said += &daemon.get(path)?.body;
@@ -138,78 +138,124 @@ fn who_is_not_known_is_told_so() -> Result {
     Ok(())
 }
 
+/// Somebody who may do what a run needs, but for what is denied.
+struct Alice {
+    scenario: Scenario,
+    /// As nobody in particular, who may do everything.
+    client: Client,
+    command: DaemonCommand,
+}
+
+/// What a run needs.
+const RIGHTS: [(&str, &str); 10] = [
+    ("topic", "read"),
+    ("topic", "write"),
+    ("topic", "describe"),
+    ("topic", "describe_configs"),
+    ("topic", "create"),
+    ("topic", "delete"),
+    ("group", "read"),
+    ("group", "describe"),
+    ("transactional_id", "write"),
+    ("transactional_id", "describe"),
+];
+
+impl Alice {
+    fn on(broker: &Broker) -> Result<Alice> {
+        let scenario = Scenario::on("rights", broker)?;
+        let client = broker.client();
+        for (resource, operation) in RIGHTS {
+            client.allow(Acl { user: "alice", resource, name: "*", operation })?;
+        }
+        let alice = [
+            ("security.protocol", "SASL_PLAINTEXT"),
+            ("sasl.mechanism", "PLAIN"),
+            ("sasl.username", "alice"),
+            ("sasl.password", CANARY),
+        ];
+        let command = with(scenario.daemon_at("a", &broker.sasl_bootstrap()), &alice);
+        Ok(Alice { scenario, client, command })
+    }
+
+    fn start(&self) -> Result<Daemon> {
+        let mut daemon = self.command.start()?;
+        daemon.wait_until_ready(READY)?;
+        Ok(daemon)
+    }
+
+    /// The name of the producer, which is made of what the first run puts into the folder of state.
+    fn transactional_id(&self) -> Result<String> {
+        self.start()?.stop(Duration::from_secs(5))?;
+        let transactions = self.client.transactions()?;
+        let of_group = transactions.into_keys().find(|id| id.starts_with(&self.scenario.group()));
+        of_group.ok_or_else(|| "the first run has left no transactional id".into())
+    }
+
+    /// The pipeline stands, and says why.
+    fn is_told(&self, daemon: &mut Daemon, told: &str) -> Result {
+        told::wait_for_error(daemon, &self.scenario.group(), &[told], READY)?;
+        keeps_secrets(daemon)
+    }
+
+    /// It says what is missing; the right is given, and the daemon goes on by itself.
+    fn is_refused_at_the_start(&mut self, acl: Acl<'_>, told: &str) -> Result {
+        self.client.deny(acl)?;
+        let mut daemon = self.command.start()?;
+        self.scenario.write(200)?;
+        self.is_told(&mut daemon, told)?;
+        self.client.undeny(acl)?;
+        daemon.wait_until_ready(READY)?;
+        self.scenario.settle()?;
+        daemon.stop(Duration::from_secs(5)).map(drop)
+    }
+
+    /// The same of a daemon that runs.
+    fn is_refused_under_way(&mut self, acl: Acl<'_>, told: &str) -> Result {
+        let mut daemon = self.start()?;
+        self.client.deny(acl)?;
+        self.scenario.write(500)?;
+        // Time must pass for windows to close; otherwise nothing is written there.
+        let load = self.scenario.begin_load(300)?;
+        self.is_told(&mut daemon, told)?;
+        self.client.undeny(acl)?;
+        self.scenario.end_load(load)?;
+        daemon.wait_until_ready(READY)?;
+        self.scenario.settle()?;
+        ensure!(daemon.process.ended().is_none(), "the daemon ended: {}", daemon.output.tail(20));
+        daemon.stop(Duration::from_secs(5)).map(drop)
+    }
+}
+
 fn what_is_not_allowed_is_named() -> Result {
     let broker = broker(None, Access::Checked)?;
-    let mut scenario = Scenario::on("rights", &broker)?;
-    let client = broker.client();
-    let (sink, source, group) = (scenario.topic("sums"), scenario.topic("events"), scenario.group());
-    let everything = [
-        ("topic", "*", "read"),
-        ("topic", "*", "write"),
-        ("topic", "*", "describe"),
-        ("topic", "*", "describe_configs"),
-        ("topic", "*", "create"),
-        ("topic", "*", "delete"),
-        ("group", "*", "read"),
-        ("group", "*", "describe"),
-        ("transactional_id", "*", "write"),
-        ("transactional_id", "*", "describe"),
-    ];
-    for (resource, name, operation) in everything {
-        client.allow(Acl { user: "alice", resource, name, operation })?;
-    }
-    let alice = [
-        ("security.protocol", "SASL_PLAINTEXT"),
-        ("sasl.mechanism", "PLAIN"),
-        ("sasl.username", "alice"),
-        ("sasl.password", CANARY),
-    ];
-    let command = with(scenario.daemon_at("a", &broker.sasl_bootstrap()), &alice);
+    let mut alice = Alice::on(&broker)?;
+    let (sink, source) = (alice.scenario.topic("sums"), alice.scenario.topic("events"));
+    let (group, producer) = (alice.scenario.group(), alice.transactional_id()?);
+    let acl = |resource, name, operation| Acl { user: "alice", resource, name, operation };
     let may_not_write = format!("the user lacks the right WRITE on topic {sink}, to which the pipeline writes");
-    let rights = [
-        ("topic", &sink, "write", may_not_write.clone()),
+    let at_the_start = [
+        (acl("topic", &sink, "write"), may_not_write.clone()),
         (
-            "topic",
-            &source,
-            "read",
+            acl("topic", &source, "read"),
             format!("the user lacks the right READ on topic {source}, which source events reads"),
         ),
-        ("group", &group, "read", format!("the user lacks the right READ on group {group}, the pipeline's name")),
+        (acl("group", &group, "read"), format!("the user lacks the right READ on group {group}, the pipeline's name")),
         (
-            "topic",
-            &sink,
-            "all",
+            acl("topic", &sink, "all"),
             format!(
                 "topic {sink}, to which the pipeline writes, is not there, or the user lacks the rights DESCRIBE and WRITE"
             ),
         ),
+        (acl("transactional_id", &producer, "write"), producer.clone()),
+        (acl("transactional_id", &producer, "describe"), producer.clone()),
     ];
-    for (resource, name, operation, told) in &rights {
-        let acl = Acl { user: "alice", resource, name, operation };
-        client.deny(acl)?;
-        let mut daemon = command.start()?;
-        scenario.write(200)?;
-        told::wait_for_error(&mut daemon, &group, &[told], READY).map_err(|late| format!("{acl:?}: {late}"))?;
-        keeps_secrets(&daemon)?;
-        // The right is given, and the daemon goes on by itself.
-        client.undeny(acl)?;
-        daemon.wait_until_ready(READY).map_err(|late| format!("{acl:?}: {late}"))?;
-        scenario.settle().map_err(|trouble| format!("{acl:?}: {trouble}"))?;
-        daemon.stop(Duration::from_secs(5))?;
+    for (acl, told) in &at_the_start {
+        alice.is_refused_at_the_start(*acl, told).map_err(|trouble| format!("{acl:?}: {trouble}"))?;
     }
-    // A right that is taken away under way.
-    let mut daemon = command.start()?;
-    daemon.wait_until_ready(READY)?;
-    let acl = Acl { user: "alice", resource: "topic", name: &sink, operation: "write" };
-    client.deny(acl)?;
-    scenario.write(500)?;
-    // Time must pass for windows to close; otherwise nothing is written there.
-    let load = scenario.begin_load(300)?;
-    told::wait_for_error(&mut daemon, &group, &[&may_not_write], READY)?;
-    client.undeny(acl)?;
-    scenario.end_load(load)?;
-    daemon.wait_until_ready(READY)?;
-    scenario.settle()?;
-    ensure!(daemon.process.ended().is_none(), "the daemon ended: {}", daemon.output.tail(20));
+    let under_way =
+        [(acl("topic", &sink, "write"), &may_not_write), (acl("transactional_id", &producer, "write"), &producer)];
+    for (acl, told) in under_way {
+        alice.is_refused_under_way(acl, told).map_err(|trouble| format!("under way, {acl:?}: {trouble}"))?;
+    }
     Ok(())
 }
