@@ -14,6 +14,7 @@ pub(crate) fn tests() -> Vec<suite::Trial> {
         a_result_too_large_for_its_topic_is_a_dead_letter,
         keys_times_and_places_are_javas,
         headers_and_timestamps_are_kept_or_set,
+        a_record_larger_than_any_fetch_is_read,
     ]
 }
 
@@ -209,5 +210,50 @@ fn headers_and_timestamps_are_kept_or_set() -> Result {
         let (id, _) = event_of(&record)?;
         ensure!(record.headers.is_empty() && record.timestamp == TS + id, "nobody has asked for these: {record:?}");
     }
+    Ok(())
+}
+
+const PADDED: &str = r#"
+version: 1
+pipeline: PREFIXtorture
+sources:
+  events: {topic: PREFIXevents, format: json, schema: {id: bigint, pad: string}}
+steps:
+  - map: {length: length(pad)}
+  - drop: [pad]
+sink: {topic: PREFIXcopied, key: none}
+"#;
+
+/// A broker gives a whole batch however little is asked for; the library's fetches and queue are smaller than this one.
+fn a_record_larger_than_any_fetch_is_read() -> Result {
+    const LARGE: usize = 9 << 20;
+    let scenario = Scenario::new("padded")?;
+    scenario.set_pipeline(PADDED)?;
+    let events = scenario.topic("events");
+    scenario.client.set_topic_config(&events, &[("max.message.bytes", "16777216")])?;
+    let writer = scenario.client.clone().with("max.request.size", "16777216");
+    let _daemon = scenario.start("a")?;
+    let mut lengths = BTreeMap::new();
+    // Before it, between two of them and behind it there are small ones, in the same partition and in another.
+    for (round, length) in [3, LARGE, 5, LARGE + 1, 7].into_iter().enumerate() {
+        let messages: Vec<Message> = [1_u32, 2]
+            .into_iter()
+            .map(|partition| {
+                let id = 10 * round as u32 + partition;
+                let length = if partition == 1 { length } else { 1 };
+                lengths.insert(i64::from(id), length as i64);
+                Message::value(format!(r#"{{"id":{id},"pad":"{}"}}"#, "x".repeat(length))).to(partition)
+            })
+            .collect();
+        writer.produce(&events, &messages)?;
+    }
+    let read = || scenario.client.read(&scenario.topic("copied"));
+    let read = wait::until("every record", READY, read, |read: &Vec<_>| read.len() >= lengths.len())?;
+    let mut found = BTreeMap::new();
+    for record in &read {
+        let value = record.json()?;
+        found.insert(value["id"].as_i64().unwrap_or(-1), value["length"].as_i64().unwrap_or(-1));
+    }
+    ensure!(found == lengths && read.len() == lengths.len(), "{found:?} is not {lengths:?}");
     Ok(())
 }
