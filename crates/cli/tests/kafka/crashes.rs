@@ -14,6 +14,7 @@ pub(crate) fn tests() -> Vec<suite::Trial> {
         what_is_written_comes_out_once,
         killed_at_any_time,
         at_least_once_nothing_is_missing,
+        at_least_once_state_is_written_behind_results,
         killed_at_every_crash_point,
         a_stop_commits_and_leaves,
         killed_again_and_again_while_restoring,
@@ -66,6 +67,27 @@ fn at_least_once_nothing_is_missing() -> Result {
     let settled = scenario.settle()?;
     ensure!(settled.events > 3000 && settled.totals > 0, "{settled:?}");
     Ok(())
+}
+
+/// Windows close while their results are refused (by topics that take no batch of any size), and the daemon dies over it: if
+/// state that knows nothing of these windows any more were written by then, nobody would ever write their results.
+fn at_least_once_state_is_written_behind_results() -> Result {
+    let mut scenario = Scenario::new("behind-results")?.at_least_once()?;
+    let client = scenario.client.clone();
+    let results = [scenario.topic("sums"), scenario.topic("visits"), scenario.topic("rolling")];
+    let largest_batch =
+        |bytes| results.iter().try_for_each(|topic| client.set_topic_config(topic, &[("max.message.bytes", bytes)]));
+    let mut daemon = scenario.start("a")?;
+    scenario.write(1000)?;
+    scenario.wait_for_input()?;
+    largest_batch("10")?;
+    scenario.write(3000)?;
+    // Time enough for whatever is not held back to be written.
+    std::thread::sleep(Duration::from_secs(3));
+    daemon.kill();
+    largest_batch("1048588")?;
+    let _daemon = scenario.start("a")?;
+    scenario.settle().map(drop)
 }
 
 /// The points that a daemon on Kafka comes by; those of the embedded log have tests of their own.

@@ -259,6 +259,10 @@ impl Log for Prefixed {
         self.log.append(&self.name(topic), partition, record)
     }
 
+    fn write_out(&mut self) -> Result<(), LogError> {
+        self.log.write_out()
+    }
+
     fn commit(
         &mut self,
         _group: &str,

@@ -248,6 +248,15 @@ pub trait Log: Send {
     /// If there is no such partition.
     fn append(&mut self, topic: &str, partition: PartitionId, record: NewRecord<'_>) -> Result<(), LogError>;
 
+    /// Where no transaction holds records together (at least once): waits until all that was appended is written, so that what
+    /// is appended from now on is never there without it.
+    ///
+    /// # Errors
+    /// As [`commit`](Self::commit).
+    fn write_out(&mut self) -> Result<(), LogError> {
+        Ok(())
+    }
+
     /// Makes the open transaction's records and a group's new offsets visible and durable, all or nothing. After any
     /// error the transaction is gone; after [`LogError::OutcomeUnknown`] the log must be opened again to learn whether it
     /// committed.

@@ -258,6 +258,10 @@ impl<L: Log> Worker<L> {
             self.tasks[index].task.before_commit(now).map_err(|error| self.task_error(index, error))?;
             self.route(index, None)?;
         }
+        if self.tasks.iter().any(|running| running.kept.is_some()) {
+            // State that is further than results would keep them from ever being made again.
+            self.log.write_out()?;
+        }
         crash_point!("worker.before_changelog");
         let mut changed = self.log.open_bytes() > 0;
         let began = Instant::now();

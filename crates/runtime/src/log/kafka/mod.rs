@@ -621,6 +621,10 @@ impl Log for KafkaLog {
         self.writer.append(&topics, topic, partition, &record, &mut self.counters)
     }
 
+    fn write_out(&mut self) -> Result<(), LogError> {
+        self.writer.write_out(&mut self.counters)
+    }
+
     /// The group must be the log's own: its offsets go with the generation of this member.
     fn commit(
         &mut self,

@@ -160,6 +160,17 @@ impl Writer {
         Ok(())
     }
 
+    /// Waits until the brokers have what was sent, where no transaction holds it together with what is sent next.
+    pub(super) fn write_out(&mut self, counters: &mut KafkaCounters) -> Result<(), LogError> {
+        let (Guarantee::AtLeastOnce, State::Open, Some(sender)) = (self.guarantee, self.state, &self.sender) else {
+            return Ok(());
+        };
+        let began = Instant::now();
+        let drained = sender.drain(&self.interrupt);
+        counters.commit_time.drain += began.elapsed();
+        drained.map_err(|error| self.give_up(error, counters))
+    }
+
     /// Ends the transaction with the group's offsets in it.
     pub(super) fn commit(
         &mut self,
