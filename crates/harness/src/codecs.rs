@@ -7,7 +7,7 @@ use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use serde_json::Value;
 
-use crate::jars::Jars;
+use crate::jars::{Jars, Lifetime};
 use crate::process::{self, Output, Process};
 use crate::{Result, Trouble, codecs_folder};
 
@@ -47,7 +47,7 @@ impl Codecs {
     }
 
     fn start(jars: &Jars) -> Result<Codecs> {
-        let mut java = jars.java(512);
+        let mut java = jars.java(512, Lifetime::Short);
         java.arg(codecs_folder().join("Codecs.java"));
         Codecs::talk_to(java)
     }

@@ -14,7 +14,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
 
 use crate::admin::Which;
-use crate::jars::Jars;
+use crate::jars::{Jars, Lifetime};
 use crate::process::{self, Output, Process};
 use crate::{Result, Trouble, kafka_folder, wait};
 
@@ -151,7 +151,7 @@ impl Foreign {
     }
 
     fn start(jars: &Jars) -> Result<(Foreign, ChildStdout)> {
-        let mut java = jars.java(768);
+        let mut java = jars.java(768, Lifetime::Short);
         java.arg(kafka_folder().join("Foreign.java"));
         let folder = process::temp_folder("foreign")?.keep();
         let (process, stdin, stdout) =

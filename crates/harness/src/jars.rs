@@ -30,6 +30,16 @@ pub struct Jars {
     folder: PathBuf,
 }
 
+/// What a `java` is started for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Lifetime {
+    /// A test: it starts quickly and takes little memory.
+    #[default]
+    Short,
+    /// Work, and measurements: it compiles what runs often as well as it can, and its collections are short.
+    Long,
+}
+
 /// Jars that Maven fetches into a folder of our cache.
 struct Wanted {
     what: String,
@@ -87,10 +97,17 @@ impl Jars {
         found.as_deref().map_err(Trouble::skip)
     }
 
-    /// A `java` of a small heap and a quick start, with the jars in its class path.
-    pub fn java(&self, heap_mb: u32) -> Command {
+    /// A `java` of this heap, with the jars in its class path.
+    pub fn java(&self, heap_mb: u32, lifetime: Lifetime) -> Command {
         let mut java = Command::new("java");
-        java.args(["-Xshare:auto", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-XX:-UsePerfData"]);
+        match lifetime {
+            Lifetime::Short => {
+                java.args(["-Xshare:auto", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-XX:-UsePerfData"]);
+            }
+            Lifetime::Long => {
+                java.args(["-XX:+UseG1GC", "-XX:MaxGCPauseMillis=10"]).arg(format!("-Xms{heap_mb}m"));
+            }
+        }
         java.arg(format!("-Xmx{heap_mb}m"));
         java.arg("-cp").arg(self.folder.join("*"));
         java

@@ -6,7 +6,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::jars::Jars;
+use crate::jars::{Jars, Lifetime};
 use crate::process::{Output, Process, Signal};
 use crate::tls::{PASSWORD, Tls};
 use crate::{Result, Trouble, ports, wait};
@@ -31,6 +31,8 @@ pub struct BrokerOptions {
     pub port: Option<u16>,
     /// Further lines of `server.properties`.
     pub properties: BTreeMap<String, String>,
+    /// What it is started for.
+    pub lifetime: Lifetime,
 }
 
 /// Whether a broker checks who may do what.
@@ -76,6 +78,7 @@ pub(crate) struct Node {
     pub(crate) ports: Ports,
     folder: PathBuf,
     heap_mb: u32,
+    lifetime: Lifetime,
     process: Option<Process>,
     /// What it said since it was formatted.
     output: Output,
@@ -101,12 +104,17 @@ impl Node {
             id,
             ports,
             folder: folder.to_owned(),
-            heap_mb: if voters.len() > 1 { 400 } else { 512 },
+            heap_mb: match options.lifetime {
+                Lifetime::Long => 1024,
+                Lifetime::Short if voters.len() > 1 => 400,
+                Lifetime::Short => 512,
+            },
+            lifetime: options.lifetime,
             process: None,
             output: Output::in_folder(folder, "kafka"),
         };
         if !folder.join("data/meta.properties").exists() {
-            let mut format = Jars::find()?.java(256);
+            let mut format = Jars::find()?.java(256, Lifetime::Short);
             format.args(["kafka.tools.StorageTool", "format", "-t", CLUSTER_ID, "-c"]);
             format.arg(folder.join("server.properties"));
             let output = Output::in_folder(folder, "format");
@@ -120,7 +128,7 @@ impl Node {
     }
 
     pub(crate) fn start(&mut self) -> Result {
-        let mut java = Jars::find()?.java(self.heap_mb);
+        let mut java = Jars::find()?.java(self.heap_mb, self.lifetime);
         java.arg(format!("-Dlog4j2.configurationFile={}", self.folder.join("log4j2.properties").display()));
         java.arg("kafka.Kafka").arg(self.folder.join("server.properties"));
         let name = format!("kafka node {}", self.id);

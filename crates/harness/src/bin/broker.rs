@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use millstream_harness::broker::{Broker, BrokerOptions};
+use millstream_harness::jars::Lifetime;
 use millstream_harness::{Result, Trouble};
 
 const USAGE: &str = "usage: broker [--port 19092] [--folder DIR] [TOPIC[:PARTITIONS]]...";
@@ -24,7 +25,7 @@ fn complain(message: &str) -> ExitCode {
 }
 
 fn run() -> Result {
-    let mut options = BrokerOptions { port: Some(19092), ..BrokerOptions::default() };
+    let mut options = BrokerOptions { port: Some(19092), lifetime: Lifetime::Long, ..BrokerOptions::default() };
     let mut topics = Vec::new();
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
