@@ -96,6 +96,19 @@ impl Orders {
         Message::value(value)
     }
 
+    /// A second pipeline beside it, in `plain.yaml`, which needs no registry and has a line to copy. Gives the topic that the line
+    /// comes to.
+    fn add_plain(&self) -> Result<String> {
+        let plain = self.scenario.folder().join("plain.yaml");
+        let prefix = self.scenario.topic("");
+        std::fs::write(&plain, PLAIN.replace("PREFIX", &prefix)).map_err(Trouble::io(plain.display()))?;
+        let (lines, kept) = (self.scenario.topic("lines"), self.scenario.topic("kept"));
+        self.scenario.client.create_topic(&lines, 1)?;
+        self.scenario.client.create_topic(&kept, 1)?;
+        self.scenario.client.produce(&lines, &[Message::value("a line")])?;
+        Ok(kept)
+    }
+
     /// Writes records of the schema, some to each of the partitions.
     fn write(&mut self, schema: u32, note: Option<&str>, count: usize, partitions: &[u32]) -> Result {
         let messages: Vec<Message> =
@@ -342,14 +355,7 @@ fn columns_of_a_registry_that_is_down_are_waited_for_and_others_run() -> Result 
     let mut registry = SchemaRegistry::start()?;
     let mut orders = Orders::new("columns")?;
     orders.scenario.set_pipeline(LATEST)?;
-    let plain = orders.scenario.folder().join("plain.yaml");
-    let prefix = orders.scenario.topic("");
-    std::fs::write(&plain, PLAIN.replace("PREFIX", &prefix)).map_err(Trouble::io(plain.display()))?;
-    let (lines, kept) = (orders.scenario.topic("lines"), orders.scenario.topic("kept"));
-    let client = orders.scenario.client.clone();
-    client.create_topic(&lines, 1)?;
-    client.create_topic(&kept, 1)?;
-    client.produce(&lines, &[Message::value("a line")])?;
+    let (client, kept) = (orders.scenario.client.clone(), orders.add_plain()?);
     let two = registry.register(&orders.subject, "AVRO", TWO)?;
     registry.kill();
     orders.write(two, Some("note"), 100, &[0, 1])?;
@@ -422,14 +428,7 @@ fn a_registry_that_dies_while_pipelines_load_ends_nothing() -> Result {
         let name = format!("dies-{questions}");
         let mut orders = Orders::new(&name)?;
         orders.scenario.set_pipeline(LATEST)?;
-        let plain = orders.scenario.folder().join("plain.yaml");
-        let prefix = orders.scenario.topic("");
-        std::fs::write(&plain, PLAIN.replace("PREFIX", &prefix)).map_err(Trouble::io(plain.display()))?;
-        let client = orders.scenario.client.clone();
-        let (lines, kept) = (orders.scenario.topic("lines"), orders.scenario.topic("kept"));
-        client.create_topic(&lines, 1)?;
-        client.create_topic(&kept, 1)?;
-        client.produce(&lines, &[Message::value("a line")])?;
+        let (client, kept) = (orders.scenario.client.clone(), orders.add_plain()?);
         let two = registry.register(&orders.subject, "AVRO", TWO)?;
         orders.write(two, Some("note"), 20, &[0, 1])?;
 

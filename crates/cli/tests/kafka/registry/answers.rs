@@ -159,14 +159,7 @@ fn whatever_it_answers_at_the_start_others_run_and_it_is_waited_for() -> Result 
     for (at, (says, why)) in MOODS.into_iter().enumerate() {
         let mut orders = Orders::new(&format!("begins-{at}"))?;
         orders.scenario.set_pipeline(LATEST)?;
-        let plain = orders.scenario.folder().join("plain.yaml");
-        let prefix = orders.scenario.topic("");
-        std::fs::write(&plain, PLAIN.replace("PREFIX", &prefix)).map_err(Trouble::io(plain.display()))?;
-        let client = orders.scenario.client.clone();
-        let (lines, kept) = (orders.scenario.topic("lines"), orders.scenario.topic("kept"));
-        client.create_topic(&lines, 1)?;
-        client.create_topic(&kept, 1)?;
-        client.produce(&lines, &[Message::value("a line")])?;
+        let (client, kept) = (orders.scenario.client.clone(), orders.add_plain()?);
         let two = registry.register(&orders.subject, "AVRO", TWO)?;
         orders.write(two, Some("note"), 20, &[0, 1])?;
 
