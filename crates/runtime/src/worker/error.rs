@@ -247,6 +247,7 @@ impl WorkerError {
                 Place { task: Some(task), ..at(&place.topic, place.partition.0) }
             }
             WorkerError::ChangelogLost { topic, partition }
+            | WorkerError::OffsetsLost { topic, partition, .. }
             | WorkerError::RepartitionLost { topic, partition, .. }
             | WorkerError::SourceTruncated { topic, partition, .. }
             | WorkerError::Frame { topic, partition, .. } => at(topic, *partition),
