@@ -16,7 +16,7 @@ use arrow::datatypes::{
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use times::check_year;
+use times::{TimestampWriter, check_year};
 pub use times::{per_second, write_date, write_timestamp};
 
 /// A column, ready to have its values written one by one.
@@ -46,7 +46,7 @@ enum Values {
     Float64(ScalarBuffer<f64>),
     Decimal(ScalarBuffer<i128>, usize),
     Date(ScalarBuffer<i32>),
-    Timestamp(ScalarBuffer<i64>, TimeUnit),
+    Timestamp(ScalarBuffer<i64>, TimestampWriter),
     Utf8(StringArray),
     LargeUtf8(LargeStringArray),
     Utf8View(StringViewArray),
@@ -86,7 +86,7 @@ impl Cells {
                 Values::Decimal(of::<Decimal128Array>(a).values().clone(), *scale as usize)
             }
             DataType::Date32 => Values::Date(of::<Date32Array>(a).values().clone()),
-            DataType::Timestamp(unit, _) => Values::Timestamp(timestamps(a, *unit), *unit),
+            DataType::Timestamp(unit, _) => Values::Timestamp(timestamps(a, *unit), TimestampWriter::new(*unit)),
             DataType::Utf8 => Values::Utf8(of(a)),
             DataType::LargeUtf8 => Values::LargeUtf8(of(a)),
             DataType::Utf8View => Values::Utf8View(of(a)),
@@ -161,7 +161,7 @@ impl Cells {
         }
         match &self.values {
             Values::Date(values) => write_date(i64::from(values[row]), out),
-            Values::Timestamp(values, unit) => write_timestamp(values[row], *unit, out),
+            Values::Timestamp(values, writer) => writer.write(values[row], out),
             Values::Float32(values) if !values[row].is_finite() => write_not_finite(f64::from(values[row]), out),
             Values::Float64(values) if !values[row].is_finite() => write_not_finite(values[row], out),
             _ => match self.bytes(row) {
@@ -213,12 +213,7 @@ impl Cells {
                 write_date(i64::from(values[row]), out);
                 out.push(b'"');
             }
-            Values::Timestamp(values, unit) => {
-                check_year(values[row].div_euclid(per_second(*unit)).div_euclid(86_400))?;
-                out.push(b'"');
-                write_timestamp(values[row], *unit, out);
-                out.push(b'"');
-            }
+            Values::Timestamp(values, writer) => return writer.write_json(values[row], out),
             Values::Utf8(values) => write_string(values.value(row), out),
             Values::LargeUtf8(values) => write_string(values.value(row), out),
             Values::Utf8View(values) => write_string(values.value(row), out),
