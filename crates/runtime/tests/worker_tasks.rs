@@ -290,3 +290,56 @@ fn a_task_whose_windows_others_have_closed_is_not_taken_for_unmoved() {
     let closed: usize = (0..PARTITIONS).map(&mut written).sum();
     assert_eq!(closed, 2, "a window was closed twice");
 }
+
+/// Nothing but copies, from now on.
+const FROM_NOW: &str = "
+version: 1
+pipeline: wandering
+sources:
+  trades: {format: json, schema: {n: bigint}, start: latest}
+steps: []
+sink: {topic: out}
+";
+
+/// Every value of `out`, sorted.
+fn copies(log: &mut MemoryLog) -> Vec<String> {
+    let mut copies = Vec::new();
+    for partition in (0..log.partitions("out").unwrap().unwrap()).map(PartitionId) {
+        let records = reading::all_of(log, "out", partition);
+        copies.extend(records.iter().map(|record| String::from_utf8_lossy(record.value.unwrap()).into_owned()));
+    }
+    copies.sort();
+    copies
+}
+
+/// `start: latest` leaves out what was there when the pipeline came, whoever of its group begins with a partition first; of a
+/// partition that was added later nothing was there, and what is in it when it is noticed has come since.
+#[test]
+fn a_partition_that_is_added_later_is_read_from_its_beginning() {
+    let topology = lowered(FROM_NOW);
+    let mut log = MemoryLog::new();
+    log.create_topic("trades", TopicSettings::user(2)).unwrap();
+    let tell = |log: &mut MemoryLog, partition: u32, n: u32| {
+        let value = format!(r#"{{"n":{n}}}"#);
+        let mut one = Records::new();
+        one.push(Offset(0), NewRecord { key: None, value: Some(value.as_bytes()), timestamp: NOW, headers: &[] });
+        log.produce("trades", PartitionId(partition), &one).unwrap();
+    };
+    let task = |partition| TaskId { subtopology: 0, partition: PartitionId(partition) };
+    let start = |log: &MemoryLog, tasks: &[TaskId]| {
+        let mut worker = worker(&topology, log, &MemoryStores::new());
+        take(&mut worker, tasks);
+        worker.run_until_quiet(NOW).unwrap();
+    };
+    (0..2).for_each(|partition| tell(&mut log, partition, partition));
+    start(&log, &[task(0)]);
+    start(&log, &[task(1)]);
+    assert!(copies(&mut log).is_empty(), "it read what was there before: {:?}", copies(&mut log));
+    for grown in 3..5 {
+        log.grow_topic("trades", grown).unwrap();
+        (0..grown).for_each(|partition| tell(&mut log, partition, grown * 10 + partition));
+        start(&log, &(0..grown).map(task).collect::<Vec<_>>());
+    }
+    let expected: Vec<String> = [30, 31, 32, 40, 41, 42, 43].map(|n| format!(r#"{{"n":{n}}}"#)).to_vec();
+    assert_eq!(copies(&mut log), expected);
+}

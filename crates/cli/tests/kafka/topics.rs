@@ -13,6 +13,7 @@ pub(crate) fn tests() -> Vec<suite::Trial> {
         a_deleted_source_stops_its_pipeline_alone,
         a_missing_source_is_waited_for,
         partitions_are_added_where_no_key_moves,
+        partitions_are_added_to_a_source_that_starts_at_its_end,
         partitions_are_refused_where_a_key_would_move,
         a_group_of_another_program_is_refused,
     ]
@@ -68,8 +69,20 @@ sink: {topic: PREFIXcopied, format: json, key: key}
 ";
 
 fn partitions_are_added_where_no_key_moves() -> Result {
-    let mut scenario = Scenario::new("grown")?;
-    scenario.set_pipeline(COPY)?;
+    partitions_are_added("grown", COPY)
+}
+
+/// What is written to a new partition before anybody has noticed it came after the start, and is read.
+fn partitions_are_added_to_a_source_that_starts_at_its_end() -> Result {
+    partitions_are_added(
+        "grown-latest",
+        &COPY.replace("format: json\n    schema", "format: json\n    start: latest\n    schema"),
+    )
+}
+
+fn partitions_are_added(name: &str, pipeline: &str) -> Result {
+    let mut scenario = Scenario::new(name)?;
+    scenario.set_pipeline(pipeline)?;
     let mut daemon = scenario.start("a")?;
     scenario.write(500)?;
     let topic = scenario.topic("events");

@@ -68,7 +68,8 @@ pub struct Source {
     pub event_time: Option<Expression>,
     /// How time moves on by what is read.
     pub watermark: Option<Spanned<Watermark>>,
-    /// Where to begin when nothing has been committed yet: `earliest` (the default), `latest`, or a time.
+    /// Where to begin when nothing has been committed yet: `earliest` (the default), `latest`, or a time. A partition that
+    /// is added to the topic later is read from its beginning under `latest` too: nothing in it is older than the pipeline.
     pub start: Option<Spanned<Start>>,
     /// Says that the key of each record is the plain text of this column (`[a, b]`: of a JSON object of these columns).
     /// A step that groups by it then needs no repartition. A promise of whoever writes the topic: it is not checked.

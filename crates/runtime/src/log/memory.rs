@@ -124,6 +124,20 @@ impl Log for MemoryLog {
         Ok(())
     }
 
+    fn grow_topic(&mut self, name: &str, partitions: u32) -> Result<(), LogError> {
+        let mut content = self.content();
+        let unknown = || LogError::UnknownTopic { topic: name.to_owned() };
+        let topic = content.topics.get_mut(name).ok_or_else(unknown)?;
+        if topic.settings.partitions > partitions {
+            return Err(LogError::PartitionCount { topic: name.to_owned(), partitions });
+        }
+        let settings = TopicSettings { partitions, ..topic.settings.clone() };
+        check_topic(name, &settings)?;
+        topic.settings = settings;
+        topic.partitions.resize_with(partitions as usize, Partition::default);
+        Ok(())
+    }
+
     fn extent(&self, topic: &str, partition: PartitionId) -> Result<Extent, LogError> {
         let content = self.content();
         let partition = content.partition(topic, partition)?;

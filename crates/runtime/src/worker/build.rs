@@ -10,9 +10,9 @@ use millstream_pipeline::topology::{Extent, PartitionCounts, Start, Topology};
 
 use super::changelog::Changelog;
 use super::lane::{Lane, Reader};
-use super::position::Beside;
+use super::position::{Beside, partitions_at_start};
 use super::{Kept, RunningTask, WorkerError};
-use crate::log::{CommittedOffset, Log};
+use crate::log::{CommittedOffset, Log, TopicPartition};
 use crate::registry::SchemaCache;
 use crate::store::StateStores;
 use crate::store::shared::SharedStore;
@@ -91,6 +91,21 @@ impl Building<'_> {
         Ok(lanes)
     }
 
+    /// Where the reading of a topic begins that the group has not read.
+    fn start_of(&self, topic: &str) -> Start {
+        let source = self.topology.sources.iter().find(|source| source.topic == topic);
+        source.map_or(Start::Earliest, |source| source.start)
+    }
+
+    /// Notes how many partitions a topic that is read from its end has when reading begins.
+    fn note_partitions(&self, lane: &mut Lane, committed: Option<&CommittedOffset>) {
+        let Reader::Source(source) = &mut lane.reader else { return };
+        if matches!(self.start_of(&lane.topic), Start::Latest) {
+            let noted = committed.map(|committed| Beside::of(committed).partitions);
+            source.partitions_at_start = noted.unwrap_or_else(|| self.counts.get(&lane.topic));
+        }
+    }
+
     /// The name under which a node's state is kept: a step's id, or, for the clock of a repartition, its topic's.
     fn step_name(&self, subtopology: usize, node: NodeId) -> String {
         let store = self.topology.stores.iter().find(|store| store.subtopology == subtopology && store.node == node);
@@ -102,16 +117,22 @@ impl Building<'_> {
     }
 }
 
+/// Whether the partition was added to a topic that the group reads already: its first record is newer than the start.
+fn is_new(lane: &Lane, offsets: &BTreeMap<TopicPartition, CommittedOffset>) -> bool {
+    partitions_at_start(&lane.topic, offsets).is_some_and(|known| lane.partition.0 >= known)
+}
+
 /// Sets where a lane begins: where it was committed, or where the source says for a group without offsets.
 pub(super) fn take_up<L: Log>(
-    topology: &Topology,
+    building: &Building<'_>,
     task: &mut Task,
     lane: &mut Lane,
-    committed: Option<&CommittedOffset>,
+    offsets: &BTreeMap<TopicPartition, CommittedOffset>,
     log: &mut L,
 ) -> Result<(), WorkerError> {
     let extent = log.extent(&lane.topic, lane.partition)?;
     lane.end = extent.end;
+    let committed = offsets.get(&(lane.topic.clone(), lane.partition));
     lane.next = match committed {
         Some(committed) if committed.offset > extent.end => {
             return Err(WorkerError::SourceTruncated {
@@ -122,15 +143,14 @@ pub(super) fn take_up<L: Log>(
             });
         }
         Some(committed) => committed.offset,
-        None => {
-            let source = topology.sources.iter().find(|source| source.topic == lane.topic);
-            match source.map_or(Start::Earliest, |source| source.start) {
-                Start::Earliest => extent.earliest,
-                Start::Latest => extent.end,
-                Start::Time(time) => log.offset_at(&lane.topic, lane.partition, time)?,
-            }
-        }
+        None => match building.start_of(&lane.topic) {
+            Start::Earliest => extent.earliest,
+            Start::Latest if is_new(lane, offsets) => extent.earliest,
+            Start::Latest => extent.end,
+            Start::Time(time) => log.offset_at(&lane.topic, lane.partition, time)?,
+        },
     };
+    building.note_partitions(lane, committed);
     lane.skip_to(extent.earliest)?;
     let senders = committed.map(|committed| Beside::of(committed).senders).unwrap_or_default();
     let begin = Position { offset: lane.next, rows: 0 };

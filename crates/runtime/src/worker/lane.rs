@@ -63,6 +63,8 @@ pub(super) struct SourceReader {
     /// After how long a silence of all inputs time goes on by the wall clock, if at all.
     idle_close: Option<Millis>,
     pub(super) is_idle: bool,
+    /// Of a source that starts at its end: how many partitions the topic had when this one was read for the first time.
+    pub(super) partitions_at_start: Option<u32>,
 }
 
 pub(super) struct ExchangeReader {
@@ -113,6 +115,7 @@ impl Lane {
             idle: source.idle,
             idle_close: source.idle_close,
             is_idle: false,
+            partitions_at_start: None,
         };
         Ok(Lane::new(&source.topic, partition, Reader::Source(Box::new(reader)), now))
     }

@@ -30,6 +30,9 @@ pub(crate) struct Beside {
     /// From where on the changelog makes up the task's state.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub(super) since: i64,
+    /// Of a source that starts at its end: how many partitions its topic had when this one was read for the first time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) partitions: Option<u32>,
     /// For frames read by event time: how far each sender's are processed, as (offset, rows).
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(super) senders: BTreeMap<u32, (i64, u32)>,
@@ -82,7 +85,10 @@ pub(super) fn position_of(topology: &Topology, task: &Task, lane: &Lane, changel
         ..Beside::default()
     };
     let offset = match &lane.reader {
-        Reader::Source(source) => task.position(source.input).offset,
+        Reader::Source(source) => {
+            beside.partitions = source.partitions_at_start;
+            task.position(source.input).offset
+        }
         Reader::Exchange(exchange) => {
             let mut least = lane.next;
             for (sender, input) in &exchange.inputs {
@@ -102,6 +108,15 @@ pub(super) fn position_of(topology: &Topology, task: &Task, lane: &Lane, changel
         }
     };
     CommittedOffset { offset, metadata: serde_json::to_string(&beside).unwrap_or_default() }
+}
+
+/// How many partitions `topic` had when the group began to read it; `None` if it has not begun. A partition beyond came later,
+/// and everything in it did.
+pub(super) fn partitions_at_start(topic: &str, committed: &BTreeMap<TopicPartition, CommittedOffset>) -> Option<u32> {
+    let of_topic = || committed.iter().filter(|((name, _), _)| name == topic);
+    // Offsets that were set by a reset do not tell; they were set for all partitions at once.
+    let told = of_topic().filter_map(|(_, offset)| Beside::of(offset).partitions).min();
+    told.or_else(|| of_topic().map(|((_, partition), _)| partition.0 + 1).max())
 }
 
 fn ahead(lane: &Lane) -> Position {

@@ -179,9 +179,10 @@ impl<L: Log> Worker<L> {
             running.task.restored();
         }
         let mut running = self.restoring.remove(0).running;
+        let Worker { topology, counts, extent, settings, .. } = self;
+        let building = Building { topology, counts, extent, schemas: &settings.schemas, now };
         for lane in &mut running.lanes {
-            let committed = self.committed.get(&(lane.topic.clone(), lane.partition));
-            build::take_up(&self.topology, &mut running.task, lane, committed, &mut self.log)?;
+            build::take_up(&building, &mut running.task, lane, &self.committed, &mut self.log)?;
             lane.spoke_at = now;
         }
         self.tasks.push(running);
@@ -217,13 +218,8 @@ impl<L: Log> Worker<L> {
     }
 
     fn begin_restore(&mut self, id: TaskId, now: Millis) -> Result<RestoringTask, WorkerError> {
-        let building = Building {
-            topology: &self.topology,
-            counts: &self.counts,
-            extent: &self.extent,
-            schemas: &self.settings.schemas,
-            now,
-        };
+        let Worker { topology, counts, extent, settings, .. } = &*self;
+        let building = Building { topology, counts, extent, schemas: &settings.schemas, now };
         let mut running = building.task(id, self.stores.as_ref())?;
         let Some(kept) = &mut running.kept else { return Ok(RestoringTask { running, replay: None }) };
         let committed = running.lanes.iter().filter_map(|lane| {
