@@ -45,6 +45,24 @@ steps:
 sink: {topic: out, key: venue}
 ";
 
+/// A step that asks in which order rows happened, behind a repartition: frames of its senders are read by event time, and some
+/// of them wait for others. It gives one result for each row, at the row's own time.
+const ORDERED: &str = "
+version: 1
+pipeline: wandering
+sources:
+  trades:
+    format: json
+    schema: {symbol: string, venue: string, price: double, qty: bigint, ts: timestamp(ms)}
+    key: symbol
+    event_time: ts
+    watermark: {out_of_order: 1h}
+on_error: {dead_letter: dead}
+steps:
+  - window: {id: rolling, by: [venue], over: 1s, aggregates: {n: count(*)}}
+sink: {topic: out, key: venue}
+";
+
 fn topology() -> Arc<Topology> {
     lowered(PIPELINE)
 }
@@ -71,8 +89,18 @@ fn filled() -> MemoryLog {
 }
 
 fn worker(topology: &Arc<Topology>, log: &MemoryLog, stores: &MemoryStores) -> Worker<MemoryLog> {
+    worker_that_reads(23, topology, log, stores)
+}
+
+/// A worker that reads so many records at a time.
+fn worker_that_reads(
+    records: usize,
+    topology: &Arc<Topology>,
+    log: &MemoryLog,
+    stores: &MemoryStores,
+) -> Worker<MemoryLog> {
     let settings = WorkerSettings {
-        read: ReadLimit { records: 23, ..ReadLimit::default() },
+        read: ReadLimit { records, ..ReadLimit::default() },
         checkpoint_interval: Millis(i64::MAX),
         state_memory: 0,
         ..WorkerSettings::default()
@@ -289,6 +317,53 @@ fn a_task_whose_windows_others_have_closed_is_not_taken_for_unmoved() {
     wait(&mut one, 10);
     let closed: usize = (0..PARTITIONS).map(&mut written).sum();
     assert_eq!(closed, 2, "a window was closed twice");
+}
+
+/// The times and keys of all results, sorted. What rows are in them depends on which sender is how far.
+fn times(log: &mut MemoryLog) -> Vec<String> {
+    let mut times = Vec::new();
+    for partition in (0..log.partitions("out").unwrap().unwrap()).map(PartitionId) {
+        let records = reading::all_of(log, "out", partition);
+        times.extend(records.iter().map(|r| format!("{} {}", r.timestamp, String::from_utf8_lossy(r.key.unwrap()))));
+    }
+    times.sort();
+    times
+}
+
+/// Of some senders more is processed than is committed for all, and stands beside the offset; whoever takes such a task over
+/// commits before he has read that far again, and is followed by another.
+#[test]
+fn what_was_processed_ahead_of_others_is_not_processed_again() {
+    let topology = lowered(ORDERED);
+    let expected = {
+        let mut log = filled();
+        let mut worker = worker(&topology, &log, &MemoryStores::new());
+        let all = worker.all_tasks();
+        take(&mut worker, &all);
+        worker.run_until_quiet(NOW).unwrap();
+        times(&mut log)
+    };
+    assert!(expected.len() > 500, "{} results are too few to show anything", expected.len());
+    for seed in 0..SEEDS / 6 {
+        let mut log = filled();
+        let mut random = Random::new(seed);
+        let begin = |log: &MemoryLog| {
+            let mut worker = worker_that_reads(2, &topology, log, &MemoryStores::new());
+            let all = worker.all_tasks();
+            take(&mut worker, &all);
+            worker
+        };
+        for _ in 0..40 {
+            let mut worker = begin(&log);
+            worker.commit(NOW).unwrap();
+            for _ in 0..random.below(6) {
+                worker.read_once(NOW).unwrap();
+                worker.commit(NOW).unwrap();
+            }
+        }
+        begin(&log).run_until_quiet(NOW).unwrap();
+        assert_eq!(times(&mut log), expected, "seed {seed}");
+    }
 }
 
 /// Nothing but copies, from now on.

@@ -92,14 +92,14 @@ pub(super) fn position_of(topology: &Topology, task: &Task, lane: &Lane, changel
         Reader::Exchange(exchange) => {
             let mut least = lane.next;
             for (sender, input) in &exchange.inputs {
-                // A sender none of whose frames wait has come as far as the lane.
-                let position = if task.waits(*input) { task.position(*input) } else { ahead(lane) };
-                if position != ahead(lane) {
-                    beside.senders.insert(sender.0, (position.offset.0, position.rows));
-                    least = least.min(position.offset);
-                } else {
-                    beside.senders.insert(sender.0, (position.offset.0, 0));
-                }
+                // A sender none of whose frames wait has come as far as the lane; or farther, where the lane reads again what was
+                // processed before a restart.
+                let position = match task.waits(*input) {
+                    true => task.position(*input),
+                    false => task.position(*input).max(Position { offset: lane.next, rows: 0 }),
+                };
+                beside.senders.insert(sender.0, (position.offset.0, position.rows));
+                least = least.min(position.offset);
             }
             if beside.senders.values().all(|&(offset, rows)| offset == least.0 && rows == 0) {
                 beside.senders.clear();
@@ -117,10 +117,6 @@ pub(super) fn partitions_at_start(topic: &str, committed: &BTreeMap<TopicPartiti
     // Offsets that were set by a reset do not tell; they were set for all partitions at once.
     let told = of_topic().filter_map(|(_, offset)| Beside::of(offset).partitions).min();
     told.or_else(|| of_topic().map(|((_, partition), _)| partition.0 + 1).max())
-}
-
-fn ahead(lane: &Lane) -> Position {
-    Position { offset: lane.next, rows: 0 }
 }
 
 /// Whether the input has moved since it was committed, or dead records of the changelog are to be deleted: an epoch that only
