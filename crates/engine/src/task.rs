@@ -166,8 +166,22 @@ impl Task {
             self.reject_records(run.input, run.rejected)?;
             self.run(run.input, run.batch)?;
             self.inputs[run.input.0 as usize].position = run.position;
+            if let Some(signal) = run.behind {
+                self.signal(signal)?;
+            }
         }
         Ok(())
+    }
+
+    /// An input has fallen silent, behind everything that was pushed of it: the task hears of it when that is processed.
+    ///
+    /// # Errors
+    /// What stops the task.
+    pub fn falls_idle(&mut self, input: InputId) -> Result<(), TaskError> {
+        match self.heads.put_behind(input, Signal::Idle(input)) {
+            Some(signal) => self.signal(signal),
+            None => Ok(()),
+        }
     }
 
     /// Sends a signal in by the node of `input`, or, for those that name none, by every source.

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use crate::batch::Batch;
 use crate::error::Rejected;
 use crate::ids::{InputId, Offset};
+use crate::operator::Signal;
 use crate::task::{Chunk, Position};
 
 /// What has been read and not yet processed, for each input in the order of ties.
@@ -22,6 +23,8 @@ pub(super) struct Run {
     pub(super) null_values: usize,
     /// How far the input has come behind this run.
     pub(super) position: Position,
+    /// What the input says behind this run.
+    pub(super) behind: Option<Signal>,
 }
 
 #[derive(Debug)]
@@ -32,6 +35,7 @@ struct Head {
     null_values: VecDeque<i64>,
     next: Position,
     frame: Option<Position>,
+    behind: Option<Signal>,
 }
 
 impl Heads {
@@ -53,7 +57,19 @@ impl Heads {
             null_values: chunk.null_values.into(),
             next: chunk.next,
             frame: chunk.frame,
+            behind: None,
         });
+    }
+
+    /// Keeps `signal` behind everything that waits of `input`; gives it back where nothing does.
+    pub(super) fn put_behind(&mut self, input: InputId, signal: Signal) -> Option<Signal> {
+        match self.queues[input.0 as usize].back_mut() {
+            Some(head) => {
+                head.behind = Some(signal);
+                None
+            }
+            None => Some(signal),
+        }
     }
 
     /// The next rows in order of (event time, input), or nothing while an input without a row is not `at_end`.
@@ -92,6 +108,7 @@ impl Heads {
                 rejected: head.rejected.into(),
                 null_values: head.null_values.len(),
                 position: head.next,
+                behind: head.behind,
             });
         }
         let (batch, rest) = head.batch.split_at(rows);
@@ -107,7 +124,7 @@ impl Heads {
         let rejected = take_while(&mut head.rejected, |record| record.offset < position.offset);
         let null_values = take_while(&mut head.null_values, |&offset| Offset(offset) < position.offset).len();
         queue.push_front(head);
-        Some(Run { input, batch, rejected, null_values, position })
+        Some(Run { input, batch, rejected, null_values, position, behind: None })
     }
 }
 

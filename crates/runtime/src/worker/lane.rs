@@ -8,7 +8,6 @@ use arrow::datatypes::SchemaRef;
 use millstream_engine::batch::{Batch, OwnTime, RowClock, RowMeta, RowOrigin};
 use millstream_engine::error::Rejected;
 use millstream_engine::ids::{InputId, Offset, Origin, PartitionId};
-use millstream_engine::operator::Signal;
 use millstream_engine::task::{Chunk, Position};
 use millstream_engine::time::Millis;
 use millstream_formats::{Decoded, Decoder, Headers, Message, UnknownSchemas, frame};
@@ -155,15 +154,15 @@ impl Lane {
         }
     }
 
-    /// The signal that the lane's input has just been silent for too long.
-    pub(super) fn falls_idle(&mut self, now: Millis) -> Option<Signal> {
+    /// The lane's input, if it has just been silent for too long.
+    pub(super) fn falls_idle(&mut self, now: Millis) -> Option<InputId> {
         let is_at_end = self.is_at_end();
         let Reader::Source(source) = &mut self.reader else { return None };
         if source.is_idle || !is_at_end || now.0 - self.spoke_at.0 < source.idle.0 {
             return None;
         }
         source.is_idle = true;
-        Some(Signal::Idle(source.input))
+        Some(source.input)
     }
 
     /// By how much time may go on without rows of this lane since it last did; `None` if it may not.

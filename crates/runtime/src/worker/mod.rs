@@ -387,8 +387,14 @@ impl<L: Log> Worker<L> {
             self.check_failure_rate(records, failures.max(dead_letters), now)?;
         }
         if idle {
-            self.signal(index, Signal::Idle(input))?;
+            self.fall_idle(index, input)?;
         }
+        Ok(())
+    }
+
+    fn fall_idle(&mut self, index: usize, input: InputId) -> Result<(), WorkerError> {
+        self.tasks[index].task.falls_idle(input).map_err(|error| self.task_error(index, error))?;
+        self.route(index, None)?;
         Ok(())
     }
 
@@ -400,10 +406,10 @@ impl<L: Log> Worker<L> {
 
     /// Sources that have been silent for too long leave the minimum; when all of a task have, time may go on without them.
     fn find_idle(&mut self, index: usize, now: Millis) -> Result<(), WorkerError> {
-        let signals: Vec<Signal> = self.tasks[index].lanes.iter_mut().filter_map(|lane| lane.falls_idle(now)).collect();
-        for signal in signals {
+        let idle: Vec<InputId> = self.tasks[index].lanes.iter_mut().filter_map(|lane| lane.falls_idle(now)).collect();
+        for input in idle {
             self.epoch_began.get_or_insert(now);
-            self.signal(index, signal)?;
+            self.fall_idle(index, input)?;
         }
         let lanes = &mut self.tasks[index].lanes;
         let elapsed = lanes.iter().map(|lane| lane.time_without_rows(now)).min().flatten();
