@@ -418,3 +418,22 @@ fn a_partition_that_is_added_later_is_read_from_its_beginning() {
     let expected: Vec<String> = [30, 31, 32, 40, 41, 42, 43].map(|n| format!(r#"{{"n":{n}}}"#)).to_vec();
     assert_eq!(copies(&mut log), expected);
 }
+
+/// A task that is restored behind the first commit: where it begins is committed though nothing comes.
+#[test]
+fn every_start_is_committed() {
+    let topology = lowered(FROM_NOW);
+    let mut log = MemoryLog::new();
+    log.create_topic("trades", TopicSettings::user(2)).unwrap();
+    let mut worker = worker(&topology, &log, &MemoryStores::new());
+    let all = worker.all_tasks();
+    worker.take(&all, NOW).unwrap();
+    assert_eq!(worker.restore_some(NOW, &mut |_, _| {}).unwrap(), Restored::More);
+    worker.step(Millis(10_000)).unwrap();
+    assert_eq!(log.committed("wandering").unwrap().len(), 1);
+    assert_eq!(worker.restore_some(Millis(10_000), &mut |_, _| {}).unwrap(), Restored::All);
+    worker.step(Millis(20_000)).unwrap();
+    assert_eq!(log.committed("wandering").unwrap().len(), 2);
+    worker.step(Millis(21_000)).unwrap();
+    assert!(!worker.has_open_epoch(), "it commits though nothing has moved");
+}

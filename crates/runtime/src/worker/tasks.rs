@@ -187,6 +187,9 @@ impl<L: Log> Worker<L> {
         }
         self.tasks.push(running);
         self.tasks.sort_by_key(|running| running.task.id());
+        // Where it begins is committed soon, though nothing may come for long: a second start at the end (`start: latest`) would
+        // be another place.
+        self.epoch_began.get_or_insert(now);
         Ok(if self.restoring.is_empty() { Restored::All } else { Restored::More })
     }
 
