@@ -2,7 +2,7 @@
 
 use millstream_pipeline::topology::{CreateDef, Extent, SinkKey, Topology};
 
-use super::{Facts, Findings, changelogs};
+use super::{ClientNames, Facts, Findings, changelogs};
 use crate::log::TopicSettings;
 use crate::log::kafka::{Right, TopicFacts, TopicStanding, topic_config};
 use crate::worker::{WorkerError, are_of_other_topics, check_committed};
@@ -186,7 +186,7 @@ fn group(topology: &Topology, facts: &Facts, findings: &mut Findings) {
         .group
         .members
         .iter()
-        .filter(|(client, _)| !client.starts_with(OURS) && !topology.kafka.contains_key("client.id"))
+        .filter(|(client, _)| !client.starts_with(OURS) && facts.clients == ClientNames::Ours)
         .map(|(client, host)| format!("{client} at {}", host.trim_start_matches('/')))
         .collect();
     if !strangers.is_empty() {
@@ -298,6 +298,7 @@ on_error: {dead_letter: totals-dlq}
             topics: topics.into_iter().map(|(name, count)| (name.to_owned(), there(count, &ALL))).collect(),
             settings: topics[3..].iter().map(|(name, _)| ((*name).to_owned(), internal.clone())).collect(),
             group: GroupFacts { state: "Empty".to_owned(), members: Vec::new(), rights: Some(ALL.to_vec()) },
+            clients: ClientNames::Ours,
             committed: BTreeMap::new(),
             extents: BTreeMap::new(),
             cluster: ClusterFacts { brokers: 1, rights: Some(ALL.to_vec()) },
@@ -426,6 +427,8 @@ on_error: {dead_letter: totals-dlq}
         assert_eq!(judged(&member("millstream-totals-0")), []);
         let words = ["group totals is in use by another program", "billing-app at 10.0.0.7"];
         assert_finds(&member("billing-app"), Gravity::Error, &words);
+        let named = Facts { clients: ClientNames::Users, ..member("billing-app") };
+        assert_eq!(judged(&named), []);
         let foreign = with(|facts| committed(facts, 5, "", (0, 9)));
         assert_finds(&foreign, Gravity::Error, &["offsets that another program has committed"]);
         let changed = with(|facts| committed(facts, 5, r#"{"fingerprint":1}"#, (0, 9)));

@@ -48,6 +48,15 @@ pub struct Examined {
     pub findings: Vec<Finding>,
 }
 
+/// How members of the pipeline's group are called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum ClientNames {
+    /// As the daemon calls them, so that one of another name is another program.
+    Ours,
+    /// As the user says (`client.id`): a name tells nothing.
+    Users,
+}
+
 /// What the brokers tell.
 #[derive(Debug, Clone)]
 struct Facts {
@@ -55,6 +64,7 @@ struct Facts {
     /// Settings of topics that are there, where they may be asked for.
     settings: BTreeMap<String, BTreeMap<String, String>>,
     group: GroupFacts,
+    clients: ClientNames,
     committed: BTreeMap<TopicPartition, CommittedOffset>,
     /// Of the source partitions that have offsets.
     extents: BTreeMap<TopicPartition, log::Extent>,
@@ -153,7 +163,9 @@ fn gather(
             extents.insert((topic.clone(), *partition), log.extent(topic, *partition)?);
         }
     }
-    Ok(Facts { topics, settings, group, committed, extents, cluster: log.cluster_facts()? })
+    let is_named = log.own_client_name().is_some() || topology.kafka.contains_key("client.id");
+    let clients = if is_named { ClientNames::Users } else { ClientNames::Ours };
+    Ok(Facts { topics, settings, group, clients, committed, extents, cluster: log.cluster_facts()? })
 }
 
 /// All topics of a pipeline.

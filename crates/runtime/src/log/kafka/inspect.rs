@@ -113,6 +113,11 @@ impl KafkaLog {
         }
     }
 
+    /// The user's own name for clients (`client.id`), if there is one.
+    pub fn own_client_name(&self) -> Option<&str> {
+        self.settings.properties.get("client.id").map(String::as_str)
+    }
+
     /// What the cluster tells of itself.
     ///
     /// # Errors
