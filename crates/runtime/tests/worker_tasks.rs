@@ -437,3 +437,26 @@ fn every_start_is_committed() {
     worker.step(Millis(21_000)).unwrap();
     assert!(!worker.has_open_epoch(), "it commits though nothing has moved");
 }
+
+/// While a task is restored nobody reads its input, and it is then that people ask how far behind it is.
+#[test]
+fn a_task_that_is_restored_tells_its_lag() {
+    let topology = topology();
+    let mut log = filled();
+    let mut before = worker(&topology, &log, &MemoryStores::new());
+    let all = before.all_tasks();
+    take(&mut before, &all);
+    before.run_until_quiet(NOW).unwrap();
+    drop(before);
+    let mut one = Records::new();
+    one.push(Offset(0), NewRecord { key: None, value: Some(b"{}"), timestamp: NOW, headers: &[] });
+    for _ in 0..7 {
+        log.produce("trades", PartitionId(2), &one).unwrap();
+    }
+    let mut after = worker(&topology, &log, &MemoryStores::new());
+    after.take(&all, NOW).unwrap();
+    let tasks = after.snapshot(NOW).tasks;
+    let lanes = tasks.iter().flat_map(|task| &task.lanes);
+    let lags: Vec<i64> = lanes.filter(|lane| lane.topic == "trades").map(|lane| lane.end.0 - lane.next.0).collect();
+    assert_eq!(lags, [0, 0, 7, 0]);
+}

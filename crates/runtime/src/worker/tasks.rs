@@ -238,6 +238,14 @@ impl<L: Log> Worker<L> {
         }
         let (reach, budget) = (Reach { since, end }, self.step_budget);
         let replay = kept.changelog.begin_restore(&mut running.task, &mut kept.store, &mut self.log, reach, budget)?;
+        if replay.standing.records_total > 0 {
+            // For people to look at, while it takes.
+            for lane in &mut running.lanes {
+                let committed = self.committed.get(&(lane.topic.clone(), lane.partition));
+                lane.next = committed.map_or(lane.next, |committed| committed.offset);
+                lane.end = self.log.extent(&lane.topic, lane.partition)?.end;
+            }
+        }
         Ok(RestoringTask { running, replay: Some(replay) })
     }
 
