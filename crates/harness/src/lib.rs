@@ -42,12 +42,19 @@ pub use registry::SchemaRegistry;
 
 use std::path::{Path, PathBuf};
 
+/// The root of the repository that is tested. Cargo tells it to what it runs; a binary alone remembers where it was built. (That
+/// is not enough: from a target folder that several checkouts share, cargo also runs what was built in another.)
+pub fn repository() -> PathBuf {
+    let told = std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from);
+    told.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).to_owned()).join("../..")
+}
+
 /// The folder `tests/kafka` of the repository.
 fn kafka_folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/kafka")
+    repository().join("tests/kafka")
 }
 
 /// The folder `tests/codecs` of the repository.
 fn codecs_folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/codecs")
+    repository().join("tests/codecs")
 }

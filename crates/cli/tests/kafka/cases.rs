@@ -9,7 +9,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use millstream_harness::broker::BrokerOptions;
 use millstream_harness::random::Random;
-use millstream_harness::{Broker, Result, Trouble, ensure, suite};
+use millstream_harness::{Broker, Result, Trouble, ensure, repository, suite};
 use millstream_pipeline::case::TestSpec;
 use millstream_pipeline::interpolate::{Asked, NoValue};
 use millstream_pipeline::lower;
@@ -96,10 +96,6 @@ fn tell(share: Share) {
     eprintln!("cases::case_files_with_a_crash_after_every_record: {share}");
 }
 
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
-}
-
 /// A pipeline with its tests.
 struct Case {
     path: PathBuf,
@@ -184,7 +180,7 @@ fn run_folder(folder: &str, share: Share, ways: &[Way], at_least: usize) -> Resu
     let broker = &broker()?;
     // `CASES=tumbling` runs the files whose path holds this, for whoever looks for a bug.
     let only = std::env::var("CASES").unwrap_or_default();
-    let files = files(&root().join(folder)).into_iter().filter(|path| path.to_string_lossy().contains(&only));
+    let files = files(&repository().join(folder)).into_iter().filter(|path| path.to_string_lossy().contains(&only));
     let cases: VecDeque<Case> = files.map(|path| Case::load(&path)).collect::<Result<_>>()?;
     let (queue, done) = (Mutex::new(cases), Mutex::new((Vec::new(), 0)));
     std::thread::scope(|scope| {

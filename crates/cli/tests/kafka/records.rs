@@ -19,7 +19,7 @@ pub(crate) fn tests() -> Vec<suite::Trial> {
 }
 
 fn torture() -> Result<String> {
-    let path = crate::scenario::repository().join("tests/kafka/torture.yaml");
+    let path = millstream_harness::repository().join("tests/kafka/torture.yaml");
     std::fs::read_to_string(&path).map_err(millstream_harness::Trouble::io(path.display()))
 }
 

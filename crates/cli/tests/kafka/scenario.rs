@@ -7,7 +7,7 @@ use millstream_harness::admin::Which;
 use millstream_harness::daemon::DaemonCommand;
 use millstream_harness::load::{Events, Load, Shape};
 use millstream_harness::oracle::Settled;
-use millstream_harness::{Broker, Client, Cluster, Daemon, Oracle, Result, Trouble, ports, process, wait};
+use millstream_harness::{Broker, Client, Cluster, Daemon, Oracle, Result, Trouble, ports, process, repository, wait};
 
 /// How many partitions input and output topics have.
 pub(crate) const PARTITIONS: u32 = 4;
@@ -195,10 +195,6 @@ impl Scenario {
         };
         wait::until("all input to be committed", READY, left, |left| *left == 0).map(drop)
     }
-}
-
-pub(crate) fn repository() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
 /// Another world for each test, the same in each run.

@@ -39,7 +39,7 @@ fn a_deleted_source_stops_its_pipeline_alone() -> Result {
 
 fn a_missing_source_is_waited_for() -> Result {
     let mut scenario = Scenario::new("missing")?;
-    let text = std::fs::read_to_string(crate::scenario::repository().join("tests/kafka/torture.yaml"))
+    let text = std::fs::read_to_string(millstream_harness::repository().join("tests/kafka/torture.yaml"))
         .map_err(millstream_harness::Trouble::io("torture.yaml"))?;
     scenario.set_pipeline(&text.replace("topic: PREFIXevents", "topic: PREFIXevnets"))?;
     let mut daemon = scenario.daemon("a").start()?;
