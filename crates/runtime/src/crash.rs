@@ -44,7 +44,8 @@ pub const KAFKA_CRASH_POINTS: &[&str] = &["kafka.begin", "kafka.drained", "kafka
 
 /// Switches that take a guard away, for tests that must then fail: write the commit record before the data is synced;
 /// commit offsets apart from what goes with them; go on with a producer whose last requests had no answer; commit offsets
-/// as nobody, whom no broker puts out; read what was aborted; restore only up to where a changelog's committed records end;
+/// as nobody, whom no broker puts out; read what was aborted; take offsets for committed that an open transaction is about to
+/// replace; restore only up to where a changelog's committed records end;
 /// store state before it is committed; take a changelog as it is found. And one that makes frequent what is rare:
 /// changelogs that are written anew all the time.
 pub const CONTROLS: &[&str] = &[
@@ -53,6 +54,7 @@ pub const CONTROLS: &[&str] = &[
     "log.control.keep_producer",
     "log.control.without_generation",
     "log.control.read_uncommitted",
+    "log.control.unstable_offsets",
     "log.control.committed_end",
     "worker.control.state_before_commit",
     "worker.control.state_without_offsets",

@@ -1,5 +1,6 @@
 //! A take-over between the end of a transaction and its markers: its offsets can be read, and the changelog does not yet show what
-//! goes with them. One node of a cluster is kept from hearing how the transaction ended, so that the moment lasts.
+//! goes with them; or the other way round. One node of a cluster is kept from hearing how the transaction ended, so that the moment
+//! lasts.
 
 use std::time::Duration;
 
@@ -11,11 +12,18 @@ use crate::controls::seen;
 use crate::scenario::{READY, SHORT_CYCLES, Scenario};
 
 pub(crate) fn tests() -> Vec<suite::Trial> {
-    tests![markers_of_the_changelog_are_waited_for, restoring_up_to_the_committed_end_is_seen]
+    tests![
+        markers_of_the_changelog_are_waited_for,
+        restoring_up_to_the_committed_end_is_seen,
+        offsets_of_an_ended_transaction_are_waited_for,
+        offsets_about_to_be_replaced_are_seen,
+    ]
 }
 
 /// Restores up to the end of what is committed, instead of the end of what is written.
 const COMMITTED_END: &str = "log.control.committed_end";
+/// Takes offsets as they stand, also where a transaction is about to replace them.
+const UNSTABLE: &str = "log.control.unstable_offsets";
 /// Does not compare the changelog with what stands beside the offsets.
 const TRUST: &str = "worker.control.trust_changelog";
 
@@ -24,6 +32,14 @@ const CHANGELOG: &str = "torture-1-changelog";
 
 /// No test needs the markers to be held up for longer.
 const HELD: Duration = Duration::from_secs(120);
+
+/// Who has not heard how a transaction ended.
+enum Unaware {
+    /// A leader of the changelog; the group's coordinator has.
+    Changelog,
+    /// The group's coordinator.
+    Group,
+}
 
 struct World {
     scenario: Scenario,
@@ -37,21 +53,34 @@ impl World {
         Ok(World { scenario: Scenario::on_cluster(name, &cluster)?, _cluster: cluster, proxies })
     }
 
-    /// Kills a daemon with a commit behind it of which one node, a leader of the changelog, has not heard, and which the group's
-    /// coordinator has; then starts an heir, which has nothing stored.
-    fn take_over(&mut self, mut owner: Daemon, heir: &str, failpoints: &str) -> Result<Daemon> {
+    /// Kills a daemon with a commit behind it of which `unaware` has not heard; then starts an heir, which has nothing stored.
+    fn take_over(&mut self, mut owner: Daemon, unaware: Unaware, heir: &str, failpoints: &str) -> Result<Daemon> {
         let load = self.scenario.begin_load(1000)?;
-        self.hold_a_commit()?;
+        match unaware {
+            Unaware::Changelog => self.hide_a_commit_from_the_changelog()?,
+            Unaware::Group => self.hide_a_commit_from_the_group()?,
+        }
         owner.kill();
         self.scenario.end_load(load)?;
         let failpoints = format!("{SHORT_CYCLES}{failpoints}");
-        let mut heir = self.scenario.daemon(heir).env("FAILPOINTS", failpoints).start()?;
-        heir.wait_until_it_says("assigned", READY)?;
-        Ok(heir)
+        self.scenario.daemon(heir).env("FAILPOINTS", failpoints).start()
+    }
+
+    /// Returns when a commit's offsets are still those of an open transaction.
+    fn hide_a_commit_from_the_group(&self) -> Result {
+        // Of the first commit of all, a group without offsets would tell.
+        wait::until("results", READY, || self.copied(), |count| *count > 0)?;
+        let coordinator = self.scenario.client.group(&self.scenario.group())?.coordinator;
+        let proxy = &self.proxies[coordinator as usize - 1];
+        proxy.add(Rule::always(Api::WriteTxnMarkers, Action::Hold(HELD)));
+        proxy.wait_until_acted(1, READY)?;
+        // The other nodes are told meanwhile.
+        std::thread::sleep(Duration::from_millis(500));
+        Ok(())
     }
 
     /// Returns when a commit is half told.
-    fn hold_a_commit(&self) -> Result {
+    fn hide_a_commit_from_the_changelog(&self) -> Result {
         let client = &self.scenario.client;
         let changelog = self.scenario.topic(CHANGELOG);
         let coordinator = client.group(&self.scenario.group())?.coordinator;
@@ -90,7 +119,8 @@ fn markers_of_the_changelog_are_waited_for() -> Result {
     let mut world = World::new("markers")?;
     let first = world.scenario.start("a")?;
     // By itself: without what stands beside the offsets.
-    let mut second = world.take_over(first, "b", &format!(";{TRUST}=return"))?;
+    let mut second = world.take_over(first, Unaware::Changelog, "b", &format!(";{TRUST}=return"))?;
+    second.wait_until_it_says("assigned", READY)?;
     std::thread::sleep(Duration::from_secs(3));
     ensure!(second.get("/ready")?.status == 503, "it says that it is ready: {}", second.output.tail(20));
     world.release();
@@ -98,7 +128,7 @@ fn markers_of_the_changelog_are_waited_for() -> Result {
     world.scenario.settle()?;
     // Without it, what stands beside the offsets is a second guard: it says that a part of the changelog is missing.
     let before = world.copied()?;
-    let mut third = world.take_over(second, "c", &format!(";{COMMITTED_END}=return"))?;
+    let mut third = world.take_over(second, Unaware::Changelog, "c", &format!(";{COMMITTED_END}=return"))?;
     third.wait_until_it_says("is missing or cut off", READY)?;
     ensure!(third.get("/ready")?.status == 503, "it says that it is ready: {}", third.output.tail(20));
     world.release();
@@ -110,10 +140,34 @@ fn markers_of_the_changelog_are_waited_for() -> Result {
 fn restoring_up_to_the_committed_end_is_seen() -> Result {
     let mut world = World::new("control-markers")?;
     let first = world.scenario.start("a")?;
-    let mut second = world.take_over(first, "b", &format!(";{COMMITTED_END}=return;{TRUST}=return"))?;
+    let failpoints = format!(";{COMMITTED_END}=return;{TRUST}=return");
+    let mut second = world.take_over(first, Unaware::Changelog, "b", &failpoints)?;
     // Where each changelog ends has been asked before the first is read.
     second.wait_until_it_says("restored", READY)?;
     world.release();
     second.wait_until_ready(READY)?;
     seen(COMMITTED_END, world.scenario.settle_within(Duration::from_secs(30)).map(drop))
+}
+
+fn offsets_of_an_ended_transaction_are_waited_for() -> Result {
+    let mut world = World::new("unstable")?;
+    let first = world.scenario.start("a")?;
+    let mut second = world.take_over(first, Unaware::Group, "b", "")?;
+    second.wait_until_it_says("is part of a transaction that has not ended", READY)?;
+    ensure!(second.get("/ready")?.status == 503, "it says that it is ready: {}", second.output.tail(20));
+    world.release();
+    second.wait_until_ready(READY)?;
+    world.scenario.settle().map(drop)
+}
+
+fn offsets_about_to_be_replaced_are_seen() -> Result {
+    let mut world = World::new("control-unstable")?;
+    let first = world.scenario.start("a")?;
+    // What stands beside older offsets is an older changelog, of which some may have been cut off meanwhile: a second guard.
+    let mut second = world.take_over(first, Unaware::Group, "b", &format!(";{UNSTABLE}=return;{TRUST}=return"))?;
+    // Offsets are read before the first changelog.
+    second.wait_until_it_says("restored", READY)?;
+    world.release();
+    second.wait_until_ready(READY)?;
+    seen(UNSTABLE, world.scenario.settle_within(Duration::from_secs(30)).map(drop))
 }

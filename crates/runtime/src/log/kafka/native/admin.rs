@@ -10,6 +10,7 @@ use super::client::{Client, millis};
 use super::error::{Code, ErrorText, NativeError, c_string, text};
 use super::ffi;
 use super::list::{Entry, List, entries_of};
+use crate::crash;
 
 /// Requests over a client that it borrows for each, and the queue of their answers.
 pub(in crate::log::kafka) struct Admin {
@@ -212,10 +213,11 @@ impl Admin {
         let partitions = partitions.map_or(std::ptr::null_mut(), List::as_ptr);
         let operation = sys::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS;
         let options = Options::new(client, operation, wait);
+        let only_stable = i32::from(!crash::control("log.control.unstable_offsets"));
         // SAFETY: name and list are copied into the request, which is ours, copied by the library and destroyed once; null
         // asks for all partitions.
         unsafe {
-            let stable = sys::rd_kafka_AdminOptions_set_require_stable_offsets(options.0.as_ptr(), 1);
+            let stable = sys::rd_kafka_AdminOptions_set_require_stable_offsets(options.0.as_ptr(), only_stable);
             NativeError::take(stable)?;
             let mut request = sys::rd_kafka_ListConsumerGroupOffsets_new(group.as_ptr(), partitions);
             let (rk, queue) = (client.as_ptr(), self.queue.as_ptr());
