@@ -35,6 +35,14 @@ pub(super) struct Fault {
     pub(super) text: String,
 }
 
+impl Fault {
+    /// Whether the brokers have lost what was read (KIP-320). The library has a code for it, and tells it in the text of
+    /// another.
+    pub(super) fn is_truncation(&self) -> bool {
+        self.code == Code::AUTO_OFFSET_RESET && self.text.contains(&Code::LOG_TRUNCATION.text())
+    }
+}
+
 /// Whether anybody wants the headers of a topic's records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum HeaderUse {

@@ -142,9 +142,10 @@ impl Fetcher {
     }
 
     /// The earliest and the end of a partition that is fetched, as they were when it was fetched last: without asking a
-    /// broker. `None` before that.
+    /// broker. `None` before that, and where nothing more comes: what it was then is no answer.
     pub(super) fn extent(&self, topic: &str, partition: PartitionId) -> Option<(i64, i64)> {
-        let fetched = self.buffer(topic, partition).filter(|fetched| fetched.buffer.is_known)?;
+        let answers = |fetched: &&Fetched| fetched.buffer.is_known && fetched.buffer.fault.is_none();
+        let fetched = self.buffer(topic, partition).filter(answers)?;
         let (low, high) = self.consumer.watermarks(&fetched.name, fetched.partition)?;
         // The end of what is committed is where fetching found it; before, at most where anything ends.
         let end = fetched.buffer.end().unwrap_or(high.max(fetched.buffer.next()));
@@ -169,8 +170,9 @@ impl Fetcher {
             };
             last = Some((run, place));
             match place {
-                // An error of the whole topic comes with partition 0 and no offset.
-                Some(place) if message.offset() >= 0 => {
+                // An error of the whole topic comes with partition 0 and no offset; of a partition whose log was cut off there is
+                // none either, and nothing more comes of it.
+                Some(place) if message.offset() >= 0 || message.code() == Code::AUTO_OFFSET_RESET => {
                     let fetched = &mut partitions[place];
                     fetched.buffer.take(message, fetched.headers);
                 }

@@ -386,6 +386,9 @@ impl KafkaLog {
         if !matches!(fault.code, Code::AUTO_OFFSET_RESET | Code::OFFSET_OUT_OF_RANGE | Code::NO_OFFSET) {
             return Err(cluster::failed_partition("read", topic, partition, &error));
         }
+        if fault.is_truncation() {
+            return Err(cut_off(topic, partition, from));
+        }
         let extent = self.written_extent(topic, partition)?;
         if (extent.earliest..=extent.end).contains(&from) {
             // It was said of an earlier place, before a seek.
@@ -448,6 +451,18 @@ impl KafkaLog {
             }
             restore.take(left);
         }
+    }
+}
+
+/// The brokers have lost records that were read. Whether others stand in their place by now does not matter.
+fn cut_off(topic: &str, partition: PartitionId, from: Offset) -> LogError {
+    LogError::Kafka {
+        kind: FailureKind::Refused,
+        message: format!(
+            "the brokers have lost records of topic {topic} partition {partition} that were read already: its log was cut off \
+             before offset {from} (an unclean leader election, or a disk), and what came in their place is passed over; \
+             results that were made of them stay, to make all anew use `millstream reset FILE --to earliest`"
+        ),
     }
 }
 

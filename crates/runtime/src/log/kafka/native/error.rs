@@ -41,6 +41,7 @@ codes! {
     PURGED_IN_FLIGHT = -151,
     FENCED = -144,
     AUTO_OFFSET_RESET = -140,
+    LOG_TRUNCATION = -139,
     NONE = 0,
     OFFSET_OUT_OF_RANGE = 1,
     UNKNOWN_TOPIC_OR_PARTITION = 3,
@@ -218,6 +219,7 @@ mod tests {
         assert_eq!(Code::UNKNOWN_TOPIC_OR_PARTITION.name(), "UNKNOWN_TOPIC_OR_PART");
         assert_eq!(Code::PRODUCER_FENCED.name(), "PRODUCER_FENCED");
         assert_eq!(Code::AUTO_OFFSET_RESET.name(), "_AUTO_OFFSET_RESET");
+        assert_eq!(Code::LOG_TRUNCATION.name(), "_LOG_TRUNCATION");
         assert_eq!(Code::UNSTABLE_OFFSET_COMMIT.name(), "UNSTABLE_OFFSET_COMMIT");
     }
 
