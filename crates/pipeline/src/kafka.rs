@@ -217,6 +217,7 @@ const OURS: &[(&str, &str)] = &[
     ("queuing.strategy", DELIVERY),
     ("request.required.acks", DELIVERY),
     ("retries", DELIVERY),
+    ("statistics.interval.ms", "nobody would take the client's statistics; what it does is told at `/metrics`"),
     ("transaction.timeout.ms", "set `transaction_timeout` in the configuration"),
     ("transactional.id", "it names a worker of a pipeline, and no two may share it"),
 ];
