@@ -64,6 +64,8 @@ const RESTORE_WAIT: Duration = Duration::from_millis(200);
 const LEAVE_WAIT: Duration = Duration::from_secs(2);
 /// One attempt to initialise a producer that is made without being asked for.
 const INIT_STEP: Duration = Duration::from_secs(1);
+/// All attempts: whoever waits for them does not poll meanwhile, and says nothing.
+const ENSURE_PATIENCE: Duration = Duration::from_secs(10);
 /// How long records outside a transaction may take.
 const PRODUCE_WAIT: Duration = Duration::from_secs(60);
 
@@ -301,12 +303,19 @@ impl KafkaLog {
         self.writer.init(&self.settings, limits, wait, &mut self.counters)
     }
 
-    /// A producer that was retired or dropped is replaced at the next record; one that was fenced is not.
+    /// A producer that was retired or dropped is replaced at the next record; one that was fenced is not. While no coordinator
+    /// answers the epoch is given up, so that its worker tells of it, polls, and waits with [`init_producer`](Self::init_producer).
     fn ensure_producer(&mut self) -> Result<(), LogError> {
+        let until = Instant::now() + ENSURE_PATIENCE;
         while !self.writer.is_ready() {
             match self.init(INIT_STEP) {
                 Err(error) if error.kind() == FailureKind::Retriable => {
                     sender::check(&self.interrupt, "initialise a producer")?;
+                    if Instant::now() >= until {
+                        let seconds = ENSURE_PATIENCE.as_secs();
+                        let message = format!("{error}; no transaction coordinator was ready within {seconds} s");
+                        return Err(LogError::Kafka { kind: FailureKind::Aborted, message });
+                    }
                 }
                 other => return other,
             }

@@ -146,10 +146,19 @@ impl Sender {
             timestamp: writable_time(record.timestamp),
             headers: record.headers,
         };
+        let mut until = None;
         loop {
             match producer.send(&outgoing) {
                 Ok(()) => break,
                 Err(error) if error.code == Code::QUEUE_FULL => {
+                    if Instant::now() >= *until.get_or_insert_with(|| Instant::now() + self.patience) {
+                        let message = format!(
+                            "cannot write to topic {topic}: the producer's queue is full, and no record of it was taken or \
+                             refused within {} s",
+                            self.patience.as_secs()
+                        );
+                        return Err(LogError::Kafka { kind: FailureKind::Aborted, message });
+                    }
                     producer.serve(DRAIN_STEP);
                     if let Some(error) = producer.client().fatal_error() {
                         return Err(failed_producer(&format!("write to topic {topic}"), &error));
