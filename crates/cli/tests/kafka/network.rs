@@ -16,6 +16,7 @@ pub(crate) fn tests() -> Vec<suite::Trial> {
         without_retirement_a_stranded_commit_does,
         every_kind_of_request_is_lost_once,
         the_network_is_down_for_a_while,
+        while_no_producer_is_given_the_daemon_is_not_ready,
     ]
 }
 
@@ -131,6 +132,27 @@ fn the_network_is_down_for_a_while() -> Result {
         scenario.end_load(load)?;
         scenario.settle().map_err(|trouble| format!("after {seconds} s: {trouble}"))?;
     }
+    ensure!(daemon.process.ended().is_none(), "the daemon ended: {}", daemon.output.tail(20));
+    Ok(())
+}
+
+/// An end of a transaction without an answer retires the producer, and the coordinator gives no other.
+fn while_no_producer_is_given_the_daemon_is_not_ready() -> Result {
+    let broker = Broker::start()?;
+    let (mut scenario, proxy) = through("no-producer", &broker)?;
+    let mut daemon = scenario.daemon_at("a", &proxy.bootstrap()).start()?;
+    daemon.wait_until_ready(READY)?;
+    let load = scenario.begin_load(500)?;
+    std::thread::sleep(Duration::from_millis(500));
+    proxy.add(Rule::always(Api::InitProducerId, Action::CutRequest));
+    proxy.add(Rule::once(Api::EndTxn, Action::CutAnswer));
+    let said = || Ok(daemon.get("/ready")?.body);
+    let connecting = |body: &String| body.contains(r#""reason": "connecting""#);
+    millstream_harness::wait::until("the daemon to look for its broker", READY, said, connecting)?;
+    proxy.clear();
+    daemon.wait_until_ready(READY)?;
+    scenario.end_load(load)?;
+    scenario.settle()?;
     ensure!(daemon.process.ended().is_none(), "the daemon ended: {}", daemon.output.tail(20));
     Ok(())
 }

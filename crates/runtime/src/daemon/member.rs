@@ -463,6 +463,9 @@ impl Running {
             self.taking_since = Instant::now();
         }
         self.stage = Stage::Taking;
+        // Until the tasks are back nothing is processed, which `/ready` must not hide.
+        self.telemetry.set_state(WorkerState::Connecting);
+        self.tell();
         let wait = (RETRY_MIN * 2u32.saturating_pow(self.failures - 1)).min(RETRY_MAX);
         self.retry_at = Instant::now() + wait;
         Ok(())
