@@ -85,15 +85,21 @@ fn a_result_too_large_for_its_topic_is_a_dead_letter() -> Result {
     let mut scenario = Scenario::new("large")?;
     scenario.set_pipeline(LARGE)?;
     let dead = scenario.topic("dead");
-    scenario.client.create_topic_with(&dead, PARTITIONS, &[("retention.ms", "-1")])?;
+    // So small that not even the whole message has a place in it.
+    let configs = [("retention.ms", "-1"), ("max.message.bytes", "530")];
+    scenario.client.create_topic_with(&dead, PARTITIONS, &configs)?;
     scenario.client.set_topic_config(&scenario.topic("copied"), &[("max.message.bytes", "1500")])?;
     let _daemon = scenario.start("a")?;
     scenario.write(500)?;
     let read = |topic: String| scenario.client.read(&topic);
-    let all = || Ok((read(scenario.topic("copied"))?.len(), read(scenario.topic("dead"))?.len()));
+    let all = || Ok((read(scenario.topic("copied"))?.len(), read(dead.clone())?.len()));
     let (copied, letters) =
         wait::until("every record, here or there", READY, all, |(here, there)| here + there >= 500)?;
     ensure!(copied + letters == 500 && copied > 100 && letters > 50, "{copied} results, {letters} dead letters");
+    let letters = read(dead)?;
+    let message = letters[0].headers.iter().find(|(name, _)| name == "millstream.error.message");
+    let message = message.and_then(|(_, value)| String::from_utf8(value.clone()?).ok()).unwrap_or_default();
+    ensure!(message.starts_with("the record has ") && !message.ends_with(')'), "it is not cut: {message}");
     Ok(())
 }
 

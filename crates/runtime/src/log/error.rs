@@ -117,7 +117,7 @@ pub enum LogError {
     RecordTooLarge {
         /// The topic.
         topic: String,
-        /// Bytes of key, value and headers.
+        /// How large it is.
         bytes: usize,
         /// How many the topic takes.
         limit: usize,

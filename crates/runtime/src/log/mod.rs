@@ -207,7 +207,7 @@ pub trait Log: Send {
         true
     }
 
-    /// How many bytes of key, value and headers one record of the topic may have; `None` for any number.
+    /// How large one record of the topic may be ([`NewRecord::size`]); `None` for any size.
     fn record_limit(&self, topic: &str) -> Option<usize> {
         let _ = topic;
         None

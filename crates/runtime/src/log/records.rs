@@ -25,6 +25,23 @@ pub struct NewRecord<'a> {
     pub headers: &'a [Header<'a>],
 }
 
+/// Bytes beside name and value that a header takes at most: the lengths of both.
+const HEADER_OVERHEAD: usize = 10;
+
+impl NewRecord<'_> {
+    /// Bytes of key, value and headers.
+    pub fn byte_len(&self) -> usize {
+        let headers = self.headers.iter().map(|header| header.name.len() + header.value.map_or(0, <[u8]>::len));
+        self.key.map_or(0, <[u8]>::len) + self.value.map_or(0, <[u8]>::len) + headers.sum::<usize>()
+    }
+
+    /// How much the record takes of what its topic allows ([`Log::record_limit`](super::Log::record_limit)): whoever asks whether
+    /// it fits, and whoever refuses it, must count the same.
+    pub fn size(&self) -> usize {
+        self.byte_len() + HEADER_OVERHEAD * self.headers.len()
+    }
+}
+
 /// The timestamp of a record that has no time of its own: where a log keeps its own time, it is that.
 pub const UNTIMED: Millis = Millis(i64::MIN);
 

@@ -80,6 +80,9 @@ pub struct WorkerSettings {
 /// Consumed frames of a repartition are given up in groups of so many.
 const TRIM_AFTER_FRAMES: i64 = 1024;
 
+/// Where among the headers of a dead letter its message stands.
+const MESSAGE_HEADER: usize = 3;
+
 /// Who makes durable what a checkpoint has written. Nothing depends on when: a store that is behind is caught up from the
 /// changelog.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -503,12 +506,18 @@ impl<L: Log> Worker<L> {
         }
         let partition = PartitionId(task.partition.0 % self.dead_letter_partitions);
         let record = NewRecord { key, value, timestamp, headers: &headers };
-        if output::too_large(&record, self.log.record_limit(topic)).is_some() {
-            // Where it stands is enough to find it again; a commit that can never succeed would help nobody.
-            headers.push(text_header("millstream.error.payload", "left out: larger than this topic takes"));
-            let record = NewRecord { key: None, value: None, timestamp, headers: &headers };
+        let limit = self.log.record_limit(topic).unwrap_or(usize::MAX);
+        if record.size() <= limit {
             return Ok(self.log.append(topic, partition, record)?);
         }
+        // Where it stands is enough to find it again; a commit that can never succeed would help nobody.
+        headers.push(text_header("millstream.error.payload", "left out: larger than this topic takes"));
+        let without = NewRecord { key: None, value: None, timestamp, headers: &headers }.size();
+        // The message may tell of much that the record holds.
+        let message = &rejected.error.message;
+        let kept = message.len().saturating_sub(without.saturating_sub(limit));
+        headers[MESSAGE_HEADER] = text_header("millstream.error.message", beginning(message, kept));
+        let record = NewRecord { key: None, value: None, timestamp, headers: &headers };
         Ok(self.log.append(topic, partition, record)?)
     }
 
@@ -593,6 +602,11 @@ fn find(records: &Records, offset: Offset) -> Option<RecordView<'_>> {
     // Where there are no gaps, which is nearly always, it stands just where its offset says.
     let at = usize::try_from(offset.0 - records.get(0).offset.0).ok()?.min(last);
     (0..=at).rev().map(|index| records.get(index)).find(|record| record.offset <= offset).filter(|r| r.offset == offset)
+}
+
+/// As much of the beginning of a text as `bytes` hold.
+fn beginning(text: &str, bytes: usize) -> &str {
+    &text[..text.floor_char_boundary(bytes)]
 }
 
 fn text_header<'a>(name: &'a str, value: &'a str) -> Header<'a> {

@@ -95,10 +95,7 @@ impl SinkWriter {
 
 /// Why a record does not fit into its topic: a broker would refuse it, and with it the whole epoch, again and again.
 pub(super) fn too_large(record: &NewRecord<'_>, limit: Option<usize>) -> Option<RecordError> {
-    let limit = limit?;
-    let headers: usize =
-        record.headers.iter().map(|header| header.name.len() + header.value.map_or(0, <[u8]>::len)).sum();
-    let bytes = record.key.map_or(0, <[u8]>::len) + record.value.map_or(0, <[u8]>::len) + headers;
+    let (bytes, limit) = (record.size(), limit?);
     (bytes > limit).then(|| RecordError {
         kind: RecordErrorKind::Encode,
         message: format!("the record has {bytes} bytes, and the topic takes {limit} (max.message.bytes)"),
@@ -172,5 +169,21 @@ pub(super) fn as_json(row: &arrow::array::RecordBatch) -> Vec<u8> {
             encoded.bytes
         }
         Err(_) => Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::log::Header;
+
+    #[test]
+    fn headers_take_more_than_their_bytes_of_what_a_topic_allows() {
+        let headers = [Header { name: "name", value: Some(b"value") }, Header { name: "name", value: None }];
+        let record = NewRecord { key: Some(b"key"), value: Some(b"value"), timestamp: UNTIMED, headers: &headers };
+        assert_eq!((record.byte_len(), record.size()), (21, 41));
+        assert!(too_large(&record, Some(41)).is_none() && too_large(&record, None).is_none());
+        let error = too_large(&record, Some(40)).expect("it is too large");
+        assert_eq!(error.message, "the record has 41 bytes, and the topic takes 40 (max.message.bytes)");
     }
 }

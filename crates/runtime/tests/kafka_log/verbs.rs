@@ -254,9 +254,17 @@ fn records_that_are_too_large_leave_the_transaction_whole() -> Result {
     log.append("wide", PartitionId(0), record).told()?;
     let fitting = "x".repeat(limit);
     append(&mut log, "narrow", 0, &[&fitting])?;
+    let headers = [Header { name: "name", value: Some(b"value") }; 7];
+    let bare = NewRecord { key: None, value: Some(b""), timestamp: Millis(1), headers: &headers };
+    let value = "x".repeat(limit - bare.size() + 1);
+    let record = NewRecord { value: Some(&value.as_bytes()[1..]), ..bare };
+    log.append("narrow", PartitionId(0), record).map_err(|error| format!("with headers: {error}"))?;
+    let record = NewRecord { value: Some(value.as_bytes()), ..bare };
+    let error = log.append("narrow", PartitionId(0), record).expect_err("it is one byte too large");
+    ensure!(matches!(error, LogError::RecordTooLarge { bytes, .. } if bytes == record.size()), "{error}");
     log.commit("narrow", &BTreeMap::new()).told()?;
     let witness = broker.client().read_settled("narrow")?;
-    ensure!(witness.len() == 1_001, "{} records are there", witness.len());
+    ensure!(witness.len() == 1_002, "{} records are there", witness.len());
     Ok(())
 }
 

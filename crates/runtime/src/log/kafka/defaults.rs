@@ -111,8 +111,6 @@ const MESSAGE_TIMEOUT_MS: u64 = 60_000;
 pub(super) const TOPIC_MESSAGE_BYTES: usize = 1_048_588;
 /// Bytes beside key, value and headers that a record and its batch take at most, headers not counted.
 pub(super) const RECORD_OVERHEAD: usize = 128;
-/// Bytes beside name and value that a header takes at most.
-pub(super) const HEADER_OVERHEAD: usize = 10;
 /// Batches are made no larger than this, even for topics that take more.
 const BATCH_BYTES: usize = 1_000_000;
 

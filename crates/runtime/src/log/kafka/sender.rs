@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use millstream_engine::ids::{Offset, PartitionId};
 use millstream_engine::time::Millis;
 
-use super::defaults::{self, BatchLimits, HEADER_OVERHEAD, Properties, RECORD_OVERHEAD};
+use super::defaults::{self, BatchLimits, Properties, RECORD_OVERHEAD};
 use super::error::{failed, failed_as, failed_producer, failed_topic};
 use super::interrupt::Interrupt;
 use super::native::{AckedEnd, Code, FailedDelivery, NativeError, Outgoing, Producer, TopicHandle};
@@ -121,10 +121,8 @@ impl Sender {
         interrupt: &Interrupt,
     ) -> Result<(), LogError> {
         let place = self.topic(topics, topic)?;
-        let headers = record.headers.iter().map(|header| header.name.len() + header.value.map_or(0, <[u8]>::len));
-        let bytes = record.key.map_or(0, <[u8]>::len) + record.value.map_or(0, <[u8]>::len) + headers.sum::<usize>();
         let target = &mut self.topics[place];
-        let limit = target.message_bytes.saturating_sub(RECORD_OVERHEAD + HEADER_OVERHEAD * record.headers.len());
+        let (bytes, limit) = (record.size(), target.message_bytes.saturating_sub(RECORD_OVERHEAD));
         if bytes > limit {
             return Err(LogError::RecordTooLarge { topic: topic.to_owned(), bytes, limit });
         }
@@ -170,7 +168,7 @@ impl Sender {
                 Err(error) => return Err(undelivered(topic, partition.0 as i32, &error)),
             }
         }
-        self.bytes += bytes;
+        self.bytes += record.byte_len();
         self.records += 1;
         Ok(())
     }
