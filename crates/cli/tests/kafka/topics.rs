@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use millstream_harness::{Message, Result, ensure, suite, tests, wait};
+use millstream_harness::{Message, Result, Trouble, ensure, suite, tests, wait};
 
 use crate::scenario::{PARTITIONS, READY, Scenario};
 use crate::told;
@@ -11,6 +11,7 @@ use crate::told;
 pub(crate) fn tests() -> Vec<suite::Trial> {
     tests![
         a_deleted_source_stops_its_pipeline_alone,
+        records_that_were_deleted_too_early_are_passed_over,
         a_missing_source_is_waited_for,
         partitions_are_added_where_no_key_moves,
         partitions_are_added_to_a_source_that_starts_at_its_end,
@@ -34,6 +35,49 @@ fn a_deleted_source_stops_its_pipeline_alone() -> Result {
     other.end_load(load)?;
     other.settle()?;
     ensure!(daemon.process.ended().is_none(), "the daemon ended: {}", daemon.output.tail(20));
+    Ok(())
+}
+
+/// Retention overtakes a pipeline that runs, once at the end of its input and once behind it.
+fn records_that_were_deleted_too_early_are_passed_over() -> Result {
+    let mut scenario = Scenario::new("overtaken")?;
+    scenario.set_pipeline(COPY)?;
+    let mut daemon = scenario.start("a")?;
+    let (topic, copied) = (scenario.topic("events"), scenario.topic("copied"));
+    let value = r#"{"id":-1,"key":"k","user":"u","amount":1,"ts":1767225600000}"#;
+    let mut written = 0;
+    for round in 1..=2 {
+        scenario.write(500)?;
+        if round == 1 {
+            scenario.wait_for_input()?;
+        }
+        daemon.pause();
+        scenario.write(500)?;
+        for partition in 0..PARTITIONS {
+            scenario.client.delete_records(&topic, partition, -1)?;
+        }
+        daemon.resume();
+        let later: Vec<_> =
+            (0..PARTITIONS).map(|partition| Message::value(value).to(partition).at(1_767_225_600_000)).collect();
+        scenario.client.produce(&topic, &later)?;
+        written += 1000 + later.len();
+        let from_later = || {
+            let read = scenario.client.read(&copied)?;
+            Ok(read.iter().filter(|record| record.json().is_ok_and(|value| value["id"] == -1)).count())
+        };
+        wait::until("records behind those that are gone", READY, from_later, |count| *count == round * later.len())?;
+    }
+    let group = scenario.group();
+    let metric = |name: &str| {
+        let value = daemon.metric(&format!("millstream_{name}_records_total{{pipeline=\"{group}\"}}"))?;
+        Ok::<_, Trouble>(value.unwrap_or_default() as usize)
+    };
+    // What a broker had answered before the sleep was read, though it is deleted.
+    let counts = || Ok((metric("input")?, metric("source_deleted")?));
+    let all = |(read, deleted): &(usize, usize)| read + deleted == written && *deleted > 500;
+    wait::until("every record to be read or counted as deleted", Duration::from_secs(10), counts, all)?;
+    let status = daemon.status()?;
+    ensure!(status["pipelines"][0]["last_error"].is_null(), "the pipeline failed: {status}");
     Ok(())
 }
 

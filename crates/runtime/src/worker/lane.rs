@@ -16,7 +16,7 @@ use millstream_pipeline::topology::{ExchangeDef, SourceDef};
 use super::WorkerError;
 use super::decoders;
 use super::schemas::{Held, Learner};
-use crate::log::{Log, ReadLimit, Records};
+use crate::log::{Log, LogError, ReadLimit, Records};
 use crate::registry::SchemaCache;
 
 /// A partition that a task reads.
@@ -220,8 +220,15 @@ impl Lane {
         if self.is_at_end() {
             return Ok(Fetched::Nothing);
         }
-        let next = log.read(&self.topic, self.partition, self.next, limit, &mut self.records)?;
-        self.next = next;
+        self.next = match log.read(&self.topic, self.partition, self.next, limit, &mut self.records) {
+            // A log that does not ask for the extent each time learns of a deletion when it reads.
+            Err(LogError::OffsetOutOfRange { offset, earliest, end, .. }) if offset < earliest => {
+                self.skip_to(earliest)?;
+                self.end = end;
+                log.read(&self.topic, self.partition, self.next, limit, &mut self.records)?
+            }
+            read => read?,
+        };
         if self.records.is_empty() {
             return Ok(Fetched::Nothing);
         }

@@ -142,10 +142,12 @@ impl Fetcher {
     }
 
     /// The earliest and the end of a partition that is fetched, as they were when it was fetched last: without asking a
-    /// broker. `None` before that, and where nothing more comes: what it was then is no answer.
+    /// broker. `None` before that. One that cannot be fetched any more ends behind what was fetched: reading says why.
     pub(super) fn extent(&self, topic: &str, partition: PartitionId) -> Option<(i64, i64)> {
-        let answers = |fetched: &&Fetched| fetched.buffer.is_known && fetched.buffer.fault.is_none();
-        let fetched = self.buffer(topic, partition).filter(answers)?;
+        let fetched = self.buffer(topic, partition).filter(|fetched| fetched.buffer.is_known)?;
+        if fetched.buffer.fault.is_some() {
+            return Some((fetched.buffer.unread().0, fetched.buffer.next() + 1));
+        }
         let (low, high) = self.consumer.watermarks(&fetched.name, fetched.partition)?;
         // The end of what is committed is where fetching found it; before, at most where anything ends.
         let end = fetched.buffer.end().unwrap_or(high.max(fetched.buffer.next()));
