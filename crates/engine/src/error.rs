@@ -24,7 +24,7 @@ pub enum RecordErrorKind {
     Expression,
     /// An aggregate has no value: an integer sum out of range.
     Overflow,
-    /// The row cannot be written in the sink's format, or is too large for it.
+    /// The row cannot be written in the sink's format, or is too large for the topic that it goes to.
     Encode,
 }
 

@@ -261,7 +261,7 @@ impl Task {
         self.inputs[input.0 as usize].watermark
     }
 
-    /// Rows that the sink at `node` has taken and that could not be written: they are errors, not passed.
+    /// Rows that the sink or the repartition at `node` has taken and that could not be written: they are errors, not passed.
     pub fn count_unwritten(&mut self, node: NodeId, rows: u64) {
         let ledger = &mut self.nodes[node.0].ledger;
         let moved = rows.min(ledger.passed);

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use millstream_harness::{Message, Result, ensure, suite, tests, wait};
+use serde_json::json;
 
 use crate::scenario::{PARTITIONS, READY, Scenario};
 use crate::told;
@@ -12,6 +13,7 @@ pub(crate) fn tests() -> Vec<suite::Trial> {
         poison_goes_to_the_dead_letters_once,
         poison_that_must_not_be_is_named,
         a_result_too_large_for_its_topic_is_a_dead_letter,
+        a_row_too_large_for_a_repartition_is_a_dead_letter,
         keys_times_and_places_are_javas,
         headers_and_timestamps_are_kept_or_set,
         a_record_larger_than_any_fetch_is_read,
@@ -100,6 +102,54 @@ fn a_result_too_large_for_its_topic_is_a_dead_letter() -> Result {
     let message = letters[0].headers.iter().find(|(name, _)| name == "millstream.error.message");
     let message = message.and_then(|(_, value)| String::from_utf8(value.clone()?).ok()).unwrap_or_default();
     ensure!(message.starts_with("the record has ") && !message.ends_with(')'), "it is not cut: {message}");
+    Ok(())
+}
+
+/// Eight MiB are allowed; less here, as such records would take long to make.
+fn a_row_too_large_for_a_repartition_is_a_dead_letter() -> Result {
+    let scenario = Scenario::new("wide-row")?;
+    let text = LARGE.replace(
+        "map: {text: \"repeat(key, abs(amount))\"}",
+        "aggregate: {id: longest, by: user, aggregates: {n: count(*), longest: max(key)}}",
+    );
+    let text = text.replace("key: key}", "key: user}");
+    scenario.set_pipeline(&text)?;
+    let (dead, copied) = (scenario.topic("dead"), scenario.topic("copied"));
+    scenario.client.create_topic_with(&dead, PARTITIONS, &[("retention.ms", "-1")])?;
+    scenario.start("a")?.stop(READY)?;
+    let is_internal = |topic: &String| topic.starts_with(&scenario.group()) && topic.ends_with("-repartition");
+    let topics = scenario.client.topics()?;
+    let repartition = topics.into_iter().find(is_internal).ok_or("there is no repartition")?;
+    scenario.client.set_topic_config(&repartition, &[("max.message.bytes", "12000")])?;
+    let daemon = scenario.start("a")?;
+    // Frames are compressed, so the text must be noise.
+    let mut noise = 1u64;
+    let mut digits = |count: usize| -> String {
+        let mut digit = || {
+            noise = noise.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            char::from(b'a' + (noise >> 60) as u8)
+        };
+        (0..count).map(|_| digit()).collect()
+    };
+    let mut message = |id: usize| {
+        let key = digits(if id % 3 == 0 { 30_000 } else { 3_000 });
+        let value =
+            json!({"id": id, "key": key, "user": format!("u{}", id % 7), "amount": 1, "ts": 1_767_225_600_000_u64});
+        Message::value(value.to_string()).to(id as u32 % PARTITIONS).at(1_767_225_600_000)
+    };
+    let messages: Vec<_> = (0..300).map(&mut message).collect();
+    scenario.client.produce(&scenario.topic("events"), &messages)?;
+    let grouped = || -> Result<i64> {
+        let mut last = BTreeMap::new();
+        for result in scenario.client.read(&copied)? {
+            last.insert(result.key.clone(), result.json()?["n"].as_i64().unwrap_or_default());
+        }
+        Ok(last.into_values().sum())
+    };
+    let all = || Ok((grouped()?, scenario.client.read(&dead)?.len() as i64));
+    let (rows, letters) = wait::until("every record, here or there", READY, all, |(here, there)| here + there >= 300)?;
+    ensure!((rows, letters) == (200, 100), "{rows} rows are grouped, {letters} dead letters");
+    ensure!(daemon.status()?["pipelines"][0]["last_error"].is_null(), "{}", daemon.output.tail(20));
     Ok(())
 }
 

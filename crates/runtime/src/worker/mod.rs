@@ -25,8 +25,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use millstream_engine::context::{Effect, OnError, Output};
-use millstream_engine::error::{Rejected, TaskError};
+use millstream_engine::batch::Batch;
+use millstream_engine::context::{Effect, ExchangeOutput, OnError, Output};
+use millstream_engine::error::{Rejected, RowFault, TaskError};
 use millstream_engine::ids::{InputId, Offset, PartitionId};
 use millstream_engine::ledger::Ledger;
 use millstream_engine::operator::Signal;
@@ -431,12 +432,7 @@ impl<L: Log> Worker<L> {
         for effect in self.tasks[index].task.take_effects() {
             match effect {
                 Effect::Output(output) => self.write(index, &output)?,
-                Effect::Exchange(exchange) => {
-                    let sender = self.tasks[index].task.id();
-                    let frame = ExchangeFrame { sender, idle: exchange.idle, batch: exchange.batch };
-                    let topic = &self.topology.exchanges[exchange.exchange.0].topic;
-                    output::send_frame(topic, exchange.partition, frame, &mut self.log)?;
-                }
+                Effect::Exchange(exchange) => self.send(index, exchange)?,
                 Effect::DeadLetter(rejected) => {
                     dead_letters += 1;
                     self.dead_letter(index, lane, &rejected)?;
@@ -459,21 +455,39 @@ impl<L: Log> Worker<L> {
         let node = writer.def().node;
         let step = writer.def().name.clone();
         self.tasks[index].task.count_unwritten(node, faults.len() as u64);
-        for fault in faults {
-            let rejected = Rejected {
-                step: step.clone(),
-                error: fault.error,
-                origin: output.batch.meta.origin.at(fault.row),
-                offset: Offset(output.batch.meta.offset.value(fault.row)),
-                row: Some(output.batch.rows.slice(fault.row, 1)),
-            };
-            match self.topology.on_error.policy {
-                OnError::Fail => return Err(self.task_error(index, TaskError::RecordFailed(Box::new(rejected)))),
-                OnError::Skip => {}
-                OnError::DeadLetter => self.dead_letter(index, None, &rejected)?,
-            }
+        faults.into_iter().try_for_each(|fault| self.refuse(index, &step, &output.batch, fault))
+    }
+
+    /// Sends rows to another task.
+    fn send(&mut self, index: usize, output: ExchangeOutput) -> Result<(), WorkerError> {
+        let ExchangeOutput { exchange, partition, batch, idle } = output;
+        let exchange = &self.topology.exchanges[exchange.0];
+        let frame = ExchangeFrame { sender: self.tasks[index].task.id(), idle, batch };
+        let mut refused = Vec::new();
+        output::send_frame(&exchange.topic, partition, frame, &mut self.log, &mut refused)?;
+        if refused.is_empty() {
+            return Ok(());
         }
-        Ok(())
+        let node = exchange.from_node;
+        let step = self.topology.subtopologies[exchange.from].plan.nodes[node.0].name.clone();
+        self.tasks[index].task.count_unwritten(node, refused.len() as u64);
+        refused.into_iter().try_for_each(|(row, error)| self.refuse(index, &step, &row, RowFault { row: 0, error }))
+    }
+
+    /// Does what the pipeline says with a row of `batch` that could not be written.
+    fn refuse(&mut self, index: usize, step: &str, batch: &Batch, fault: RowFault) -> Result<(), WorkerError> {
+        let rejected = Rejected {
+            step: step.to_owned(),
+            error: fault.error,
+            origin: batch.meta.origin.at(fault.row),
+            offset: Offset(batch.meta.offset.value(fault.row)),
+            row: Some(batch.rows.slice(fault.row, 1)),
+        };
+        match self.topology.on_error.policy {
+            OnError::Fail => Err(self.task_error(index, TaskError::RecordFailed(Box::new(rejected)))),
+            OnError::Skip => Ok(()),
+            OnError::DeadLetter => self.dead_letter(index, None, &rejected),
+        }
     }
 
     /// Writes a refused record to the dead-letter topic: as it came where that is at hand, else the row as JSON.

@@ -1,6 +1,7 @@
 //! Rows to messages: one writer for each sink.
 
 use arrow::array::{Array, BinaryArray};
+use millstream_engine::batch::Batch;
 use millstream_engine::context::Output;
 use millstream_engine::error::{RecordError, RecordErrorKind, RowFault};
 use millstream_engine::ids::PartitionId;
@@ -102,24 +103,37 @@ pub(super) fn too_large(record: &NewRecord<'_>, limit: Option<usize>) -> Option<
     })
 }
 
-/// Appends a frame to the topic of a repartition, or several where one would be larger than the topic takes.
+/// A row that was not written, alone in its batch, and why.
+pub(super) type Refused = (Batch, RecordError);
+
+/// Appends a frame to the topic of a repartition, or several where one would be larger than the topic takes. Rows that do not
+/// fit alone are left to the caller; what the frame says about time goes out without them.
 pub(super) fn send_frame<L: Log>(
     topic: &str,
     partition: PartitionId,
     frame: ExchangeFrame,
     log: &mut L,
+    refused: &mut Vec<Refused>,
 ) -> Result<(), WorkerError> {
     let value = frame::encode_exchange(&frame).map_err(|error| WorkerError::internal(&error))?;
-    let rows = frame.batch.len();
-    if log.record_limit(topic).is_some_and(|limit| value.len() > limit) && rows > 1 {
-        let ExchangeFrame { sender, idle, batch } = frame;
-        let (first, second) = batch.split_at(rows / 2);
-        // Who falls idle says so after the last row.
-        send_frame(topic, partition, ExchangeFrame { sender, idle: false, batch: first }, log)?;
-        return send_frame(topic, partition, ExchangeFrame { sender, idle, batch: second }, log);
-    }
     let record = NewRecord { key: None, value: Some(&value), timestamp: UNTIMED, headers: &[] };
-    Ok(log.append(topic, partition, record)?)
+    let rows = frame.batch.len();
+    let error = too_large(&record, log.record_limit(topic).filter(|_| rows > 0));
+    let Some(RecordError { kind, message }) = error else { return Ok(log.append(topic, partition, record)?) };
+    let ExchangeFrame { sender, idle, batch } = frame;
+    if rows == 1 {
+        let (input, after) = (batch.meta.input, batch.meta.clock.after);
+        let batch_of_time = Batch::time_only(batch.rows.schema(), input, after);
+        refused.push((batch, RecordError { kind, message: format!("repartition {topic}: {message}") }));
+        if !after.is_known() && !idle {
+            return Ok(());
+        }
+        return send_frame(topic, partition, ExchangeFrame { sender, idle, batch: batch_of_time }, log, refused);
+    }
+    let (first, second) = batch.split_at(rows / 2);
+    // Who falls idle says so after the last row.
+    send_frame(topic, partition, ExchangeFrame { sender, idle: false, batch: first }, log, refused)?;
+    send_frame(topic, partition, ExchangeFrame { sender, idle, batch: second }, log, refused)
 }
 
 /// The dialect of separated values, for the formats.
