@@ -83,11 +83,15 @@ pub(crate) fn files(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
     Ok(files)
 }
 
-/// The `.yaml` and `.yml` files in a folder and the folders in it.
+/// The `.yaml` and `.yml` files in a folder and the folders in it. What is hidden is left out: Kubernetes mounts a ConfigMap as
+/// links into a folder `..data`, so that each file would be found again and again.
 fn find_yaml(folder: &Path, found: &mut Vec<PathBuf>) -> Result<(), Failure> {
     let entries = std::fs::read_dir(folder)
         .map_err(|error| Failure::run(format!("cannot read {}: {error}", folder.display())))?;
     for entry in entries.filter_map(Result::ok) {
+        if entry.file_name().as_encoded_bytes().starts_with(b".") {
+            continue;
+        }
         let path = entry.path();
         if path.is_dir() {
             find_yaml(&path, found)?;

@@ -510,6 +510,20 @@ fn two_pipelines_run_side_by_side() {
     }
 }
 
+/// Kubernetes mounts a ConfigMap so, to change all its files at once.
+#[test]
+fn a_folder_of_links_into_a_hidden_one_holds_each_pipeline_once() {
+    let folder = Folder::new();
+    fs::create_dir_all(folder.path().join("mounted/..2026_01_01")).unwrap();
+    folder.write("mounted/..2026_01_01/rooms.yaml", ROOMS);
+    for (link, to) in [("..data", "..2026_01_01"), ("rooms.yaml", "..data/rooms.yaml")] {
+        std::os::unix::fs::symlink(to, folder.path().join("mounted").join(link)).unwrap();
+    }
+    assert_eq!(folder.well(&["check", "mounted"]), "ok    mounted/rooms.yaml (rooms)\n");
+    folder.well(&["topic", "create", "readings"]);
+    folder.well(&["run", "--until-end", "mounted"]);
+}
+
 #[test]
 fn the_demo_shows_candles_and_what_to_try_next() {
     let folder = Folder::new();
