@@ -253,6 +253,18 @@ pub(crate) fn load_one(path: &Path, schemas: &Schemas) -> Result<Loaded, Failure
     checked.right.ok_or_else(Failure::pipeline_wrong)
 }
 
+/// Two pipelines of one name would share offsets and state.
+pub(crate) fn refuse_twins(names: &[(&Path, &str)]) -> Result<(), Failure> {
+    for (index, (path, name)) in names.iter().enumerate() {
+        if let Some((other, _)) = names[..index].iter().find(|(_, other)| other == name) {
+            let (one, other) = (path.display(), other.display());
+            return Err(Failure::usage(format!("{other} and {one} are both named {name}"))
+                .help("Offsets and state are kept by the pipeline's name, so give each its own."));
+        }
+    }
+    Ok(())
+}
+
 /// Prints diagnostics for people, to standard error.
 pub(crate) fn print(diagnostics: &Diagnostics) {
     if !diagnostics.is_empty() {

@@ -510,6 +510,24 @@ fn two_pipelines_run_side_by_side() {
     }
 }
 
+#[test]
+fn namesakes_are_refused_by_a_check_as_by_a_run() {
+    let folder = Folder::new();
+    fs::create_dir(folder.path().join("pipelines")).unwrap();
+    folder.write("pipelines/a.yaml", ROOMS);
+    folder.write("pipelines/b.yaml", ROOMS);
+    folder.well(&["topic", "create", "readings"]);
+    let said = "error: pipelines/a.yaml and pipelines/b.yaml are both named rooms\nhelp: ";
+    for arguments in [&["check"][..], &["check", "--json"], &["run", "--until-end"]] {
+        let ran = folder.run(&[arguments, &["pipelines"]].concat());
+        assert!(ran.code == 2 && ran.err.starts_with(said), "{arguments:?}: {}{}", ran.out, ran.err);
+    }
+    folder.well(&["check", "pipelines/b.yaml"]);
+    let checked = folder.run(&["check", "--json", "pipelines"]);
+    let checked: Value = serde_json::from_str(&checked.out).unwrap();
+    assert_eq!((&checked[0]["ok"], &checked[1]["ok"]), (&true.into(), &true.into()), "each is right by itself");
+}
+
 /// Kubernetes mounts a ConfigMap so, to change all its files at once.
 #[test]
 fn a_folder_of_links_into_a_hidden_one_holds_each_pipeline_once() {

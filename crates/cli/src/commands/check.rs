@@ -1,12 +1,12 @@
 //! `millstream check`: is a pipeline right?
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use millstream_runtime::contracts::Act;
 use serde_json::json;
 
-use crate::exit::Exit;
+use crate::exit::{Exit, Failure};
 use crate::load;
 use crate::render::{GOOD, RESET};
 use crate::settings::RegistryArguments;
@@ -29,6 +29,7 @@ impl Check {
         let schemas = self.registry.schemas()?;
         let mut right = true;
         let mut results = Vec::new();
+        let mut names: Vec<(PathBuf, String)> = Vec::new();
         for path in load::files(&self.paths)? {
             let mut checked = load::check(&path, &schemas)?;
             let mut sinks = Vec::new();
@@ -40,6 +41,7 @@ impl Check {
                 checked.right = checked.right.filter(|_| !breaks);
             }
             right &= checked.right.is_some();
+            names.extend(checked.right.iter().map(|right| (right.path.clone(), right.topology.name.clone())));
             if self.json {
                 results.push(json!({
                     "file": checked.path.display().to_string(),
@@ -76,6 +78,9 @@ impl Check {
         if self.json {
             println!("{}", serde_json::Value::from(results));
         }
-        Ok(if right { Exit::Well } else { Exit::PipelineWrong })
+        let names: Vec<(&Path, &str)> = names.iter().map(|(path, name)| (path.as_path(), name.as_str())).collect();
+        // Each is right by itself, and a run of them together is refused.
+        let together = load::refuse_twins(&names).map_or_else(Failure::report, |()| Exit::Well);
+        Ok(if right { together } else { Exit::PipelineWrong })
     }
 }

@@ -4,7 +4,7 @@ mod deferred;
 mod kafka;
 mod local;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use clap::Args;
@@ -85,7 +85,7 @@ impl Run {
         };
         let names = loaded.iter().map(|loaded| (loaded.path.as_path(), loaded.topology.name.as_str()));
         let waiting = deferred.iter().map(|deferred| (deferred.path(), deferred.name()));
-        refuse_twins(&names.chain(waiting).collect::<Vec<_>>())?;
+        load::refuse_twins(&names.chain(waiting).collect::<Vec<_>>())?;
         let Deployed { loaded, waiting, sinks } = schemas.deploy(loaded, patience)?;
         deferred.extend(waiting.into_iter().map(Deferred::from));
         let reports = match &self.local {
@@ -111,18 +111,6 @@ impl Run {
             }
         }
     }
-}
-
-/// Two pipelines of one name would share offsets and state.
-fn refuse_twins(names: &[(&Path, &str)]) -> Result<(), Failure> {
-    for (index, (path, name)) in names.iter().enumerate() {
-        if let Some((other, _)) = names[..index].iter().find(|(_, other)| other == name) {
-            let (one, other) = (path.display(), other.display());
-            return Err(Failure::usage(format!("{other} and {one} are both named {name}"))
-                .help("Offsets and state are kept by the pipeline's name, so give each its own."));
-        }
-    }
-    Ok(())
 }
 
 /// How a process ends that did not wait until all is committed and left.
