@@ -24,12 +24,16 @@ fn instance() -> (Telemetry, HttpServer) {
 
 /// Runs `millstream status` and returns its exit code, and what it wrote to each stream.
 fn status(address: SocketAddr, arguments: &[&str]) -> (i32, String, String) {
-    let Output { status, stdout, stderr } = Command::new(env!("CARGO_BIN_EXE_millstream"))
-        .arg("status")
-        .args(["--address", &address.to_string()])
-        .args(arguments)
-        .output()
-        .unwrap();
+    finish(
+        Command::new(env!("CARGO_BIN_EXE_millstream"))
+            .arg("status")
+            .args(["--address", &address.to_string()])
+            .args(arguments),
+    )
+}
+
+fn finish(command: &mut Command) -> (i32, String, String) {
+    let Output { status, stdout, stderr } = command.output().unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
     (status.code().unwrap(), text(stdout), text(stderr))
 }
@@ -82,4 +86,26 @@ fn nobody_there_is_said_so() {
         assert_eq!((code, out.as_str()), (1, ""));
         assert!(err.contains(&format!("error: nobody listens on {address}")) && err.contains("help: Is"), "{err}");
     }
+}
+
+#[test]
+fn an_instance_is_found_by_a_name_and_by_the_environment() {
+    let (_telemetry, server) = instance();
+    // Which may stand for another address first, on which nobody listens.
+    let name = format!("localhost:{}", server.address().port());
+    let asked = |variable: &str, arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_millstream"));
+        finish(command.arg("status").args(arguments).env("MILLSTREAM_HTTP__LISTEN", variable))
+    };
+    assert_eq!(asked("", &["--address", &name, "--live"]), (0, String::new(), String::new()));
+    assert_eq!(asked(&name, &["--live"]), (0, String::new(), String::new()));
+    // A compose file sets what is not set to nothing.
+    let (code, _, err) = asked("", &["--live"]);
+    assert!(code != 2 && !err.contains("not an address"), "{err}");
+    for wrong in ["localhost", "localhost:", "localhost:http", "localhost:0"] {
+        let (code, _, err) = asked("", &["--address", wrong]);
+        assert!(code == 2 && err.contains(&format!("`{wrong}` is not an address with a port\nhelp: ")), "{err}");
+    }
+    let (code, _, err) = asked("nowhere.invalid:9464", &[]);
+    assert!(code == 1 && err.contains("cannot find the address of nowhere.invalid:9464: "), "{err}");
 }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 use std::io::Write as _;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, ToSocketAddrs};
 use std::time::Duration;
 
 use clap::Args;
@@ -17,8 +17,8 @@ use crate::render::{DIM, ERROR, GOOD, RESET, count, table};
 #[derive(Debug, Args)]
 pub(crate) struct Status {
     /// Where the instance listens (`http.listen` in its settings).
-    #[arg(long, value_name = "HOST:PORT", env = "MILLSTREAM_HTTP__LISTEN", default_value = "127.0.0.1:9464")]
-    address: SocketAddr,
+    #[arg(long, value_name = "HOST:PORT", env = "MILLSTREAM_HTTP__LISTEN", default_value = DEFAULT_ADDRESS)]
+    address: String,
     /// Only whether the process answers, for health checks of containers: prints nothing if it does.
     #[arg(long, conflicts_with = "json")]
     live: bool,
@@ -27,17 +27,19 @@ pub(crate) struct Status {
     json: bool,
 }
 
+const DEFAULT_ADDRESS: &str = "127.0.0.1:9464";
+
 /// An instance that takes longer is not well.
 const WITHIN: Duration = Duration::from_secs(4);
 
 impl Status {
     pub(crate) fn run(self) -> crate::Outcome {
-        let address = client::reach(self.address);
+        let addresses = addresses(&self.address)?;
         if self.live {
-            let answer = ask(address, "/live")?;
+            let (_, answer) = ask(&addresses, "/live")?;
             return Ok(if answer.code == 200 { Exit::Well } else { Exit::RunFailed });
         }
-        let answer = ask(address, "/status")?;
+        let (address, answer) = ask(&addresses, "/status")?;
         let status: Value = serde_json::from_str(&answer.body)
             .map_err(|_| Failure::run(format!("what answers on {address} is not millstream's http port")))?;
         let shown = if self.json { answer.body } else { shown(address, &status) };
@@ -47,12 +49,37 @@ impl Status {
     }
 }
 
-fn ask(address: SocketAddr, path: &str) -> Result<Answer, Failure> {
-    client::get(address, path, WITHIN).map_err(|error| match error {
-        AskError::Refused { .. } => Failure::run(error.to_string())
-            .help("Is `millstream run` running? Name its http.listen with --address if it is not 127.0.0.1:9464."),
-        other => Failure::run(other.to_string()),
-    })
+/// What an address stands for. An empty one is one that was not set, as settings have it.
+fn addresses(written: &str) -> Result<Vec<SocketAddr>, Failure> {
+    let written = if written.is_empty() { DEFAULT_ADDRESS } else { written };
+    let help =
+        format!("An address is HOST:PORT, such as {DEFAULT_ADDRESS}: --address names it, or MILLSTREAM_HTTP__LISTEN.");
+    let port = written.rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok());
+    if port.is_none_or(|port| port == 0) {
+        return Err(Failure::usage(format!("`{written}` is not an address with a port")).help(help));
+    }
+    match written.to_socket_addrs() {
+        Ok(found) => Ok(found.map(client::reach).collect()),
+        Err(error) => Err(Failure::run(format!("cannot find the address of {written}: {error}")).help(help)),
+    }
+}
+
+/// Asks at the first of the addresses of a name where somebody listens: a machine may have another address for it than the one that
+/// is listened on.
+fn ask(addresses: &[SocketAddr], path: &str) -> Result<(SocketAddr, Answer), Failure> {
+    let mut failure = Failure::run("the name of the instance stands for no address");
+    for &address in addresses {
+        match client::get(address, path, WITHIN) {
+            Ok(answer) => return Ok((address, answer)),
+            Err(error @ AskError::Refused { .. }) => {
+                failure = Failure::run(error.to_string()).help(format!(
+                    "Is `millstream run` running? Name its http.listen with --address if it is not {DEFAULT_ADDRESS}."
+                ));
+            }
+            Err(other) => failure = Failure::run(other.to_string()),
+        }
+    }
+    Err(failure)
 }
 
 /// The status in words and a table.
