@@ -138,6 +138,44 @@ fn wrong_settings_are_exit_code_2_and_named_all_at_once() {
     assert!(ran.code == 2 && ran.err.contains("cannot be used with"), "{}", ran.err);
 }
 
+/// The client takes them all, and brokers that do not answer would be all that is ever said.
+#[test]
+fn addresses_of_brokers_that_are_none_are_named_with_the_place_that_has_them() {
+    let folder = folder(&[
+        ("m.yaml", "kafka:\n  bootstrap.servers: broker\n"),
+        ("empty.yaml", "kafka: {bootstrap.servers: \"\"}\n"),
+        ("hidden.yaml", "kafka: {bootstrap.servers: \"${file:password}\"}\n"),
+        ("password", CANARY),
+        ("copy.yaml", PIPELINE),
+    ]);
+    let port = "`broker` in `bootstrap.servers` has no port";
+    let wrong: &[(&[&str], &str, &[&str])] = &[
+        (&["--config", "m.yaml"], "", &[port, "m.yaml:2:22", "Add the port: broker:9092"]),
+        (&["--config", "empty.yaml"], "", &["`bootstrap.servers` is empty", "empty.yaml:1:"]),
+        (&["--config", "hidden.yaml"], "", &["an address in `bootstrap.servers` has no port", "hidden.yaml:1:"]),
+        (&[], "broker", &[&format!("error: environment: KAFKA_BROKER_ADDRESS: {port}\nhelp: Add the port")]),
+        (
+            &[],
+            ",",
+            &["environment: KAFKA_BROKER_ADDRESS: `bootstrap.servers` has a comma", "broker-1:9092,broker-2:9092"],
+        ),
+        (&["--brokers", "http://b:1"], "b:1", &["flag: --brokers: `http://b:1` in `bootstrap.servers` begins with"]),
+        (&["--brokers", ""], "b:1", &["flag: --brokers: `bootstrap.servers` is empty"]),
+    ];
+    for (arguments, variable, parts) in wrong {
+        for command in [&["config"][..], &["run", "copy.yaml"], &["topic", "list"]] {
+            let ran = run(&folder, &[command, arguments].concat(), &[("KAFKA_BROKER_ADDRESS", variable)]);
+            assert_eq!(ran.code, 2, "{arguments:?}: {}{}", ran.out, ran.err);
+            for part in *parts {
+                assert!(ran.err.contains(part), "{part}: {}", ran.err);
+            }
+            assert!(!ran.err.contains(CANARY), "{}", ran.err);
+        }
+    }
+    let well = run(&folder, &["config", "--brokers", "SSL://[::1]:9093,b:1"], &[("KAFKA_BROKER_ADDRESS", "broker")]);
+    assert!(well.code == 0 && well.out.contains("SSL://[::1]:9093,b:1"), "{}", well.err);
+}
+
 #[test]
 fn what_the_client_refuses_in_a_pipeline_is_named_before_it_runs() {
     let wrong = format!("{PIPELINE}kafka: {{linger.ms: soon}}\n");

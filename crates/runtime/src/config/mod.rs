@@ -1,6 +1,7 @@
 //! Settings: from defaults, a file, the environment and the command line to one typed whole that says where each part came
 //! from. What the process is given is passed in: it never reads the environment or the command line itself.
 
+mod brokers;
 mod environment;
 mod file;
 mod layers;

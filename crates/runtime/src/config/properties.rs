@@ -10,7 +10,11 @@ use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaConfRes;
 
+use super::brokers;
 use super::secret::{STARS, Secret};
+
+/// The property that says where the brokers are.
+const BROKERS: &str = "bootstrap.servers";
 
 /// Properties of librdkafka by name.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -72,7 +76,7 @@ impl Properties {
 
     /// The brokers to begin with (`bootstrap.servers`), for messages.
     pub fn brokers(&self) -> &str {
-        self.get("bootstrap.servers").map_or("", |property| match property {
+        self.get(BROKERS).map_or("", |property| match property {
             Property::Plain(text) => text,
             Property::Secret(_) => STARS,
         })
@@ -114,7 +118,9 @@ pub fn check(name: &str, value: &str, hidden: bool) -> Result<(), WrongProperty>
     // Or the client says on standard error what it thinks of a property.
     client.set_log_level(RDKafkaLogLevel::Emerg);
     client.set(name, value);
-    let Err(error) = client.create_native_config() else { return Ok(()) };
+    let Err(error) = client.create_native_config() else {
+        return if name == BROKERS { brokers::check(value, hidden) } else { Ok(()) };
+    };
     let (unknown, why) = match error {
         KafkaError::ClientConfig(outcome, why, ..) => (outcome == RDKafkaConfRes::RD_KAFKA_CONF_UNKNOWN, why),
         other => (false, other.to_string()),
