@@ -132,7 +132,7 @@ fn a_row_too_large_for_a_repartition_is_a_dead_letter() -> Result {
         (0..count).map(|_| digit()).collect()
     };
     let mut message = |id: usize| {
-        let key = digits(if id % 3 == 0 { 30_000 } else { 3_000 });
+        let key = digits(if id.is_multiple_of(3) { 30_000 } else { 3_000 });
         let value =
             json!({"id": id, "key": key, "user": format!("u{}", id % 7), "amount": 1, "ts": 1_767_225_600_000_u64});
         Message::value(value.to_string()).to(id as u32 % PARTITIONS).at(1_767_225_600_000)
