@@ -21,7 +21,8 @@ use crate::schemas::Schemas;
 /// Moves a pipeline to another place in its sources: to process records again, to pass over some, to begin anew.
 ///
 /// It says what it will do and asks before it does it. By default the pipeline's state goes, so that what is read is counted
-/// as if for the first time; what the pipeline has written stays where it is. It refuses while the pipeline runs anywhere.
+/// as if for the first time; what the pipeline has written stays where it is, and results of what is read again are written
+/// again. It refuses while the pipeline runs anywhere.
 #[derive(Debug, Args)]
 pub(crate) struct Reset {
     /// The pipeline file.
@@ -63,7 +64,7 @@ impl Reset {
         let state = if self.keep_state { State::Keep } else { State::Clear };
         let plan = reset::plan(&topology, &counts, &target, state, &mut group).map_err(failure)?;
         if !self.json {
-            show(&plan, &target);
+            show(&plan, &target, &topology);
         }
         self.ask(&plan)?;
         reset::apply(&plan, &topology, &mut group).map_err(failure)?;
@@ -122,7 +123,7 @@ fn failure(error: ResetError) -> Failure {
     }
 }
 
-fn show(plan: &Plan, target: &Target) {
+fn show(plan: &Plan, target: &Target, topology: &Topology) {
     println!("pipeline {} goes to {target}", plan.pipeline);
     let mut rows = table(["topic", "partition", "from", "to", "there are"]);
     let offset = |offset: Option<Offset>| offset.map_or_else(|| "where its start says".to_owned(), |o| o.to_string());
@@ -149,6 +150,12 @@ fn show(plan: &Plan, target: &Target) {
                 if topics.is_empty() { topics } else { format!(": all records of {topics} go") }
             );
         }
+    }
+    // `None` is where the pipeline began, or earlier.
+    if plan.moves.iter().any(|one| one.from.is_some_and(|from| one.to.is_none_or(|to| to < from))) {
+        let mut topics: Vec<&str> = topology.sinks.iter().map(|sink| sink.topic.as_str()).collect();
+        topics.dedup();
+        println!("results of what is read again are written again to {}: what stands there stays", topics.join(", "));
     }
     for (topic, partitions) in &plan.grown {
         println!("{topic} gets {partitions} partitions");

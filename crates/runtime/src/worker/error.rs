@@ -169,8 +169,8 @@ pub enum WorkerError {
     /// The state was made by steps of another shape.
     #[error(
         "the committed state of pipeline {pipeline} was made by other stateful steps (window, keys or aggregates \
-         changed): give the changed step a new id and the pipeline a new name, go back to the earlier file, or start over \
-         with `millstream reset FILE --to earliest`"
+         changed): go back to the earlier file, give the pipeline a new name and a new output topic, or start over with \
+         `millstream reset FILE --to earliest`, by which results are written again to the same topics"
     )]
     ShapeChanged {
         /// The pipeline.
