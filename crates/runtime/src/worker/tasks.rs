@@ -114,15 +114,20 @@ impl<L: Log> Worker<L> {
         let mut taken = Vec::new();
         for &id in wanted {
             if self.tasks.iter().all(|running| running.task.id() != id) {
-                taken.push(self.begin_restore(id, now)?);
+                taken.push(self.build(id, now)?);
             }
         }
-        self.restoring = taken;
-        let steps = self.tasks.iter().chain(self.restoring.iter().map(|restoring| &restoring.running));
-        let steps: usize = steps.map(RunningTask::steps).sum();
+        // Before any state is loaded, which keeps to it.
+        let steps: usize = self.tasks.iter().chain(&taken).map(RunningTask::steps).sum();
         self.step_budget = self.settings.state_memory / steps.max(1);
+        self.restoring = taken.into_iter().map(|running| self.begin_restore(running)).collect::<Result<_, _>>()?;
         self.epoch_began.get_or_insert(now);
         Ok(())
+    }
+
+    fn build(&self, id: TaskId, now: Millis) -> Result<RunningTask, WorkerError> {
+        let Worker { topology, counts, extent, settings, .. } = self;
+        Building { topology, counts, extent, schemas: &settings.schemas, now }.task(id, self.stores.as_ref())
     }
 
     /// The parked tasks among `wanted` that nobody else has processed: what is committed for their inputs is what it was, and
@@ -220,10 +225,7 @@ impl<L: Log> Worker<L> {
         tasks.into_iter().chain(parked).for_each(|running| self.retire(running));
     }
 
-    fn begin_restore(&mut self, id: TaskId, now: Millis) -> Result<RestoringTask, WorkerError> {
-        let Worker { topology, counts, extent, settings, .. } = &*self;
-        let building = Building { topology, counts, extent, schemas: &settings.schemas, now };
-        let mut running = building.task(id, self.stores.as_ref())?;
+    fn begin_restore(&mut self, mut running: RunningTask) -> Result<RestoringTask, WorkerError> {
         let Some(kept) = &mut running.kept else { return Ok(RestoringTask { running, replay: None }) };
         let committed = running.lanes.iter().filter_map(|lane| {
             let committed = self.committed.get(&(lane.topic.clone(), lane.partition))?;
