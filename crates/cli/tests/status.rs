@@ -45,7 +45,7 @@ fn a_ready_instance_is_shown() {
     assert_eq!(code, 0, "{out}");
     assert!(out.contains(": ready, up ") && !out.contains("last error"), "{out}");
     let row = out.lines().find(|line| line.contains("candles")).unwrap();
-    assert_eq!(row.split_whitespace().collect::<Vec<_>>(), ["candles", "running", "0", "1234", "56", "0", "-", "-"]);
+    assert_eq!(row.split_whitespace().collect::<Vec<_>>(), ["candles", "running", "0", "1234", "56", "-", "-", "-"]);
     assert_eq!(status(server.address(), &["--live"]), (0, String::new(), String::new()));
     let (code, out, _) = status(server.address(), &["--json"]);
     let json: serde_json::Value = serde_json::from_str(&out).unwrap();

@@ -46,8 +46,8 @@ pub struct PipelineStatus {
     pub last_commit: Option<String>,
     /// The least watermark of its tasks: RFC 3339, in UTC.
     pub watermark: Option<String>,
-    /// Records of its source partitions in this process that are not read yet.
-    pub lag_records: u64,
+    /// Records of its source partitions in this process that are not read yet; not known while it has no tasks.
+    pub lag_records: Option<u64>,
     /// What went in and out since the process began.
     pub traffic: Traffic,
     /// How often what happened since the process began.
@@ -202,14 +202,14 @@ fn pipeline(record: &PipelineRecord) -> PipelineStatus {
         PipelineState::Starting | PipelineState::Running | PipelineState::Stopped => None,
     };
     let mut state_bytes = BytesStatus::default();
-    let mut lag_records = 0;
+    let mut lag_records = None;
     for (_, task) in standing.tasks() {
         let bytes = sizes(task);
         state_bytes.memory += bytes.memory;
         state_bytes.disk += bytes.disk;
         state_bytes.changelog_live += bytes.changelog_live;
         state_bytes.changelog_dead += bytes.changelog_dead;
-        lag_records += task.lag();
+        *lag_records.get_or_insert(0) += task.lag();
     }
     PipelineStatus {
         name: record.name().to_owned(),

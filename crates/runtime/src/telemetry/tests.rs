@@ -306,6 +306,7 @@ fn status_says_where_everything_stands() {
     assert_eq!(candles["workers"][0]["tasks"][1]["restore"], restore);
     assert_eq!(candles["workers"][0]["tasks"][0]["partitions"][0]["lag_records"], 2);
     assert_eq!((&other["state"], &other["last_error"]["kind"]), (&"failed".into(), &"log".into()));
+    assert_eq!(other["lag_records"], serde_json::Value::Null, "nobody looks");
     assert!(other["retry_in_seconds"].as_u64().unwrap() <= 8);
     assert_eq!(status["ready"], false);
     assert_eq!(status["not_ready"].as_array().unwrap().len(), 2, "{status}");
