@@ -133,7 +133,13 @@ pub(super) fn of_pipeline(record: &PipelineRecord, standing: &Standing) -> Vec<N
         detail,
     };
     match &standing.state {
-        PipelineState::Starting => return vec![about(None, Reason::Starting, "it is being built".to_owned())],
+        PipelineState::Starting => {
+            let detail = match &standing.last_error {
+                None => "it is being built".to_owned(),
+                Some(last) => format!("it is being built again, as it failed: {}", last.failure.message),
+            };
+            return vec![about(None, Reason::Starting, detail)];
+        }
         PipelineState::Stopped => return vec![about(None, Reason::Stopped, "it has stopped".to_owned())],
         PipelineState::Failed { failure, retry_in } => {
             let detail = format!("{} (tried again in {} s)", failure.message, left(*retry_in, standing));

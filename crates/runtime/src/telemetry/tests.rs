@@ -274,6 +274,9 @@ fn a_failure_that_ends_an_attempt_counts_once() {
     let failure = Failure { kind: FailureKind::Records, message: "step a: decode: no".to_owned() };
     for attempt in 1..=3 {
         pipeline.set_state(PipelineState::Starting);
+        let detail = telemetry.readiness().reasons[0].detail.clone();
+        let again = if attempt == 1 { "" } else { " again, as it failed: step a: decode: no" };
+        assert_eq!(detail, format!("it is being built{again}"));
         let worker = pipeline.worker(0);
         pipeline.set_state(PipelineState::Running);
         worker.failed(failure.clone());
