@@ -181,7 +181,7 @@ impl StateHandle for Exchange {
         Ok(())
     }
 
-    fn take_dirty_pages(&mut self) -> Result<Vec<PageImage>, TaskError> {
+    fn take_dirty_pages(&mut self, _most: usize) -> Result<Vec<PageImage>, TaskError> {
         Ok(Vec::new())
     }
 

@@ -22,6 +22,13 @@ impl Buckets {
         self.0[word] |= 1 << (bucket % 64);
     }
 
+    /// Takes a bucket out.
+    pub(super) fn unset(&mut self, bucket: u32) {
+        if let Some(word) = self.0.get_mut(bucket as usize / 64) {
+            *word &= !(1 << (bucket % 64));
+        }
+    }
+
     /// Whether a bucket is in the set.
     pub(super) fn contains(&self, bucket: u32) -> bool {
         self.0.get(bucket as usize / 64).is_some_and(|word| word >> (bucket % 64) & 1 == 1)

@@ -12,8 +12,8 @@ use crate::error::TaskError;
 
 impl Table {
     /// Lets go of pages until rows take no more than seven eighths of `budget_bytes`, if they take more than that. Pages
-    /// are read back from `source`. To be called right after [`take_dirty_pages`](Self::take_dirty_pages) has been
-    /// stored. Returns how many pages were let go; none of a serial table, whose operator has to find its rows.
+    /// are read back from `source`. To be called right after all that [`take_dirty_pages`](Self::take_dirty_pages) gave has
+    /// been stored. Returns how many pages were let go; none of a serial table, whose operator has to find its rows.
     pub fn evict(&mut self, budget_bytes: usize, source: &Arc<dyn PageSource>) -> usize {
         if self.identity != Identity::Keyed {
             return 0;

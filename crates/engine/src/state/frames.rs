@@ -83,29 +83,42 @@ impl Table {
         Ok(())
     }
 
-    /// The pages changed since the last call, whole, and forgets that they changed.
+    /// Pages changed since they were taken last, whole, `most` of them at most, and forgets that they changed; those that are
+    /// gone come last.
     ///
     /// # Errors
     /// If a value of state cannot be put into columns.
-    pub fn take_dirty_pages(&mut self) -> Result<Vec<PageImage>, TaskError> {
+    pub fn take_dirty_pages(&mut self, most: usize) -> Result<Vec<PageImage>, TaskError> {
         let mut images = Vec::new();
         let dirty = self.panes.iter().filter(|&(_, &at)| !self.slab[at].dirty.is_empty());
         for (pane, at) in dirty.map(|(&pane, &at)| (pane, at)).collect::<Vec<_>>() {
-            let (dirty, bits) = (std::mem::take(&mut self.slab[at].dirty), self.slab[at].index.bits());
-            let slots = dirty.iter().flat_map(|bucket| self.slab[at].index.of_bucket(bucket));
-            let mut pages = self.paged(pane, bits, slots.collect())?.into_iter().peekable();
-            for bucket in dirty.iter() {
-                let id = table::page_id(pane, bucket, bits);
-                match pages.next_if(|page| page.id == id) {
-                    Some(page) => images.push(page),
-                    None => images.push(PageImage { id, rows: None }),
-                }
-                self.slab[at].stored.set(bucket);
-                self.gone.remove(&id);
+            let due = self.slab[at].dirty.iter().take(most - images.len()).collect::<Vec<_>>();
+            images.extend(self.changed_pages(pane, at, &due)?);
+            if images.len() == most {
+                return Ok(images);
             }
         }
-        images.extend(std::mem::take(&mut self.gone).into_iter().map(|id| PageImage { id, rows: None }));
-        images.sort_by_key(|image| image.id);
+        while images.len() < most
+            && let Some(id) = self.gone.pop_first()
+        {
+            images.push(PageImage { id, rows: None });
+        }
+        Ok(images)
+    }
+
+    /// The pages of some buckets of one pane, ascending, which do not count as changed any more.
+    fn changed_pages(&mut self, pane: i64, at: usize, buckets: &[u32]) -> Result<Vec<PageImage>, TaskError> {
+        let bits = self.slab[at].index.bits();
+        let slots = buckets.iter().flat_map(|&bucket| self.slab[at].index.of_bucket(bucket));
+        let mut pages = self.paged(pane, bits, slots.collect())?.into_iter().peekable();
+        let mut images = Vec::with_capacity(buckets.len());
+        for &bucket in buckets {
+            let id = table::page_id(pane, bucket, bits);
+            images.push(pages.next_if(|page| page.id == id).unwrap_or(PageImage { id, rows: None }));
+            self.slab[at].dirty.unset(bucket);
+            self.slab[at].stored.set(bucket);
+            self.gone.remove(&id);
+        }
         Ok(images)
     }
 
@@ -117,8 +130,14 @@ impl Table {
         let bits = table::bits_of(id);
         let at = self.pane_at(id.pane);
         if self.slab[at].index.bits() < bits {
+            let is_empty = self.slab[at].index.len() == 0 && self.slab[at].evicted.is_empty();
+            // Where not, the writer was stopped between the new pages of a pane that was split and the end of its old ones.
+            // What is in these may stand nowhere else, and stays marked.
+            self.admit(id.pane)?;
             self.split(id.pane, at, bits);
-            self.slab[at].dirty = Default::default();
+            if is_empty {
+                self.slab[at].dirty = Default::default();
+            }
         }
         let slots = self.restore(rows)?;
         let state = &mut self.slab[at];

@@ -79,8 +79,8 @@ impl StateHandle for Kept {
         }
     }
 
-    fn take_dirty_pages(&mut self) -> Result<Vec<PageImage>, TaskError> {
-        self.table.take_dirty_pages()
+    fn take_dirty_pages(&mut self, most: usize) -> Result<Vec<PageImage>, TaskError> {
+        self.table.take_dirty_pages(most)
     }
 
     fn evict(&mut self, budget_bytes: usize, source: &Arc<dyn PageSource>) -> usize {

@@ -92,23 +92,24 @@ pub trait StateHandle {
     /// If they are not of this operator's shape.
     fn load_scalars(&mut self, scalars: &[u8]) -> Result<(), TaskError>;
 
-    /// The pages changed since the last call, whole, and forgets that they changed. To be called only right after a
-    /// commit, when memory is what was committed.
+    /// Pages changed since they were taken last, whole, `most` of them at most, and forgets that they changed; none when there
+    /// are no more. Pages that are gone come last: where a pane was split, the rows of its old pages stand in the new ones, and
+    /// a store that loses its writer must still have one or the other. To be called only when memory is what was committed.
     ///
     /// # Errors
     /// If a value of state cannot be put into columns.
-    fn take_dirty_pages(&mut self) -> Result<Vec<PageImage>, TaskError>;
+    fn take_dirty_pages(&mut self, most: usize) -> Result<Vec<PageImage>, TaskError>;
 
     /// Lets go of pages that the store has, least recently changed first, when the state takes more memory than
-    /// `budget_bytes`; they are read back from `source` at need. To be called only right after what
+    /// `budget_bytes`; they are read back from `source` at need. To be called only right after all that
     /// [`take_dirty_pages`](Self::take_dirty_pages) gave has been stored, or between pages while state is being loaded
     /// from the store. Returns how many pages were let go; an operator that cannot do without its rows keeps them.
     fn evict(&mut self, _budget_bytes: usize, _source: &Arc<dyn PageSource>) -> usize {
         0
     }
 
-    /// Restores a page read from the store. A page read from the changelog is to be given to [`apply`](Self::apply), as
-    /// rows: the store may not have it.
+    /// Restores a page read from the store; pages are to come in order. A page read from the changelog is to be given to
+    /// [`apply`](Self::apply), as rows: the store may not have it.
     ///
     /// # Errors
     /// If its rows are not of this operator's shape.

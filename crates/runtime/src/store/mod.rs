@@ -7,7 +7,8 @@
 //! batches with the position in the last: the pages before it are then newer than the position, which does no harm, as
 //! replaying deltas from the position on ends in the same rows (a delta says what rows are, not how they change). A page
 //! that is older than the position would do harm: pages changed by replaying the changelog at a restart must be written too
-//! before the position moves on.
+//! before the position moves on. Pages are deleted last, when all that took their place are there: a pane that is split moves
+//! the rows of its old pages to new ones, which no delta tells. Pages without a position are good for nothing.
 
 pub mod memory;
 pub mod shared;

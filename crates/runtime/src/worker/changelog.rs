@@ -256,26 +256,37 @@ impl Changelog {
         store: &mut SharedStore,
         step_budget: usize,
     ) -> Result<(), WorkerError> {
-        let mut writes = Vec::new();
-        for (node, state) in task.states() {
-            let step = self.step(node)?;
-            for PageImage { id, rows } in state.take_dirty_pages().map_err(|error| WorkerError::internal(&error))? {
-                let rows = rows.as_ref().map(frame::encode).transpose();
-                let rows = rows.map_err(|error| WorkerError::internal(&error))?;
-                writes.push((StoreKey::Page { step: step.clone(), page: id }, rows));
-                if writes.len() == PAGES_PER_BATCH {
-                    store.apply(StoreBatch { writes: std::mem::take(&mut writes), position: None })?;
-                }
-            }
-            writes.push((StoreKey::Scalars { step }, Some(framed(&state.scalars())?)));
-        }
         // Whoever goes on from here begins a cycle no later than this task would.
         let position = Position { changelog: self.next, changelog_bytes: self.bytes(), inputs: BTreeMap::new() };
-        store.apply(StoreBatch { writes, position: Some(position) })?;
+        self.store(task, store, Some(position))?;
         for (node, state) in task.states() {
             state.evict(step_budget, &store.pages(&self.step(node)?));
         }
         Ok(())
+    }
+
+    /// Writes what changed since the last call into the store, batch by batch, so that no more than one of them stands in
+    /// memory a second time.
+    fn store(&self, task: &mut Task, store: &mut SharedStore, position: Option<Position>) -> Result<(), WorkerError> {
+        let mut scalars = Vec::new();
+        for (node, state) in task.states() {
+            let step = self.step(node)?;
+            loop {
+                let images = state.take_dirty_pages(PAGES_PER_BATCH).map_err(|error| WorkerError::internal(&error))?;
+                if images.is_empty() {
+                    break;
+                }
+                let page = |PageImage { id, rows }: PageImage| {
+                    let rows = rows.as_ref().map(frame::encode).transpose();
+                    let key = StoreKey::Page { step: step.clone(), page: id };
+                    rows.map(|rows| (key, rows)).map_err(|error| WorkerError::internal(&error))
+                };
+                let writes = images.into_iter().map(page).collect::<Result<_, _>>()?;
+                store.apply(StoreBatch { writes, position: None })?;
+            }
+            scalars.push((StoreKey::Scalars { step }, Some(framed(&state.scalars())?)));
+        }
+        Ok(store.apply(StoreBatch { writes: scalars, position })?)
     }
 
     /// Begins to rebuild the task's state: loads what the store has, and says what is left to replay of the changelog,
@@ -296,10 +307,14 @@ impl Changelog {
             if (earliest..=end).contains(&stored.changelog) {
                 loaded = self.load(task, store, step_budget)?;
             }
-            match loaded {
-                Some(_) => (from, bytes_before) = (stored.changelog, stored.changelog_bytes),
-                None => store.clear()?,
+            if loaded.is_some() {
+                (from, bytes_before) = (stored.changelog, stored.changelog_bytes);
             }
+        }
+        // Also where there is no position, but pages that were written before the first one: of some of them this task will
+        // never hear again.
+        if loaded.is_none() && (!matches!(store.position(), Ok(None)) || store.stored_bytes() > 0) {
+            store.clear()?;
         }
         if loaded.is_none() && earliest > since && !crash::control("worker.control.trust_changelog") {
             return Err(self.lost());

@@ -170,7 +170,7 @@ impl<'a> Run<'a> {
         }
         self.store.append(state.take_delta().map_err(|error| error.to_string())?);
         if self.random.once_in(3) {
-            let pages = state.take_dirty_pages().map_err(|error| error.to_string())?;
+            let pages = state.take_dirty_pages(usize::MAX).map_err(|error| error.to_string())?;
             self.store.flush(pages, state.scalars());
         }
         self.now.ledger.late += self.ledger.late - self.booked.late;

@@ -236,6 +236,28 @@ fn many_rows_split_pages_and_come_back() {
     assert_eq!(world.ledger.held, 1);
 }
 
+/// However many of the pages have reached the store, the old ones of a pane that was split are there until all new ones are.
+#[test]
+fn a_flush_that_stops_after_any_page_loses_nothing() {
+    let rows = (0..5_000).map(|key| row(key, 1)).collect::<Vec<_>>();
+    for stored in 0..=20 {
+        let mut world = World::new(Step::new(tumbling(10, 0), 0));
+        world.rows(&rows[..3_000]);
+        world.flush();
+        world.rows(&rows[2_000..]);
+        world.commit();
+        for page in 0..stored {
+            assert!(world.flush_some(1), "{page} pages are all");
+        }
+        world.restart();
+        world.flush();
+        world.restart();
+        world.rows(&[row(0, 10)]);
+        assert_eq!(world.results.iter().map(|result| result.count).sum::<i64>(), 6_000, "{stored} pages stored");
+        assert_eq!(world.results.len(), 5_000);
+    }
+}
+
 #[test]
 fn a_million_pairs_would_fit_250_mb() {
     let mut world = World::new(Step::new(tumbling(10, 0), 0));

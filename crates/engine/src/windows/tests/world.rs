@@ -213,23 +213,28 @@ impl World {
     /// A commit, and its pages into the store.
     pub(super) fn flush(&mut self) {
         self.commit();
+        while self.flush_some(3) {}
         let state = self.operator.state().unwrap();
-        for image in state.take_dirty_pages().unwrap() {
-            match image.rows {
-                Some(rows) => {
-                    self.store.insert(image.id, rows);
-                }
-                None => {
-                    self.store.remove(&image.id);
-                }
-            }
-        }
         self.stored = Some((state.scalars(), self.changelog.len()));
         // The store is what the memory is.
         assert_eq!(state.page_ids(), self.store.keys().copied().collect::<Vec<_>>());
         for (id, rows) in &self.store {
             assert_eq!(state.page(*id).unwrap().rows.as_ref(), Some(rows));
         }
+    }
+
+    /// Right after a commit: some of the pages that changed, into the store, which is not good for any more by that. Whether
+    /// there were as many.
+    pub(super) fn flush_some(&mut self, most: usize) -> bool {
+        let images = self.operator.state().unwrap().take_dirty_pages(most).unwrap();
+        let as_many = images.len() == most;
+        for image in images {
+            match image.rows {
+                Some(rows) => self.store.insert(image.id, rows),
+                None => self.store.remove(&image.id),
+            };
+        }
+        as_many
     }
 
     pub(super) fn memory_bytes(&mut self) -> usize {
@@ -266,8 +271,12 @@ impl World {
         let mut from = 0;
         if let Some((scalars, position)) = &self.stored {
             state.load_scalars(scalars).unwrap();
-            for (id, rows) in &self.store {
+            let source: Arc<dyn PageSource> = Arc::new(Stored(self.store.clone()));
+            for (at, (id, rows)) in self.store.iter().enumerate() {
                 state.load_page(*id, rows.clone()).unwrap();
+                if at % 3 == 2 {
+                    state.evict(0, &source);
+                }
             }
             from = *position;
         }
