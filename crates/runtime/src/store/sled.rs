@@ -72,6 +72,8 @@ struct Content {
     entries: BTreeMap<Vec<u8>, Entry>,
     /// The sum over the entries' checksums.
     sum: u64,
+    /// Bytes of all entries.
+    bytes: u64,
 }
 
 /// What is known of an entry without reading it.
@@ -209,6 +211,7 @@ fn check(dir: &Path, tree: &sled::Tree) -> Result<Content, StoreError> {
         opened(key, stored)?;
         let entry = Entry::of(stored);
         content.sum = content.sum.wrapping_add(weight(key, entry.check));
+        content.bytes += entry.bytes;
         content.entries.insert(key.to_vec(), entry);
         Ok(())
     })?;
@@ -247,7 +250,7 @@ impl StateStore for SledStore {
     }
 
     fn stored_bytes(&self) -> u64 {
-        self.content.entries.values().map(|entry| entry.bytes).sum()
+        self.content.bytes
     }
 
     fn scan(&self, visit: &mut dyn FnMut(StoreKey, &[u8])) -> Result<(), StoreError> {
@@ -298,10 +301,12 @@ impl StateStore for SledStore {
         guarded(&self.dir, || self.tree.apply_batch(changes))?;
         (self.content.sum, self.content.position) = (sum, position);
         for (key, entry) in changed {
-            match entry {
+            self.content.bytes += entry.map_or(0, |entry| entry.bytes);
+            let before = match entry {
                 Some(entry) => self.content.entries.insert(key, entry),
                 None => self.content.entries.remove(&key),
             };
+            self.content.bytes -= before.map_or(0, |entry| entry.bytes);
         }
         crash_point!("store.apply.after");
         Ok(())
@@ -311,8 +316,7 @@ impl StateStore for SledStore {
         // The head goes first: what is left of a half cleared tree has no sum and is not trusted.
         guarded(&self.dir, || self.tree.remove(HEAD_KEY).and_then(|_| self.tree.flush()))?;
         guarded(&self.dir, || self.tree.clear())?;
-        (self.content.position, self.content.sum) = (None, 0);
-        self.content.entries.clear();
+        self.content = Content::default();
         Ok(())
     }
 }

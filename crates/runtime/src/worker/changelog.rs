@@ -140,15 +140,20 @@ impl Changelog {
         Reach { since, end: Offset(self.next.0 + self.open_records) }
     }
 
-    /// Appends what the epoch changed to the open transaction.
-    pub(super) fn append<L: Log>(&mut self, task: &mut Task, log: &mut L) -> Result<(), WorkerError> {
+    /// Appends what the epoch changed to the open transaction. The task's store has `stored_bytes`.
+    pub(super) fn append<L: Log>(
+        &mut self,
+        task: &mut Task,
+        stored_bytes: u64,
+        log: &mut L,
+    ) -> Result<(), WorkerError> {
         (self.open_records, self.open_bytes) = (0, 0);
         for (node, state) in task.states() {
             let step = self.step(node)?;
             let delta = state.take_delta().map_err(|error| WorkerError::internal(&error))?;
             self.append_delta(&step, delta, log)?;
         }
-        self.continue_cycle(task, log)
+        self.continue_cycle(task, stored_bytes, log)
     }
 
     fn append_delta<L: Log>(&mut self, step: &str, delta: Delta, log: &mut L) -> Result<(), WorkerError> {
@@ -198,13 +203,12 @@ impl Changelog {
     }
 
     /// Begins a cycle when dead records outweigh the live state, and writes a few more whole pages while one runs.
-    fn continue_cycle<L: Log>(&mut self, task: &mut Task, log: &mut L) -> Result<(), WorkerError> {
+    fn continue_cycle<L: Log>(&mut self, task: &mut Task, stored_bytes: u64, log: &mut L) -> Result<(), WorkerError> {
         if self.open_records == 0 {
             return Ok(());
         }
-        let live: usize = task.states().map(|(_, state)| state.memory_bytes()).sum();
-        let least =
-            if crash::control("worker.control.short_cycles") { 0 } else { CYCLE_MIN_BYTES.max(2 * live as u64) };
+        let live = live_bytes(task, stored_bytes);
+        let least = if crash::control("worker.control.short_cycles") { 0 } else { CYCLE_MIN_BYTES.max(2 * live) };
         if self.cycle.is_none() && self.bytes_since_cycle > least {
             let pages = task
                 .states()
@@ -416,6 +420,12 @@ impl Changelog {
             .cloned()
             .ok_or_else(|| WorkerError::Internal(format!("node {node} keeps state under no name")))
     }
+}
+
+/// About so many bytes make up the state of a task, in memory or, where that is larger than memory, in its store.
+pub(super) fn live_bytes(task: &mut Task, stored_bytes: u64) -> u64 {
+    let in_memory: usize = task.states().map(|(_, state)| state.memory_bytes()).sum();
+    stored_bytes.max(in_memory as u64)
 }
 
 fn state_of(task: &mut Task, node: NodeId) -> Option<&mut dyn StateHandle> {

@@ -40,8 +40,8 @@ use crate::crash::{self, crash_point};
 use crate::log::{CommittedOffset, Header, Log, NewRecord, ReadLimit, RecordView, Records, TopicPartition};
 use crate::panics;
 use crate::registry::SchemaCache;
-use crate::store::StateStores;
 use crate::store::shared::SharedStore;
+use crate::store::{StateStore, StateStores};
 
 pub use changelog::RestoreProgress;
 pub(crate) use error::Place;
@@ -272,7 +272,7 @@ impl<L: Log> Worker<L> {
         for running in &mut self.tasks {
             let _at = panics::at_task(running.task.id());
             if let Some(kept) = &mut running.kept {
-                kept.changelog.append(&mut running.task, &mut self.log)?;
+                kept.changelog.append(&mut running.task, kept.store.stored_bytes(), &mut self.log)?;
                 changed |= kept.changelog.open_records > 0;
             }
         }

@@ -6,6 +6,7 @@ use millstream_engine::ledger::Ledger;
 use millstream_engine::task::{self, Task};
 use millstream_engine::time::{Millis, Watermark};
 
+use super::changelog::live_bytes;
 use super::lane::{Lane, Reader};
 use super::{RunningTask, Worker, WorkerError};
 use crate::log::Log;
@@ -159,7 +160,7 @@ impl RunningTask {
         if let Some(kept) = &self.kept {
             snapshot.state_disk_bytes = kept.store.stored_bytes();
             let total = kept.changelog.bytes();
-            snapshot.changelog_live_bytes = snapshot.state_memory_bytes.min(total);
+            snapshot.changelog_live_bytes = live_bytes(&mut self.task, snapshot.state_disk_bytes).min(total);
             snapshot.changelog_dead_bytes = total - snapshot.changelog_live_bytes;
             snapshot.changelog_written_bytes = kept.changelog.written_bytes;
         }
