@@ -15,20 +15,23 @@ use millstream_runtime::log::memory::MemoryLog;
 use millstream_runtime::log::{Log, NewRecord, ReadLimit, Records, TopicSettings};
 use millstream_runtime::store::memory::MemoryStores;
 use millstream_runtime::store::{Position, StateStore, StateStores, StoreBatch, StoreError, StoreKey};
-use millstream_runtime::worker::{Worker, WorkerSettings};
+use millstream_runtime::telemetry::TaskPhase;
+use millstream_runtime::worker::{Restored, Worker, WorkerSettings};
 
 const NOW: Millis = Millis(0);
 const KEYS: u64 = 20_000;
 const MUCH: usize = 1 << 30;
+/// A small part of what the rows of all keys take.
+const LITTLE: usize = 256 << 10;
 
-/// One large window, in which every key has a row, and which the last record closes.
+/// Windows of a minute that nothing closes but the end: every key has a row in one of them.
 const PIPELINE: &str = "
 version: 1
 pipeline: restored
 sources:
   readings: {format: json, schema: {meter: bigint, ts: timestamp(ms)}, key: meter, event_time: ts}
 steps:
-  - window: {id: w, by: meter, tumbling: 1h, aggregates: {n: count(*)}}
+  - window: {id: w, by: meter, tumbling: 1m, grace: 1d, aggregates: {n: count(*)}}
 sink: {topic: out, key: meter}
 ";
 
@@ -50,22 +53,66 @@ fn tell(log: &mut MemoryLog, readings: impl Iterator<Item = (u64, u64)>) {
     log.produce("readings", PartitionId(0), &records).unwrap();
 }
 
+/// A reading of every meter, in an hour.
+fn readings() -> impl Iterator<Item = (u64, u64)> {
+    (0..KEYS).map(|meter| (meter, meter * 3600 / KEYS))
+}
+
 /// A log with a reading of every meter.
 fn filled() -> MemoryLog {
     let mut log = MemoryLog::new();
     log.create_topic("readings", TopicSettings::user(1)).unwrap();
-    tell(&mut log, (0..KEYS).map(|meter| (meter, meter % 3600)));
+    tell(&mut log, readings());
     log
 }
 
-fn start(log: &MemoryLog, stores: impl StateStores + 'static, state_memory: usize) -> Worker<MemoryLog> {
-    let settings = WorkerSettings {
-        read: ReadLimit { records: 500, ..ReadLimit::default() },
+fn settings(state_memory: usize) -> WorkerSettings {
+    WorkerSettings {
+        read: ReadLimit { records: 500, bytes: 4 << 10 },
         checkpoint_interval: Millis(i64::MAX),
         state_memory,
         ..WorkerSettings::default()
+    }
+}
+
+fn start(log: &MemoryLog, stores: impl StateStores + 'static, state_memory: usize) -> Worker<MemoryLog> {
+    Worker::start(topology(), log.clone(), Box::new(stores), settings(state_memory), NOW, &mut |_, _| {}).unwrap()
+}
+
+/// A worker that has its task, but not yet the task's state.
+fn take(log: &MemoryLog, stores: impl StateStores + 'static, state_memory: usize) -> Worker<MemoryLog> {
+    let settings = settings(state_memory);
+    let mut worker = Worker::prepare(topology(), log.clone(), Box::new(stores), settings, NOW).unwrap();
+    let all = worker.all_tasks();
+    worker.take(&all, NOW).unwrap();
+    worker
+}
+
+/// Bytes of state in memory, and how many records of the changelog are left to replay.
+fn standing(worker: &mut Worker<MemoryLog>) -> (usize, u64) {
+    let task = worker.snapshot(NOW).tasks.remove(0);
+    let left = match task.phase {
+        TaskPhase::Restoring(progress) => progress.records_total - progress.records,
+        TaskPhase::Running => 0,
     };
-    Worker::start(topology(), log.clone(), Box::new(stores), settings, NOW, &mut |_, _| {}).unwrap()
+    (task.state_memory_bytes as usize, left)
+}
+
+/// Closes the window, and says how many readings the results count.
+fn close(mut worker: Worker<MemoryLog>) -> (usize, u64) {
+    worker.close(NOW).unwrap();
+    let mut log = worker.into_log();
+    let (mut next, mut results, mut readings) = (Offset(0), 0, 0);
+    let end = log.extent("out", PartitionId(0)).unwrap().end;
+    while next < end {
+        let mut records = Records::new();
+        next = log.read("out", PartitionId(0), next, ReadLimit::default(), &mut records).unwrap();
+        for record in records.iter() {
+            let row: serde_json::Value = serde_json::from_slice(record.value.unwrap()).unwrap();
+            (results, readings) = (results + 1, readings + row["n"].as_u64().unwrap());
+        }
+    }
+    (results, readings)
 }
 
 /// Processes what there is, commit by commit.
@@ -137,8 +184,57 @@ fn state_that_fits_into_memory_is_read_once() {
     assert_eq!(stores.pages_read.load(Ordering::Relaxed), 0);
     let mut after = start(&log, stores.clone(), MUCH);
     let loaded = stores.pages_read.load(Ordering::Relaxed);
-    assert!(loaded >= 64, "{loaded} pages");
-    tell(&mut log, (0..KEYS).map(|meter| (meter, meter % 3600)));
+    assert!(loaded >= 60, "{loaded} pages");
+    tell(&mut log, readings());
     run(&mut after);
     assert_eq!(stores.pages_read.load(Ordering::Relaxed), loaded, "pages were let go and read again");
+}
+
+#[test]
+fn state_that_is_rebuilt_without_a_store_keeps_to_its_memory() {
+    let log = filled();
+    let mut before = start(&log, MemoryStores::new(), MUCH);
+    run(&mut before);
+    let (all, _) = standing(&mut before);
+    assert!(all > 8 * LITTLE, "{all} bytes in all");
+    drop(before);
+    let mut after = take(&log, MemoryStores::new(), LITTLE);
+    let mut most = 0;
+    while after.restore_some(NOW, &mut |_, _| {}).unwrap() == Restored::More {
+        most = most.max(standing(&mut after).0);
+    }
+    assert!(most > LITTLE / 2 && most < 4 * LITTLE, "{most} bytes at most");
+    assert_eq!(close(after), (KEYS as usize, KEYS));
+}
+
+#[test]
+fn a_restore_that_was_stopped_goes_on_from_what_it_had_stored() {
+    let (log, stores) = (filled(), MemoryStores::new());
+    run(&mut start(&log, MemoryStores::new(), MUCH));
+    let mut stopped = take(&log, stores.clone(), LITTLE);
+    let (_, all) = standing(&mut stopped);
+    while standing(&mut stopped).1 > all / 4 {
+        assert_eq!(stopped.restore_some(NOW, &mut |_, _| {}).unwrap(), Restored::More);
+    }
+    drop(stopped);
+    let mut after = take(&log, stores, LITTLE);
+    let (_, left) = standing(&mut after);
+    assert!(left > 0 && left < all / 2, "{left} of {all} records are left");
+    while after.restore_some(NOW, &mut |_, _| {}).unwrap() == Restored::More {}
+    assert_eq!(close(after), (KEYS as usize, KEYS));
+}
+
+#[test]
+fn pages_that_were_let_go_are_live_state_too() {
+    let log = filled();
+    let mut worker = start(&log, MemoryStores::new(), 0);
+    while !worker.is_at_end() {
+        worker.read_once(NOW).unwrap();
+        worker.commit(NOW).unwrap();
+        worker.checkpoint(NOW).unwrap();
+    }
+    let task = worker.snapshot(NOW).tasks.remove(0);
+    assert!(task.state_memory_bytes < task.state_disk_bytes, "{} bytes in memory", task.state_memory_bytes);
+    // Else pages would be rewritten as if most of the changelog were dead.
+    assert!(task.changelog_live_bytes > task.changelog_dead_bytes, "{} bytes are live", task.changelog_live_bytes);
 }

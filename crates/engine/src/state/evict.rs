@@ -19,13 +19,11 @@ impl Table {
             return 0;
         }
         self.source = Some(Arc::clone(source));
-        let row_bytes = (self.memory_bytes() / self.entries.len()).max(1);
-        let rows = self.len();
-        if rows.saturating_mul(row_bytes) <= budget_bytes {
+        if !self.exceeds(budget_bytes) {
             return 0;
         }
-        let target = (budget_bytes - budget_bytes / 8) / row_bytes;
-        let mut over = rows.saturating_sub(target);
+        let target = (budget_bytes - budget_bytes / 8) / self.row_bytes();
+        let mut over = self.len().saturating_sub(target);
         let mut pages = 0;
         for (_, pane, bucket, slots) in self.clean_pages() {
             if over == 0 {
@@ -38,16 +36,26 @@ impl Table {
         pages
     }
 
+    /// Whether rows take more than `budget_bytes`; never those of a serial table, which stay.
+    pub fn exceeds(&self, budget_bytes: usize) -> bool {
+        self.identity == Identity::Keyed && self.len().saturating_mul(self.row_bytes()) > budget_bytes
+    }
+
+    /// About so many bytes of memory are one row's.
+    fn row_bytes(&self) -> usize {
+        (self.memory_bytes() / self.entries.len()).max(1)
+    }
+
     /// The pages that the store has as they are, and none of whose rows waits to be emitted: when each was last changed,
     /// pane, bucket, rows; those longest unchanged first.
     fn clean_pages(&self) -> Vec<(u32, i64, u32, Vec<Slot>)> {
         let mut pages = Vec::new();
         for (&pane, &at) in &self.panes {
             let state = &self.slab[at];
-            for bucket in state.index.filled() {
+            let stored = |&bucket: &u32| state.stored.contains(bucket) && !state.dirty.contains(bucket);
+            for bucket in state.index.filled().filter(stored) {
                 let slots = state.index.of_bucket(bucket).collect::<Vec<_>>();
-                let stored = state.stored.contains(bucket) && !state.dirty.contains(bucket);
-                if stored && slots.iter().all(|&slot| !self.is_changed(slot) && !self.is_pinned(slot)) {
+                if slots.iter().all(|&slot| !self.is_changed(slot) && !self.is_pinned(slot)) {
                     let used = state.used.get(bucket as usize).copied().unwrap_or(0);
                     pages.push((used, pane, bucket, slots));
                 }

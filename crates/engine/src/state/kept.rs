@@ -87,6 +87,10 @@ impl StateHandle for Kept {
         self.table.evict(budget_bytes, source)
     }
 
+    fn exceeds(&self, budget_bytes: usize) -> bool {
+        self.table.exceeds(budget_bytes)
+    }
+
     fn load_page(&mut self, id: PageId, rows: RecordBatch) -> Result<(), TaskError> {
         self.restored = true;
         self.table.load_page(id, &rows)

@@ -108,6 +108,12 @@ pub trait StateHandle {
         0
     }
 
+    /// Whether the rows in memory take more than `budget_bytes`, and [`evict`](Self::evict) would let go of some if the store
+    /// had them all; never, of an operator that cannot do without its rows.
+    fn exceeds(&self, _budget_bytes: usize) -> bool {
+        false
+    }
+
     /// Restores a page read from the store; pages are to come in order. A page read from the changelog is to be given to
     /// [`apply`](Self::apply), as rows: the store may not have it.
     ///

@@ -80,6 +80,8 @@ pub(super) struct Replay {
     end: Offset,
     /// Bytes of the changelog before what is replayed.
     bytes_before: u64,
+    /// Bytes of rows that were replayed since the state went to the store last, as columns.
+    unstored_bytes: usize,
     /// Whether anything was aggregated in what was loaded and replayed so far.
     pub(super) content: Held,
     pub(super) standing: RestoreProgress,
@@ -262,16 +264,13 @@ impl Changelog {
     ) -> Result<(), WorkerError> {
         // Whoever goes on from here begins a cycle no later than this task would.
         let position = Position { changelog: self.next, changelog_bytes: self.bytes(), inputs: BTreeMap::new() };
-        self.store(task, store, Some(position))?;
-        for (node, state) in task.states() {
-            state.evict(step_budget, &store.pages(&self.step(node)?));
-        }
-        Ok(())
+        self.store(task, store, position)?;
+        self.evict(task, store, step_budget)
     }
 
     /// Writes what changed since the last call into the store, batch by batch, so that no more than one of them stands in
     /// memory a second time.
-    fn store(&self, task: &mut Task, store: &mut SharedStore, position: Option<Position>) -> Result<(), WorkerError> {
+    fn store(&self, task: &mut Task, store: &mut SharedStore, position: Position) -> Result<(), WorkerError> {
         let mut scalars = Vec::new();
         for (node, state) in task.states() {
             let step = self.step(node)?;
@@ -290,7 +289,7 @@ impl Changelog {
             }
             scalars.push((StoreKey::Scalars { step }, Some(framed(&state.scalars())?)));
         }
-        Ok(store.apply(StoreBatch { writes: scalars, position })?)
+        Ok(store.apply(StoreBatch { writes: scalars, position: Some(position) })?)
     }
 
     /// Begins to rebuild the task's state: loads what the store has, and says what is left to replay of the changelog,
@@ -325,7 +324,8 @@ impl Changelog {
         }
         let records_total = (end.0 - from.0).max(0) as u64;
         let standing = RestoreProgress { records: 0, records_total, bytes: 0 };
-        Ok(Replay { next: from, end, bytes_before, content: loaded.unwrap_or(Held::Nothing), standing })
+        let content = loaded.unwrap_or(Held::Nothing);
+        Ok(Replay { next: from, end, bytes_before, unstored_bytes: 0, content, standing })
     }
 
     /// Loads what the store has, page by page, as much as may stay in memory, and says what that was; `None`, with nothing
@@ -364,16 +364,17 @@ impl Changelog {
         Ok(Some(if has_pages { Held::Rows } else { Held::Nothing }))
     }
 
-    /// Replays some more of the changelog; says whether the state is whole.
+    /// Replays some more of the changelog, `read` at the most; says whether the state is whole.
     pub(super) fn replay<L: Log>(
         &mut self,
         task: &mut Task,
         replay: &mut Replay,
         log: &mut L,
+        read: ReadLimit,
     ) -> Result<bool, WorkerError> {
         if replay.next < replay.end {
             let mut records = Records::new();
-            let next = log.read(&self.topic, self.partition, replay.next, ReadLimit::default(), &mut records)?;
+            let next = log.read(&self.topic, self.partition, replay.next, read, &mut records)?;
             replay.standing.records += (next.0 - replay.next.0).max(0) as u64;
             replay.next = next;
             for record in records.iter().filter(|record| record.offset < replay.end) {
@@ -387,7 +388,8 @@ impl Changelog {
                 let (kind, step) = key.split_once(':').unwrap_or_default();
                 let node = self.steps.iter().find(|(_, name)| name.as_str() == step).map(|(node, _)| *node);
                 if let Some(state) = node.and_then(|node| state_of(task, node)) {
-                    apply(state, kind, record.value.unwrap_or_default()).map_err(frame_error)?;
+                    let bytes = apply(state, kind, record.value.unwrap_or_default()).map_err(frame_error)?;
+                    replay.unstored_bytes += bytes;
                     if matches!(kind, "rows" | "page") {
                         replay.content = Held::Rows;
                     }
@@ -401,6 +403,33 @@ impl Changelog {
         self.next = replay.end;
         self.bytes_since_cycle = replay.bytes_before + replay.standing.bytes;
         Ok(true)
+    }
+
+    /// Lets go of what is over the budget of each step while state is being replayed. What the store does not have yet goes
+    /// there first, with the position that the replay has reached: all before it was committed, and who begins anew goes on
+    /// from there. But not before some part of a budget has been replayed: where keys come in no order, each time writes all
+    /// pages.
+    pub(super) fn keep_to_budget(
+        &self,
+        task: &mut Task,
+        store: &mut SharedStore,
+        replay: &mut Replay,
+        step_budget: usize,
+    ) -> Result<(), WorkerError> {
+        let is_due = replay.unstored_bytes >= step_budget / 4;
+        if is_due && task.states().any(|(_, state)| state.exceeds(step_budget)) {
+            let changelog_bytes = replay.bytes_before + replay.standing.bytes;
+            self.store(task, store, Position { changelog: replay.next, changelog_bytes, inputs: BTreeMap::new() })?;
+            replay.unstored_bytes = 0;
+        }
+        self.evict(task, store, step_budget)
+    }
+
+    fn evict(&self, task: &mut Task, store: &SharedStore, step_budget: usize) -> Result<(), WorkerError> {
+        for (node, state) in task.states() {
+            state.evict(step_budget, &store.pages(&self.step(node)?));
+        }
+        Ok(())
     }
 
     /// Not all of it is there that makes up the state.
@@ -432,7 +461,8 @@ fn state_of(task: &mut Task, node: NodeId) -> Option<&mut dyn StateHandle> {
     task.states().find(|(of, _)| *of == node).map(|(_, state)| state)
 }
 
-fn apply(state: &mut dyn StateHandle, kind: &str, value: &[u8]) -> Result<(), String> {
+/// Applies a record; says how many bytes its rows take as columns.
+fn apply(state: &mut dyn StateHandle, kind: &str, value: &[u8]) -> Result<usize, String> {
     let mut delta = Delta::default();
     match kind {
         "scalars" => delta.scalars = Some(frame::decode_bytes(value).map_err(|error| error.to_string())?),
@@ -448,7 +478,10 @@ fn apply(state: &mut dyn StateHandle, kind: &str, value: &[u8]) -> Result<(), St
         }
         other => return Err(format!("a record of kind {other:?}, which this version does not know")),
     }
-    state.apply(delta).map_err(|error| error.to_string())
+    let columns = delta.rows.iter().flat_map(RecordBatch::columns);
+    let bytes = columns.map(|column| column.to_data().get_slice_memory_size().unwrap_or(0)).sum();
+    state.apply(delta).map_err(|error| error.to_string())?;
+    Ok(bytes)
 }
 
 /// Bytes as the value of a record.

@@ -167,13 +167,11 @@ impl<L: Log> Worker<L> {
         let RestoringTask { running, replay } = restoring;
         let _at = panics::at_task(running.task.id());
         if let (Some(kept), Some(replay)) = (&mut running.kept, replay) {
-            let whole = kept.changelog.replay(&mut running.task, replay, &mut self.log)?;
+            let whole = kept.changelog.replay(&mut running.task, replay, &mut self.log, self.settings.read)?;
             if replay.standing.records_total > 0 {
                 progress(running.task.id(), replay.standing);
             }
-            for (node, state) in running.task.states() {
-                state.evict(self.step_budget, &kept.store.pages(&kept.changelog.step(node)?));
-            }
+            kept.changelog.keep_to_budget(&mut running.task, &mut kept.store, replay, self.step_budget)?;
             if !whole {
                 return Ok(Restored::More);
             }
