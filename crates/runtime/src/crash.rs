@@ -45,9 +45,9 @@ pub const KAFKA_CRASH_POINTS: &[&str] = &["kafka.begin", "kafka.drained", "kafka
 /// Switches that take a guard away, for tests that must then fail: write the commit record before the data is synced;
 /// commit offsets apart from what goes with them; go on with a producer whose last requests had no answer; commit offsets
 /// as nobody, whom no broker puts out; read what was aborted; take offsets for committed that an open transaction is about to
-/// replace; restore only up to where a changelog's committed records end;
-/// store state before it is committed; take a changelog as it is found. And one that makes frequent what is rare:
-/// changelogs that are written anew all the time.
+/// replace; restore only up to where a changelog's committed records end; store state before it is committed; take a changelog
+/// as it is found; take a source for silent that was not asked. And one that makes frequent what is rare: changelogs that are
+/// written anew all the time.
 pub const CONTROLS: &[&str] = &[
     "log.control.commit_before_data",
     "log.control.offsets_apart",
@@ -59,6 +59,7 @@ pub const CONTROLS: &[&str] = &[
     "worker.control.state_before_commit",
     "worker.control.state_without_offsets",
     "worker.control.trust_changelog",
+    "worker.control.trust_silence",
     "worker.control.short_cycles",
 ];
 

@@ -21,6 +21,7 @@ mod records;
 mod registry;
 mod scaling;
 mod scenario;
+mod silence;
 mod soak;
 mod state;
 mod stops;
@@ -43,6 +44,7 @@ fn main() -> ExitCode {
         scaling::tests(),
         state::tests(),
         takeover::tests(),
+        silence::tests(),
         stops::tests(),
         topics::tests(),
         panics::tests(),

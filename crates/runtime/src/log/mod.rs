@@ -186,6 +186,15 @@ pub trait Log: Send {
     /// If there is no such partition, or if the log cannot be read.
     fn extent(&self, topic: &str, partition: PartitionId) -> Result<Extent, LogError>;
 
+    /// The end of [`extent`](Self::extent) as it is now: where that may be what was heard last, this is asked for, for a second
+    /// at most.
+    ///
+    /// # Errors
+    /// As [`extent`](Self::extent), and if there is no answer.
+    fn end_now(&mut self, topic: &str, partition: PartitionId) -> Result<Offset, LogError> {
+        Ok(self.extent(topic, partition)?.end)
+    }
+
     /// The offset behind the last record that anybody has written, committed or not: a transaction's offsets can be known
     /// as committed before its records can be read, so what ends the state of a task is this, not [`extent`](Self::extent).
     ///

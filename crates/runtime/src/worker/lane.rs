@@ -16,8 +16,12 @@ use millstream_pipeline::topology::{ExchangeDef, SourceDef};
 use super::WorkerError;
 use super::decoders;
 use super::schemas::{Held, Learner};
+use crate::crash;
 use crate::log::{Log, LogError, ReadLimit, Records};
 use crate::registry::SchemaCache;
+
+/// A partition whose broker has not answered is not asked for again for so long.
+const ASK_AGAIN_MS: i64 = 30_000;
 
 /// A partition that a task reads.
 pub(super) struct Lane {
@@ -34,6 +38,8 @@ pub(super) struct Lane {
     pub(super) trimmed: Offset,
     /// When the lane last brought anything, by the caller's clock.
     pub(super) spoke_at: Millis,
+    /// When it was last asked in vain whether there is nothing to read.
+    unanswered_at: Option<Millis>,
     /// Up to when time has gone on without rows (`idle_close`).
     pub(super) closed_until: Option<Millis>,
     pub(super) records: Records,
@@ -140,6 +146,7 @@ impl Lane {
             skipped: 0,
             trimmed: Offset(0),
             spoke_at: now,
+            unanswered_at: None,
             closed_until: None,
             records: Records::new(),
             held: None,
@@ -154,15 +161,33 @@ impl Lane {
         }
     }
 
-    /// The lane's input, if it has just been silent for too long.
-    pub(super) fn falls_idle(&mut self, now: Millis) -> Option<InputId> {
-        let is_at_end = self.is_at_end();
-        let Reader::Source(source) = &mut self.reader else { return None };
-        if source.is_idle || !is_at_end || now.0 - self.spoke_at.0 < source.idle.0 {
-            return None;
+    /// Whether nothing has come for too long, as far as the lane has heard.
+    pub(super) fn seems_idle(&self, now: Millis) -> bool {
+        let Reader::Source(source) = &self.reader else { return false };
+        let may_ask = self.unanswered_at.is_none_or(|at| now.0 - at.0 >= ASK_AGAIN_MS);
+        !source.is_idle && self.is_at_end() && now.0 - self.spoke_at.0 >= source.idle.0 && may_ask
+    }
+
+    /// A lane that seems idle asks whether there is really nothing, as the worker may not have listened: it was busy or asleep,
+    /// or the partition's broker is away. If so the lane is idle from now on, and says its input. `None` if nobody answers: then
+    /// it is asked again later, as who waits for an answer does nothing else.
+    pub(super) fn falls_idle<L: Log>(&mut self, log: &mut L, now: Millis) -> Option<Option<InputId>> {
+        let Reader::Source(source) = &mut self.reader else { return Some(None) };
+        let end = match log.end_now(&self.topic, self.partition) {
+            _ if crash::control("worker.control.trust_silence") => self.next,
+            Ok(end) => end,
+            Err(error) => {
+                tracing::debug!(topic = self.topic, partition = self.partition.0, %error, "not known to be silent");
+                self.unanswered_at = Some(now);
+                return None;
+            }
+        };
+        source.is_idle = end <= self.next;
+        if !source.is_idle {
+            // Somebody has written, or ended a transaction.
+            self.spoke_at = now;
         }
-        source.is_idle = true;
-        Some(source.input)
+        Some(source.is_idle.then_some(source.input))
     }
 
     /// By how much time may go on without rows of this lane since it last did; `None` if it may not.

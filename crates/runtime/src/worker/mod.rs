@@ -408,10 +408,17 @@ impl<L: Log> Worker<L> {
         Ok(())
     }
 
+    /// Inputs that have just been silent for too long. Who waits in vain for an answer waits once a call.
+    fn idle_inputs(&mut self, index: usize, now: Millis) -> Vec<InputId> {
+        let Worker { tasks, log, .. } = self;
+        let seem_idle = tasks[index].lanes.iter_mut().filter(|lane| lane.seems_idle(now));
+        let answers = seem_idle.map_while(|lane| lane.falls_idle(log, now));
+        answers.flatten().collect()
+    }
+
     /// Sources that have been silent for too long leave the minimum; when all of a task have, time may go on without them.
     fn find_idle(&mut self, index: usize, now: Millis) -> Result<(), WorkerError> {
-        let idle: Vec<InputId> = self.tasks[index].lanes.iter_mut().filter_map(|lane| lane.falls_idle(now)).collect();
-        for input in idle {
+        for input in self.idle_inputs(index, now) {
             self.epoch_began.get_or_insert(now);
             self.fall_idle(index, input)?;
         }

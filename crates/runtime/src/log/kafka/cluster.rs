@@ -145,7 +145,17 @@ pub(super) fn message_bytes(client: &Client, topic: &str) -> Option<usize> {
 
 /// Where a partition begins and ends, as far as the client may see.
 pub(super) fn extent(client: &Client, topic: &str, partition: PartitionId) -> Result<Extent, LogError> {
-    match client.query_watermarks(topic, partition.0 as i32, WAIT) {
+    extent_within(client, topic, partition, WAIT)
+}
+
+/// The same, from a broker that answers within `time`.
+pub(super) fn extent_within(
+    client: &Client,
+    topic: &str,
+    partition: PartitionId,
+    time: Duration,
+) -> Result<Extent, LogError> {
+    match client.query_watermarks(topic, partition.0 as i32, time) {
         Ok((low, high)) => Ok(Extent { earliest: Offset(low), end: Offset(high) }),
         // The library says this of topics too.
         Err(error) if error.code == Code::UNKNOWN_PARTITION && partitions(client, topic)?.is_none() => {

@@ -62,6 +62,8 @@ const CONNECT_WAIT: Duration = Duration::from_secs(8);
 const RESTORE_WAIT: Duration = Duration::from_millis(200);
 /// How long leaving the group may take.
 const LEAVE_WAIT: Duration = Duration::from_secs(2);
+/// How long a question may take that everything else waits for.
+const AT_ONCE: Duration = Duration::from_secs(1);
 /// One attempt to initialise a producer that is made without being asked for.
 const INIT_STEP: Duration = Duration::from_secs(1);
 /// All attempts: whoever waits for them does not poll meanwhile, and says nothing.
@@ -582,6 +584,10 @@ impl Log for KafkaLog {
             Some(next) => Ok(Extent { earliest: next, end: Offset(next.0 + 1) }),
             None => cluster::extent(self.client(), topic, partition),
         }
+    }
+
+    fn end_now(&mut self, topic: &str, partition: PartitionId) -> Result<Offset, LogError> {
+        Ok(cluster::extent_within(self.client(), topic, partition, AT_ONCE)?.end)
     }
 
     fn written_end(&mut self, topic: &str, partition: PartitionId) -> Result<Offset, LogError> {
