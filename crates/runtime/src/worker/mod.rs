@@ -14,6 +14,7 @@ mod output;
 mod pace;
 pub(crate) mod position;
 mod rate;
+mod replay;
 mod schemas;
 mod standing;
 mod start;
@@ -43,11 +44,11 @@ use crate::registry::SchemaCache;
 use crate::store::shared::SharedStore;
 use crate::store::{StateStore, StateStores};
 
-pub use changelog::RestoreProgress;
 pub(crate) use error::Place;
 pub use error::{RecordPlace, WorkerError};
 pub use pace::RestorePace;
 pub use position::{are_of_other_topics, check_shape as check_committed};
+pub use replay::RestoreProgress;
 pub use standing::{Spent, Standing};
 pub use tasks::Restored;
 

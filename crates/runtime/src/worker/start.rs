@@ -7,10 +7,10 @@ use millstream_engine::ids::TaskId;
 use millstream_engine::time::Millis;
 use millstream_pipeline::topology::{CreateDef, Extent, Framing, PartitionCounts, SourceDef, Topology};
 
-use super::changelog::RestoreProgress;
 use super::output::SinkWriter;
 use super::position::check_shape;
 use super::rate::FailureRate;
+use super::replay::RestoreProgress;
 use super::{CreateTopics, Restored, Worker, WorkerError, WorkerSettings};
 use crate::log::{CommittedOffset, Log, LogError, TopicPartition, TopicSettings};
 use crate::store::StateStores;

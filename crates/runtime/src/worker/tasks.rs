@@ -12,9 +12,10 @@ use millstream_engine::time::Millis;
 use millstream_pipeline::topology::Topology;
 
 use super::build::{self, Building};
-use super::changelog::{Held, Reach, Replay, RestoreProgress};
+use super::changelog::Reach;
 use super::lane::Lane;
 use super::position::{Beside, check_shape};
+use super::replay::{Held, Replay, RestoreProgress};
 use super::{Kept, RunningTask, Worker, WorkerError};
 use crate::crash;
 use crate::log::{CommittedOffset, Log, TopicPartition};
