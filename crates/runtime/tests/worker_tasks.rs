@@ -460,3 +460,15 @@ fn a_task_that_is_restored_tells_its_lag() {
     let lags: Vec<i64> = lanes.filter(|lane| lane.topic == "trades").map(|lane| lane.end.0 - lane.next.0).collect();
     assert_eq!(lags, [0, 0, 7, 0]);
 }
+
+#[test]
+fn a_source_that_has_grown_since_the_topology_was_made_is_told() {
+    let (topology, stores) = (topology(), MemoryStores::new());
+    let counts: PartitionCounts = [("trades", PARTITIONS)].into_iter().collect();
+    assert_eq!(worker(&topology, &filled(), &stores).changed_partitions(&counts).unwrap(), None);
+    let mut grown = filled();
+    grown.grow_topic("trades", PARTITIONS + 1).unwrap();
+    // The worker itself has never seen less.
+    let told = worker(&topology, &grown, &stores).changed_partitions(&counts).unwrap();
+    assert_eq!(told, Some(("trades".to_owned(), PARTITIONS, PARTITIONS + 1)));
+}

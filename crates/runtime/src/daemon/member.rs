@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use millstream_engine::ids::TaskId;
 use millstream_engine::time::Millis;
-use millstream_pipeline::topology::Topology;
+use millstream_pipeline::topology::{PartitionCounts, Topology};
 
 use super::NotLowered;
 use super::pace::{BUSY_RECORDS, Load, Pace, Waiting};
@@ -45,6 +45,8 @@ const QUIET: Duration = Duration::from_millis(500);
 /// A worker thread to be.
 pub(super) struct Member {
     pub(super) topology: Arc<Topology>,
+    /// The partitions of source topics that the topology was made for.
+    pub(super) counts: PartitionCounts,
     pub(super) log: KafkaLogSettings,
     pub(super) stores: Arc<dyn StateStores + Sync>,
     pub(super) settings: WorkerSettings,
@@ -147,12 +149,15 @@ impl Member {
         let interval = Duration::from_millis(self.settings.commit_interval.0.max(0).unsigned_abs());
         let epoch_bytes = self.settings.epoch_bytes;
         let mut worker = Worker::prepare(self.topology, log, Box::new(self.stores), self.settings, now())?;
+        // Since the topology was made a source may have grown: one of a single partition needs no repartition.
+        check_partitions(&worker, &self.counts)?;
         let topics = worker.input_topics();
         worker.log().subscribe(&topics)?;
         self.telemetry.set_state(WorkerState::Joining);
         let started = Instant::now();
         Ok(Running {
             worker,
+            counts: self.counts,
             until: self.until,
             thread: self.thread,
             telemetry: self.telemetry,
@@ -195,6 +200,7 @@ enum Stage {
 /// A worker thread that has joined its group.
 struct Running {
     worker: Worker<KafkaLog>,
+    counts: PartitionCounts,
     until: Until,
     thread: usize,
     telemetry: WorkerTelemetry,
@@ -482,12 +488,10 @@ impl Running {
     /// New partitions mean another topology.
     fn count_partitions(&mut self) -> Result<(), MemberError> {
         self.counted_at = Instant::now();
-        match self.worker.changed_partitions() {
-            Ok(None) => Ok(()),
-            Ok(Some((topic, before, now))) => Err(MemberError::PartitionsChanged { topic, before, now }),
+        match check_partitions(&self.worker, &self.counts) {
             // A broker that does not answer now is no reason to stop.
-            Err(WorkerError::Log(error)) if error.kind() == FailureKind::Retriable => Ok(()),
-            Err(error) => Err(error.into()),
+            Err(MemberError::Worker(WorkerError::Log(error))) if error.kind() == FailureKind::Retriable => Ok(()),
+            checked => checked,
         }
     }
 
@@ -549,6 +553,14 @@ impl Running {
         for (event, before, after) in events {
             (before..after).for_each(|_| self.telemetry.count(event));
         }
+    }
+}
+
+/// The topology is still the one for the partitions that the source topics have.
+fn check_partitions(worker: &Worker<KafkaLog>, counts: &PartitionCounts) -> Result<(), MemberError> {
+    match worker.changed_partitions(counts)? {
+        Some((topic, before, now)) => Err(MemberError::PartitionsChanged { topic, before, now }),
+        None => Ok(()),
     }
 }
 

@@ -58,6 +58,14 @@ impl Returned {
     }
 }
 
+/// What an attempt begins with.
+struct Prepared {
+    topology: Arc<Topology>,
+    /// The partitions of source topics that the topology was made for.
+    counts: PartitionCounts,
+    stores: Arc<dyn StateStores + Sync>,
+}
+
 /// One attempt: what its workers did, and why it ended.
 struct Attempt {
     returned: Vec<Returned>,
@@ -133,10 +141,11 @@ impl Supervisor {
 
     fn attempt(&self) -> Attempt {
         let prepared = panics::guard(&self.unit.name, None, || self.prepare());
-        let (topology, stores) = match prepared.unwrap_or_else(|panic| Err(MemberError::Panicked(panic))) {
-            Ok(prepared) => prepared,
-            Err(error) => return Attempt { returned: Vec::new(), error: Some(error) },
-        };
+        let Prepared { topology, counts, stores } =
+            match prepared.unwrap_or_else(|panic| Err(MemberError::Panicked(panic))) {
+                Ok(prepared) => prepared,
+                Err(error) => return Attempt { returned: Vec::new(), error: Some(error) },
+            };
         // One worker that fails takes the others with it: they are built again together.
         let stop = Stop::new();
         let leashes: Vec<Arc<OnceLock<Interrupt>>> =
@@ -147,6 +156,7 @@ impl Supervisor {
             .map(|(thread, leash)| {
                 let member = Member {
                     topology: Arc::clone(&topology),
+                    counts: counts.clone(),
                     log: self.log_settings(&topology, thread),
                     stores: Arc::clone(&stores),
                     settings: WorkerSettings {
@@ -201,7 +211,7 @@ impl Supervisor {
     }
 
     /// The topology for the partitions that the source topics have now, and the stores.
-    fn prepare(&self) -> Result<(Arc<Topology>, Arc<dyn StateStores + Sync>), MemberError> {
+    fn prepare(&self) -> Result<Prepared, MemberError> {
         crash::panic_point("daemon.panic");
         let unknown = (self.unit.lower)(&PartitionCounts::unknown())?;
         // Who waits for a registry waits until it has answered.
@@ -215,7 +225,7 @@ impl Supervisor {
         let topology = (self.unit.lower)(&counts)?;
         self.examine(&log, &topology, &counts)?;
         let stores = self.stores(&topology)?;
-        Ok((Arc::new(topology), stores))
+        Ok(Prepared { topology: Arc::new(topology), counts, stores })
     }
 
     /// Where state is kept: in the pipeline's folder, if any step keeps some. sled takes 20 MB for as long as the process lives

@@ -5,6 +5,7 @@ use std::time::Duration;
 use millstream_engine::ledger::Ledger;
 use millstream_engine::task::{self, Task};
 use millstream_engine::time::{Millis, Watermark};
+use millstream_pipeline::topology::PartitionCounts;
 
 use super::changelog::live_bytes;
 use super::lane::{Lane, Reader};
@@ -110,15 +111,15 @@ impl<L: Log> Worker<L> {
         self.tasks.iter().flat_map(|running| &running.lanes).any(|lane| lane.held.is_some())
     }
 
-    /// A source topic that has not as many partitions any more as when the worker was built, with what it had and has.
+    /// A source topic that has not as many partitions any more as `counts` says, with what it had and has.
     ///
     /// # Errors
     /// If the log cannot say.
-    pub fn changed_partitions(&self) -> Result<Option<(String, u32, u32)>, WorkerError> {
+    pub fn changed_partitions(&self, counts: &PartitionCounts) -> Result<Option<(String, u32, u32)>, WorkerError> {
         for source in &self.topology.sources {
             let missing = || WorkerError::MissingTopic { topic: source.topic.clone() };
             let now = self.log.partitions(&source.topic)?.ok_or_else(missing)?;
-            let before = self.counts.get(&source.topic).unwrap_or(1);
+            let before = counts.get(&source.topic).unwrap_or(1);
             if now != before {
                 return Ok(Some((source.topic.clone(), before, now)));
             }
