@@ -50,7 +50,9 @@ pub(super) fn meaning(variable: &str, schema: &Value) -> Meaning {
         ["log", "targets", target] if !target.is_empty() => Meaning::Setting(key(&["log", "targets", target])),
         parts if keys(schema).iter().any(|key| key == parts) => Meaning::Setting(key(parts)),
         _ => {
-            let known: Vec<String> = keys(schema).iter().map(|key| variable_of(key)).collect();
+            let properties = kafka::PROPERTIES.iter().filter(|_| name.starts_with("KAFKA_"));
+            let properties = properties.map(|property| key(&["kafka", property]));
+            let known: Vec<String> = keys(schema).into_iter().chain(properties).map(|key| variable_of(&key)).collect();
             let names = known.iter().filter_map(|variable| variable.strip_prefix(PREFIX));
             match suggest::nearest(name, names) {
                 Some(meant) => Meaning::Unknown(Some(format!("{PREFIX}{meant}"))),
@@ -144,6 +146,8 @@ mod tests {
     fn a_slip_is_told_from_what_is_not_ours() {
         assert_eq!(means("MILLSTREAM_THREAD"), Meaning::Unknown(Some("MILLSTREAM_THREADS".to_owned())));
         assert_eq!(means("MILLSTREAM_HTTP__LISTN"), Meaning::Unknown(Some("MILLSTREAM_HTTP__LISTEN".to_owned())));
+        let password = Meaning::Unknown(Some("MILLSTREAM_KAFKA__SASL_PASSWORD".to_owned()));
+        assert_eq!(means("MILLSTREAM_KAFKA_SASL_PASSWORD"), password);
         assert_eq!(means("MILLSTREAM_NOTHING__LIKE_IT"), Meaning::Unknown(None));
         assert_eq!(means("MILLSTREAM_NOTHING_LIKE_IT"), Meaning::Ignored);
         assert_eq!(means("MILLSTREAM_SEED"), Meaning::Ignored);
