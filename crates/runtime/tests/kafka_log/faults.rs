@@ -9,7 +9,7 @@ use millstream_harness::broker::BrokerOptions;
 use millstream_harness::foreign::Isolation;
 use millstream_harness::proxy::{Action, Api, Rule};
 use millstream_harness::suite::Trial;
-use millstream_harness::{Broker, Proxy, Result, ensure, tests, wait};
+use millstream_harness::{Broker, Proxy, Result, Trouble, ensure, tests, wait};
 use millstream_runtime::crash::KAFKA_CRASH_POINTS;
 use millstream_runtime::log::kafka::{Guarantee, KafkaLog};
 use millstream_runtime::log::{FailureKind, Log, LogError};
@@ -23,6 +23,7 @@ pub(crate) fn tests() -> Vec<Trial> {
         a_late_end_ends_no_later_transaction,
         without_retirement_a_late_end_commits_what_is_open,
         open_offsets_are_waited_for,
+        offsets_need_not_all_be_stable_at_once,
         a_crash_leaves_all_or_nothing,
         a_transaction_that_took_too_long_is_gone,
         a_wait_can_be_ended,
@@ -175,6 +176,53 @@ fn open_offsets_are_waited_for() -> Result {
     again.commit("unstable", &offsets(&[("unstable", 0, 1, "")])).told()?;
     let committed = || heir.committed("unstable").told();
     wait::until("the next offsets", Duration::from_secs(10), committed, |committed| committed.len() == 1)?;
+    Ok(())
+}
+
+/// A log of the group "busy" with a transactional id of its own.
+fn of_busy_group(id: &str) -> Result<KafkaLog> {
+    let mut settings = settings(&Broker::shared()?.bootstrap(), "busy");
+    settings.transactional_id = format!("busy-{id}");
+    let log = KafkaLog::connect(settings).told()?;
+    ensure!(log.partitions("busy").told()? == Some(2), "the topic is not there");
+    Ok(log)
+}
+
+/// Stops when the offset is sent, and leaves the transaction open: until another of its name is initialised.
+fn leave_open(log: &mut KafkaLog, partition: u32) -> Result {
+    fail::cfg("kafka.offsets_sent", "return").map_err(|error| error.clone())?;
+    let committed = append(log, "busy", partition, &["open"])
+        .and_then(|()| log.commit("busy", &offsets(&[("busy", partition, 1, "")])).map(drop).told());
+    fail::remove("kafka.offsets_sent");
+    ensure!(committed.is_err(), "it did not stop");
+    Ok(())
+}
+
+/// Of two members each is in the middle of a commit in turn, and one of them always.
+fn offsets_need_not_all_be_stable_at_once() -> Result {
+    Broker::shared()?.client().create_topic("busy", 2)?;
+    let reader = of_busy_group("reader")?;
+    for round in 0..10 {
+        let (mut one, mut other, mut next) = (of_busy_group("one")?, of_busy_group("other")?, of_busy_group("one")?);
+        init(&mut one)?;
+        init(&mut other)?;
+        leave_open(&mut one, 0)?;
+        let read = std::thread::scope(|scope| {
+            let writing = scope.spawn(|| {
+                std::thread::sleep(Duration::from_millis(150));
+                leave_open(&mut other, 1).and_then(|()| init(&mut next)).map_err(|trouble| trouble.to_string())
+            });
+            let read = reader.committed("busy");
+            writing.join().map_err(|_| "the writers panicked")??;
+            Ok::<_, Trouble>(read)
+        })?;
+        init(&mut of_busy_group("other")?)?;
+        match read {
+            Ok(_) => return Ok(()),
+            // Where the other was too slow for the reader's patience.
+            Err(error) => ensure!(round < 9, "{error}"),
+        }
+    }
     Ok(())
 }
 

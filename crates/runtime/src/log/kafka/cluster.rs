@@ -2,7 +2,7 @@
 //!
 //! Every call waits for an answer, for no longer than it says; none is made for each record.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use millstream_engine::ids::{Offset, PartitionId};
@@ -199,6 +199,10 @@ pub(super) fn failed_partition(doing: &str, topic: &str, partition: PartitionId,
 /// Brokers are asked twice, for the offsets of the partitions of `topics` and for all: an offset that is the first of its
 /// partition and part of an open transaction is left out of the second answer, and only the first says that it is there.
 ///
+/// Members of a group that lives commit all the time, and there may be no moment in which no offset is part of an open
+/// transaction. It is enough that each was seen to be in none: offsets of partitions that the caller has been given are
+/// nobody else's to change any more, and for others it does not matter from when they are.
+///
 /// # Errors
 /// Retriable if some are still part of an open transaction after a second.
 pub(super) fn committed(
@@ -215,6 +219,7 @@ pub(super) fn committed(
         }
     }
     let is_named = topics.values().any(|&partitions| partitions > 0);
+    let mut stable = BTreeMap::new();
     loop {
         let named = if is_named { group_offsets(client, group, Some(&list)) } else { Ok(Vec::new()) };
         let entries = named.and_then(|mut named| {
@@ -226,10 +231,14 @@ pub(super) fn committed(
             Err(error) if error.code == Code::GROUP_ID_NOT_FOUND => return Ok(BTreeMap::new()),
             Err(error) => return Err(failed(&doing, &error)),
         };
-        let unstable = entries.iter().find(|entry| entry.code == Code::UNSTABLE_OFFSET_COMMIT);
-        let Some(unstable) = unstable else { return offsets_of(entries, &doing) };
+        let open = |entry: &Entry| entry.code == Code::UNSTABLE_OFFSET_COMMIT;
+        let unstable: BTreeSet<_> = entries.iter().filter(|entry| open(entry)).map(Entry::place).collect();
+        stable.extend(entries.into_iter().map(|entry| (entry.place(), entry)).filter(|(at, _)| !unstable.contains(at)));
+        let Some((topic, partition)) = unstable.into_iter().find(|place| !stable.contains_key(place)) else {
+            return offsets_of(stable.into_values(), &doing);
+        };
         if Instant::now() >= until {
-            let place = format!("topic {} partition {}", unstable.topic, unstable.partition);
+            let place = format!("topic {topic} partition {partition}");
             let text = format!("the offset of {place} is part of a transaction that has not ended");
             let error = NativeError::new(Code::UNSTABLE_OFFSET_COMMIT, text);
             return Err(failed_as(FailureKind::Retriable, &doing, &error));
@@ -250,7 +259,10 @@ fn group_offsets(client: &Client, group: &str, partitions: Option<&List>) -> Res
     }
 }
 
-fn offsets_of(entries: Vec<Entry>, doing: &str) -> Result<BTreeMap<TopicPartition, CommittedOffset>, LogError> {
+fn offsets_of(
+    entries: impl IntoIterator<Item = Entry>,
+    doing: &str,
+) -> Result<BTreeMap<TopicPartition, CommittedOffset>, LogError> {
     let mut offsets = BTreeMap::new();
     for entry in entries {
         if entry.code != Code::NONE {

@@ -20,6 +20,13 @@ pub(in crate::log::kafka) struct Entry {
     pub(in crate::log::kafka) code: Code,
 }
 
+impl Entry {
+    /// Topic and partition.
+    pub(in crate::log::kafka) fn place(&self) -> (String, i32) {
+        (self.topic.clone(), self.partition)
+    }
+}
+
 impl List {
     pub(in crate::log::kafka) fn new() -> List {
         // SAFETY: the function has no preconditions and aborts the process when there is no memory.
