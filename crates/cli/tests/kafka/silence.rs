@@ -8,7 +8,11 @@ use crate::controls::seen;
 use crate::scenario::{PARTITIONS, READY, Scenario};
 
 pub(crate) fn tests() -> Vec<suite::Trial> {
-    tests![a_sleep_is_not_taken_for_a_silence_of_the_sources, a_silence_that_is_trusted_unasked_is_seen]
+    tests![
+        a_sleep_is_not_taken_for_a_silence_of_the_sources,
+        a_silence_that_is_trusted_unasked_is_seen,
+        time_does_not_go_on_over_what_came_in_a_sleep,
+    ]
 }
 
 /// Behind a repartition one task hears all partitions.
@@ -76,5 +80,48 @@ fn sleeps(name: &str, failpoints: &str) -> Result {
     };
     let row = wait::until("the window to close", READY, slow, Option::is_some)?.unwrap_or_default();
     ensure!(row["n"] == 2, "the oracle counts two records of the window, not {row}");
+    Ok(())
+}
+
+/// Time goes on by the clock on the wall.
+const CLOSES: &str = "\
+version: 1
+pipeline: PREFIXtorture
+sources:
+  events:
+    topic: PREFIXevents
+    format: json
+    schema: {key: string, ts: timestamp(ms)}
+    key: key
+    event_time: ts
+    watermark: {idle: 1s, idle_close: 1s}
+steps:
+  - window: {id: w, by: key, tumbling: 5s, aggregates: {n: count(*)}}
+sink: {topic: PREFIXcounts, format: json, key: key}
+";
+
+fn time_does_not_go_on_over_what_came_in_a_sleep() -> Result {
+    let scenario = Scenario::new("overslept")?;
+    scenario.set_pipeline(CLOSES)?;
+    let (events, counts) = (scenario.topic("events"), scenario.topic("counts"));
+    scenario.client.create_topic(&counts, 1)?;
+    let at = |seconds: i64| {
+        let time = BEGIN + seconds * 1000;
+        Message::value(format!(r#"{{"key":"k","ts":{time}}}"#)).to(0).at(time)
+    };
+    let mut daemon = scenario.daemon("a").env("MILLSTREAM_KAFKA__SESSION_TIMEOUT_MS", "30000").start()?;
+    daemon.wait_until_ready(READY)?;
+    scenario.client.produce(&events, &[at(0)])?;
+    scenario.wait_for_input()?;
+    daemon.pause();
+    std::thread::sleep(Duration::from_secs(1));
+    scenario.client.produce(&events, &[at(1)])?;
+    // The window would be over.
+    std::thread::sleep(Duration::from_secs(6));
+    daemon.resume();
+    let read = || scenario.client.read(&counts);
+    let read = wait::until("the window to close", READY, read, |read| !read.is_empty())?;
+    let row = read[0].json()?;
+    ensure!(row["n"] == 2, "there are two records of the window, not {row}");
     Ok(())
 }

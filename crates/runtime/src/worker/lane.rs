@@ -16,12 +16,9 @@ use millstream_pipeline::topology::{ExchangeDef, SourceDef};
 use super::WorkerError;
 use super::decoders;
 use super::schemas::{Held, Learner};
-use crate::crash;
+use super::silence::Silence;
 use crate::log::{Log, LogError, ReadLimit, Records};
 use crate::registry::SchemaCache;
-
-/// A partition whose broker has not answered is not asked for again for so long.
-const ASK_AGAIN_MS: i64 = 30_000;
 
 /// A partition that a task reads.
 pub(super) struct Lane {
@@ -36,12 +33,7 @@ pub(super) struct Lane {
     pub(super) skipped: u64,
     /// Frames before this have been given up.
     pub(super) trimmed: Offset,
-    /// When the lane last brought anything, by the caller's clock.
-    pub(super) spoke_at: Millis,
-    /// When it was last asked in vain whether there is nothing to read.
-    unanswered_at: Option<Millis>,
-    /// Up to when time has gone on without rows (`idle_close`).
-    pub(super) closed_until: Option<Millis>,
+    pub(super) silence: Silence,
     pub(super) records: Records,
     /// Records among `records` that wait for their schemas.
     pub(super) held: Option<Held>,
@@ -64,9 +56,9 @@ pub(super) struct SourceReader {
     def: SourceDef,
     pub(super) out_of_order: Millis,
     /// After how long a silence the input leaves the minimum.
-    idle: Millis,
+    pub(super) idle: Millis,
     /// After how long a silence of all inputs time goes on by the wall clock, if at all.
-    idle_close: Option<Millis>,
+    pub(super) idle_close: Option<Millis>,
     pub(super) is_idle: bool,
     /// Of a source that starts at its end: how many partitions the topic had when this one was read for the first time.
     pub(super) partitions_at_start: Option<u32>,
@@ -145,9 +137,7 @@ impl Lane {
             end: Offset(0),
             skipped: 0,
             trimmed: Offset(0),
-            spoke_at: now,
-            unanswered_at: None,
-            closed_until: None,
+            silence: Silence::new(now),
             records: Records::new(),
             held: None,
         }
@@ -159,44 +149,6 @@ impl Lane {
             Reader::Source(source) => vec![source.input],
             Reader::Exchange(exchange) => exchange.inputs.values().copied().collect(),
         }
-    }
-
-    /// Whether nothing has come for too long, as far as the lane has heard.
-    pub(super) fn seems_idle(&self, now: Millis) -> bool {
-        let Reader::Source(source) = &self.reader else { return false };
-        let may_ask = self.unanswered_at.is_none_or(|at| now.0 - at.0 >= ASK_AGAIN_MS);
-        !source.is_idle && self.is_at_end() && now.0 - self.spoke_at.0 >= source.idle.0 && may_ask
-    }
-
-    /// A lane that seems idle asks whether there is really nothing, as the worker may not have listened: it was busy or asleep,
-    /// or the partition's broker is away. If so the lane is idle from now on, and says its input. `None` if nobody answers: then
-    /// it is asked again later, as who waits for an answer does nothing else.
-    pub(super) fn falls_idle<L: Log>(&mut self, log: &mut L, now: Millis) -> Option<Option<InputId>> {
-        let Reader::Source(source) = &mut self.reader else { return Some(None) };
-        let end = match log.end_now(&self.topic, self.partition) {
-            _ if crash::control("worker.control.trust_silence") => self.next,
-            Ok(end) => end,
-            Err(error) => {
-                tracing::debug!(topic = self.topic, partition = self.partition.0, %error, "not known to be silent");
-                self.unanswered_at = Some(now);
-                return None;
-            }
-        };
-        source.is_idle = end <= self.next;
-        if !source.is_idle {
-            // Somebody has written, or ended a transaction.
-            self.spoke_at = now;
-        }
-        Some(source.is_idle.then_some(source.input))
-    }
-
-    /// By how much time may go on without rows of this lane since it last did; `None` if it may not.
-    pub(super) fn time_without_rows(&self, now: Millis) -> Option<Millis> {
-        let Reader::Source(source) = &self.reader else { return None };
-        let limit = source.idle_close.filter(|_| source.is_idle)?;
-        let silent_ms = now.0 - self.spoke_at.0;
-        let since = self.closed_until.unwrap_or(self.spoke_at);
-        (silent_ms >= limit.0).then(|| now.minus(since))
     }
 
     /// Goes on at the earliest record that is left. What a source had deleted before it was read is told and counted; what
@@ -257,8 +209,7 @@ impl Lane {
         if self.records.is_empty() {
             return Ok(Fetched::Nothing);
         }
-        self.spoke_at = now;
-        self.closed_until = None;
+        self.silence = Silence::new(now);
         match &mut self.reader {
             Reader::Source(source) => {
                 source.is_idle = false;
@@ -303,7 +254,7 @@ impl Lane {
             self.held = Some(held);
             return Ok(Fetched::Waits);
         }
-        self.spoke_at = now;
+        self.silence.spoke_at = now;
         match self.arrival(held.from, to)? {
             Ok(arrival) => {
                 self.held = (to < self.records.len()).then_some(Held { from: to, ..held });

@@ -16,6 +16,7 @@ pub(crate) mod position;
 mod rate;
 mod replay;
 mod schemas;
+mod silence;
 mod standing;
 mod start;
 mod tasks;
@@ -423,10 +424,18 @@ impl<L: Log> Worker<L> {
             self.epoch_began.get_or_insert(now);
             self.fall_idle(index, input)?;
         }
-        let lanes = &mut self.tasks[index].lanes;
-        let elapsed = lanes.iter().map(|lane| lane.time_without_rows(now)).min().flatten();
-        if let Some(elapsed) = elapsed.filter(|elapsed| elapsed.0 > 0) {
-            lanes.iter_mut().for_each(|lane| lane.closed_until = Some(now));
+        let Worker { tasks, log, .. } = self;
+        let lanes = &mut tasks[index].lanes;
+        let without_rows = |lanes: &[Lane]| {
+            let elapsed = lanes.iter().map(|lane| lane.time_without_rows(now)).min().flatten();
+            elapsed.filter(|elapsed| elapsed.0 > 0)
+        };
+        if without_rows(lanes).is_none() || !lanes.iter_mut().all(|lane| lane.listens(log, now)) {
+            return Ok(());
+        }
+        // It may have been heard just now that there is something.
+        if let Some(elapsed) = without_rows(lanes) {
+            lanes.iter_mut().for_each(|lane| lane.silence.closed_until = Some(now));
             self.epoch_began.get_or_insert(now);
             self.signal(index, Signal::Elapsed(elapsed))?;
         }

@@ -187,7 +187,7 @@ impl<L: Log> Worker<L> {
         let building = Building { topology, counts, extent, schemas: &settings.schemas, now };
         for lane in &mut running.lanes {
             build::take_up(&building, &mut running.task, lane, &self.committed, &mut self.log)?;
-            lane.spoke_at = now;
+            lane.silence.spoke_at = now;
         }
         self.tasks.push(running);
         self.tasks.sort_by_key(|running| running.task.id());
