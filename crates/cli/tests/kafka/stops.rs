@@ -1,16 +1,20 @@
-//! Stops while brokers do not answer: within the time that is promised, whatever waits for them.
+//! Stops while brokers do not answer, or others have to be waited for: within the time that is promised.
 
 use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
-use millstream_harness::process::Signal;
+use millstream_harness::process::{Signal, ended_by};
 use millstream_harness::{Broker, Daemon, Result, ensure, suite, tests};
 
-use crate::scenario::{READY, Scenario};
+use crate::scenario::{READY, SHORT_CYCLES, Scenario};
 use crate::told;
 
 pub(crate) fn tests() -> Vec<suite::Trial> {
-    tests![a_stop_ends_in_time_where_no_broker_is, a_stop_ends_in_time_where_the_broker_hangs]
+    tests![
+        a_stop_ends_in_time_where_no_broker_is,
+        a_stop_ends_in_time_where_the_broker_hangs,
+        a_stop_while_a_transaction_is_waited_for_is_no_failure,
+    ]
 }
 
 /// What is promised.
@@ -74,4 +78,24 @@ fn a_stop_ends_in_time_where_the_broker_hangs() -> Result {
         }
     }
     Ok(())
+}
+
+/// One ends in the middle of a commit, and another that waits until that has timed out is stopped.
+fn a_stop_while_a_transaction_is_waited_for_is_no_failure() -> Result {
+    let mut scenario = Scenario::new("stop-waiting")?;
+    let point = "kafka.offsets_sent=5*off->1*return(kill)";
+    let mut first = scenario.daemon("a").env("FAILPOINTS", format!("{SHORT_CYCLES};{point}")).start()?;
+    let load = scenario.begin_load(500)?;
+    let status = first.process.wait(READY)?;
+    ensure!(ended_by(status, Signal::ABORT), "{status}: {}", first.output.tail(20));
+    let mut next = scenario.daemon("b").start()?;
+    next.wait_until_it_says("running ", READY)?;
+    std::thread::sleep(Duration::from_secs(3));
+    let (status, took) = stop(&mut next)?;
+    ensure!(took < STOPPED && status.success(), "{status} after {took:?}: {}", next.output.tail(20));
+    let failed = told::lines(&next).into_iter().find(|line| line["level"] == "error");
+    ensure!(failed.is_none(), "it takes the wait for a failure: {failed:?}");
+    let _daemon = scenario.start("b")?;
+    scenario.end_load(load)?;
+    scenario.settle().map(drop)
 }

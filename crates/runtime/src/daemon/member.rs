@@ -111,7 +111,7 @@ impl Member {
         // What is said in the depth of a task need not know whose it is.
         let _span = tracing::error_span!("worker", %pipeline, thread).entered();
         let returned = panics::guard(&pipeline, Some(thread), || self.work());
-        let returned = returned.unwrap_or_else(|panic| Returned::nothing(MemberError::Panicked(panic)));
+        let returned = returned.unwrap_or_else(|panic| Returned::nothing(Some(MemberError::Panicked(panic))));
         if let Some(error) = &returned.error {
             telemetry.failed(super::pipeline::failure(error));
         }
@@ -121,8 +121,9 @@ impl Member {
 
     fn work(self) -> Returned {
         let mut running = match self.join() {
-            Ok(running) => running,
-            Err(error) => return Returned::nothing(error),
+            Ok(Some(running)) => running,
+            Ok(None) => return Returned::nothing(None),
+            Err(error) => return Returned::nothing(Some(error)),
         };
         let outcome = running.follow();
         let error = match outcome {
@@ -137,15 +138,18 @@ impl Member {
         Returned { standing: running.worker.standing(), busy: running.busy, ledger: running.worker.ledger(), error }
     }
 
-    /// Connects and joins the group.
-    fn join(self) -> Result<Running, MemberError> {
+    /// Connects and joins the group; `None` if it is asked to stop before.
+    fn join(self) -> Result<Option<Running>, MemberError> {
         // Rows behind a repartition wait for the senders' time, which is told at commits.
         let waiting = match self.log.guarantee {
             Guarantee::AtLeastOnce if self.topology.exchanges.is_empty() => Waiting::Offsets,
             Guarantee::AtLeastOnce | Guarantee::ExactlyOnce => Waiting::Results,
         };
-        let log = KafkaLog::connect(self.log)?;
+        let mut log = KafkaLog::connect(self.log)?;
         let _ = self.leash.set(log.interrupt());
+        if !stable_offsets(&mut log, &self.topology, &self.stop)? {
+            return Ok(None);
+        }
         let interval = Duration::from_millis(self.settings.commit_interval.0.max(0).unsigned_abs());
         let epoch_bytes = self.settings.epoch_bytes;
         let mut worker = Worker::prepare(self.topology, log, Box::new(self.stores), self.settings, now())?;
@@ -155,7 +159,7 @@ impl Member {
         worker.log().subscribe(&topics)?;
         self.telemetry.set_state(WorkerState::Joining);
         let started = Instant::now();
-        Ok(Running {
+        Ok(Some(Running {
             worker,
             counts: self.counts,
             until: self.until,
@@ -180,8 +184,30 @@ impl Member {
             last_commit: None,
             first_read: None,
             busy: Duration::ZERO,
-        })
+        }))
     }
+}
+
+/// Waits until the offsets of the group are part of no open transaction; false if asked to stop. First the producer is made:
+/// what an earlier one of this name left open is aborted. Another's may have to time out, which is a wait, not a failure.
+fn stable_offsets(log: &mut KafkaLog, topology: &Topology, stop: &Stop) -> Result<bool, MemberError> {
+    let sources = topology.sources.iter().map(|source| &source.topic);
+    for topic in sources.chain(topology.exchanges.iter().map(|exchange| &exchange.topic)) {
+        // The log asks for the offsets of partitions that it has heard of.
+        log.partitions(topic)?;
+    }
+    let until = Instant::now() + TAKING_WITHIN;
+    while !stop.is_asked() {
+        match log.init_producer(PRODUCER_WAIT).and_then(|()| log.committed(&topology.name)) {
+            Ok(_) => return Ok(true),
+            Err(error) if error.kind() == FailureKind::Retriable && Instant::now() < until => {
+                tracing::debug!("{error}");
+                std::thread::sleep(RETRY_MIN);
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(false)
 }
 
 /// How far the thread is with what the group gave it.

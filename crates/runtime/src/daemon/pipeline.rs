@@ -53,8 +53,8 @@ pub(super) struct Returned {
 
 impl Returned {
     /// It came to nothing.
-    pub(super) fn nothing(error: MemberError) -> Returned {
-        Returned { standing: Standing::default(), busy: Duration::ZERO, ledger: Vec::new(), error: Some(error) }
+    pub(super) fn nothing(error: Option<MemberError>) -> Returned {
+        Returned { standing: Standing::default(), busy: Duration::ZERO, ledger: Vec::new(), error }
     }
 }
 
