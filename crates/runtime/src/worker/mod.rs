@@ -57,6 +57,7 @@ use changelog::Changelog;
 use lane::{Arrival, Fetched, Lane, Reader};
 use output::SinkWriter;
 use rate::FailureRate;
+use silence::Questions;
 use tasks::RestoringTask;
 
 /// How a worker runs.
@@ -242,12 +243,13 @@ impl<L: Log> Worker<L> {
     /// As [`step`](Self::step).
     pub fn read_once(&mut self, now: Millis) -> Result<Progress, WorkerError> {
         let mut progress = Progress::None;
+        let mut questions = Questions::of_a_round();
         for index in 0..self.tasks.len() {
             if self.read_task(index, now)? == Progress::Made {
                 progress = Progress::Made;
                 self.epoch_began.get_or_insert(now);
             }
-            self.find_idle(index, now)?;
+            self.find_idle(index, &mut questions, now)?;
         }
         Ok(progress)
     }
@@ -410,17 +412,12 @@ impl<L: Log> Worker<L> {
         Ok(())
     }
 
-    /// Inputs that have just been silent for too long. Who waits in vain for an answer waits once a call.
-    fn idle_inputs(&mut self, index: usize, now: Millis) -> Vec<InputId> {
+    /// Sources that have been silent for too long leave the minimum; when all of a task have, time may go on without them.
+    fn find_idle(&mut self, index: usize, questions: &mut Questions, now: Millis) -> Result<(), WorkerError> {
         let Worker { tasks, log, .. } = self;
         let seem_idle = tasks[index].lanes.iter_mut().filter(|lane| lane.seems_idle(now));
-        let answers = seem_idle.map_while(|lane| lane.falls_idle(log, now));
-        answers.flatten().collect()
-    }
-
-    /// Sources that have been silent for too long leave the minimum; when all of a task have, time may go on without them.
-    fn find_idle(&mut self, index: usize, now: Millis) -> Result<(), WorkerError> {
-        for input in self.idle_inputs(index, now) {
+        let idle: Vec<InputId> = seem_idle.filter_map(|lane| lane.falls_idle(log, questions, now)).collect();
+        for input in idle {
             self.epoch_began.get_or_insert(now);
             self.fall_idle(index, input)?;
         }
@@ -430,7 +427,7 @@ impl<L: Log> Worker<L> {
             let elapsed = lanes.iter().map(|lane| lane.time_without_rows(now)).min().flatten();
             elapsed.filter(|elapsed| elapsed.0 > 0)
         };
-        if without_rows(lanes).is_none() || !lanes.iter_mut().all(|lane| lane.listens(log, now)) {
+        if without_rows(lanes).is_none() || !lanes.iter_mut().all(|lane| lane.listens(log, questions, now)) {
             return Ok(());
         }
         // It may have been heard just now that there is something.

@@ -14,6 +14,18 @@ const ASK_AGAIN_MS: i64 = 30_000;
 /// Who has not looked for so long has not listened.
 const PAUSE_MS: i64 = 1_000;
 
+/// A worker asks no more often in one round through its tasks: who waits for an answer does nothing else.
+const QUESTIONS: usize = 32;
+
+/// What a worker may still ask in this round.
+pub(super) struct Questions(usize);
+
+impl Questions {
+    pub(super) fn of_a_round() -> Questions {
+        Questions(QUESTIONS)
+    }
+}
+
 /// What a lane knows of its silence, by the caller's clock.
 pub(super) struct Silence {
     /// When the lane last brought anything.
@@ -41,20 +53,26 @@ impl Lane {
     }
 
     /// A lane that seems idle asks whether there is really nothing, as the worker may not have listened: it was busy or asleep,
-    /// or the partition's broker is away. If so the lane is idle from now on, and says its input. `None` if nobody answers: then
-    /// it is asked again later, as who waits for an answer does nothing else.
-    pub(super) fn falls_idle<L: Log>(&mut self, log: &mut L, now: Millis) -> Option<Option<InputId>> {
-        let is_silent = self.is_silent(log, now)?;
-        let Reader::Source(source) = &mut self.reader else { return Some(None) };
+    /// or the partition's broker is away. If so the lane is idle from now on, and says its input.
+    pub(super) fn falls_idle<L: Log>(
+        &mut self,
+        log: &mut L,
+        questions: &mut Questions,
+        now: Millis,
+    ) -> Option<InputId> {
+        let is_silent = self.is_silent(log, questions, now)?;
+        let Reader::Source(source) = &mut self.reader else { return None };
         source.is_idle = is_silent;
-        Some(is_silent.then_some(source.input))
+        is_silent.then_some(source.input)
     }
 
-    /// Whether the log says that nothing is there to read; `None` if it says nothing.
-    fn is_silent<L: Log>(&mut self, log: &mut L, now: Millis) -> Option<bool> {
+    /// Whether the log says that nothing is there to read; `None` if it says nothing: then nobody is asked any more in this
+    /// round, and the lane not for long.
+    fn is_silent<L: Log>(&mut self, log: &mut L, questions: &mut Questions, now: Millis) -> Option<bool> {
         if crash::control("worker.control.trust_silence") {
             return Some(true);
         }
+        questions.0 = questions.0.checked_sub(1)?;
         match log.end_now(&self.topic, self.partition) {
             Ok(end) if end <= self.next => Some(true),
             Ok(_) => {
@@ -65,6 +83,7 @@ impl Lane {
             Err(error) => {
                 tracing::debug!(topic = self.topic, partition = self.partition.0, %error, "not known to be silent");
                 self.silence.unanswered_at = Some(now);
+                questions.0 = 0;
                 None
             }
         }
@@ -76,9 +95,9 @@ impl Lane {
 
     /// Whether all that has come up to now is known, but for the last moment: to be called again and again while time goes on
     /// without rows. After a pause the lane asks.
-    pub(super) fn listens<L: Log>(&mut self, log: &mut L, now: Millis) -> bool {
+    pub(super) fn listens<L: Log>(&mut self, log: &mut L, questions: &mut Questions, now: Millis) -> bool {
         let has_listened = now.0 - self.silence.listened_at.0 < PAUSE_MS;
-        if !has_listened && !(self.may_ask(now) && self.is_silent(log, now).is_some()) {
+        if !has_listened && !(self.may_ask(now) && self.is_silent(log, questions, now).is_some()) {
             return false;
         }
         self.silence.listened_at = now;
