@@ -55,6 +55,12 @@ pub trait Operator: Send {
         Ok(())
     }
 
+    /// When, by the clock on the wall, a commit is due though no input comes: something waits to be emitted with it. To be
+    /// asked right after [`before_commit`](Self::before_commit).
+    fn due_at(&self) -> Option<Millis> {
+        None
+    }
+
     /// The operator's state, if it keeps any.
     fn state(&mut self) -> Option<&mut dyn StateHandle> {
         None

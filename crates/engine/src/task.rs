@@ -215,6 +215,12 @@ impl Task {
         Ok(())
     }
 
+    /// When, by the clock on the wall, a commit is due though no input comes. To be asked right after
+    /// [`before_commit`](Self::before_commit).
+    pub fn due_at(&self) -> Option<Millis> {
+        self.nodes.iter().filter_map(|node| node.operator.due_at()).min()
+    }
+
     /// What has left the task since the last call, in order.
     pub fn take_effects(&mut self) -> Vec<Effect> {
         std::mem::take(&mut self.effects)

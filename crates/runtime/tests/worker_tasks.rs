@@ -472,3 +472,64 @@ fn a_source_that_has_grown_since_the_topology_was_made_is_told() {
     let told = worker(&topology, &grown, &stores).changed_partitions(&counts).unwrap();
     assert_eq!(told, Some(("trades".to_owned(), PARTITIONS, PARTITIONS + 1)));
 }
+
+/// What is emitted no more often than a time is, when that is over, also where nothing comes any more.
+#[test]
+fn changes_that_wait_are_emitted_though_nothing_comes() {
+    let window = |shape: &str| {
+        format!("  - window: {{id: w, by: symbol, {shape}, emit: {{every: 10s}}, aggregates: {{n: count(*)}}}}")
+    };
+    let windowed = "{columns: [symbol], windowed: true}";
+    for shape in ["tumbling: 1h", "hopping: {size: 1h, every: 30m}", "session: 1h", "sliding: 1h"] {
+        waits_and_emits(&window(shape), windowed);
+    }
+    waits_and_emits("  - aggregate: {id: w, by: symbol, emit: {every: 10s}, aggregates: {n: count(*)}}", "symbol");
+}
+
+fn waits_and_emits(steps: &str, key: &str) {
+    let topology = lowered(&format!(
+        "
+version: 1
+pipeline: wandering
+sources:
+  trades: {{format: json, schema: {{symbol: string, ts: timestamp(ms)}}, key: symbol, event_time: ts}}
+steps:
+{steps}
+sink: {{topic: out, key: {key}}}
+"
+    ));
+    let (mut log, stores) = (MemoryLog::new(), MemoryStores::new());
+    log.create_topic("trades", TopicSettings::user(PARTITIONS)).unwrap();
+    let trade = |log: &mut MemoryLog, second: u32| {
+        let value = format!(r#"{{"symbol":"s","ts":"2026-01-01T00:00:{second:02}Z"}}"#);
+        let mut one = Records::new();
+        one.push(Offset(0), NewRecord { key: None, value: Some(value.as_bytes()), timestamp: NOW, headers: &[] });
+        log.produce("trades", PartitionId(0), &one).unwrap();
+    };
+    let results = |log: &mut MemoryLog| -> usize {
+        (0..PARTITIONS).map(|partition| reading::all_of(log, "out", PartitionId(partition)).len()).sum()
+    };
+    let mut one = worker(&topology, &log, &stores);
+    let all = one.all_tasks();
+    take(&mut one, &all);
+    let step = |worker: &mut Worker<MemoryLog>, from: i64, to: i64| {
+        for tenth in from..to {
+            worker.step(Millis(tenth * 100)).unwrap();
+        }
+    };
+    trade(&mut log, 1);
+    step(&mut one, 0, 10);
+    let first = results(&mut log);
+    assert!(first > 0, "{steps}: the first change waits for nothing");
+    trade(&mut log, 2);
+    step(&mut one, 10, 90);
+    assert_eq!(results(&mut log), first, "{steps}: emitted too soon");
+    // Whoever takes over waits for no record either.
+    drop(one);
+    let mut other = worker(&topology, &log, &stores);
+    take(&mut other, &all);
+    step(&mut other, 90, 95);
+    assert_eq!(results(&mut log), first, "{steps}: emitted too soon");
+    step(&mut other, 95, 110);
+    assert!(results(&mut log) > first, "{steps}: never emitted");
+}

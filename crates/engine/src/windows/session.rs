@@ -11,7 +11,7 @@ use super::Parts;
 use super::intake::{Intake, Taken, order_of};
 use super::late::{self, LateRows};
 use super::results::{Ready, Results};
-use super::windowed::{LAST_EMIT, is_due};
+use super::windowed::{LAST_EMIT, due_at, is_due};
 use crate::aggregate::Slot;
 use crate::batch::Batch;
 use crate::context::Context;
@@ -410,6 +410,10 @@ impl Operator for Session {
             self.kept.numbers[LAST_EMIT] = now.0;
         }
         Ok(())
+    }
+
+    fn due_at(&self) -> Option<Millis> {
+        due_at(self.emit, self.kept.numbers[LAST_EMIT]).filter(|_| !self.changed.is_empty())
     }
 
     fn state(&mut self) -> Option<&mut dyn StateHandle> {

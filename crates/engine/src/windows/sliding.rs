@@ -12,7 +12,7 @@ use super::late::{self, LateRows};
 use super::panes::Panes;
 use super::results::{BATCH_ROWS, Ready, Results};
 use super::timeline::{LineId, Spot, Straggler, Timelines, part_width};
-use super::windowed::{LAST_EMIT, is_due};
+use super::windowed::{LAST_EMIT, due_at, is_due};
 use crate::aggregate::Slot;
 use crate::batch::Batch;
 use crate::context::Context;
@@ -314,6 +314,10 @@ impl Operator for Sliding {
             self.kept.numbers[LAST_EMIT] = now.0;
         }
         self.expire(cx)
+    }
+
+    fn due_at(&self) -> Option<Millis> {
+        due_at(self.emit, self.kept.numbers[LAST_EMIT]).filter(|_| !self.fresh.is_empty())
     }
 
     fn state(&mut self) -> Option<&mut dyn StateHandle> {

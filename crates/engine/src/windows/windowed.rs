@@ -40,6 +40,14 @@ pub(crate) fn is_due(emit: Emit, now: Millis, last: i64) -> bool {
     }
 }
 
+/// When changes that wait are due, which were last emitted at `last`.
+pub(crate) fn due_at(emit: Emit, last: i64) -> Option<Millis> {
+    match emit {
+        Emit::Final | Emit::Arrival | Emit::Changes => None,
+        Emit::Every(span) => Some(Millis(last.saturating_add(span.0))),
+    }
+}
+
 /// What tells one kind of window from another.
 pub(crate) trait Kind: Send {
     /// Finds the slots of the rows that are taken in and counts the rows into them; refuses late rows.
@@ -257,6 +265,10 @@ impl<K: Kind> Operator for Windowed<K> {
             self.kept.numbers[LAST_EMIT] = now.0;
         }
         Ok(())
+    }
+
+    fn due_at(&self) -> Option<Millis> {
+        due_at(self.emit, self.kept.numbers[LAST_EMIT]).filter(|_| !self.pending.is_empty())
     }
 
     fn state(&mut self) -> Option<&mut dyn StateHandle> {

@@ -154,6 +154,8 @@ pub struct Worker<L: Log> {
     committed: BTreeMap<TopicPartition, CommittedOffset>,
     failure_rate: Option<FailureRate>,
     epoch_began: Option<Millis>,
+    /// When a commit is due though nothing comes.
+    due_at: Option<Millis>,
     checkpointed_at: Millis,
     /// How many bytes of state each step of each task may keep in memory.
     step_budget: usize,
@@ -242,6 +244,9 @@ impl<L: Log> Worker<L> {
     /// # Errors
     /// As [`step`](Self::step).
     pub fn read_once(&mut self, now: Millis) -> Result<Progress, WorkerError> {
+        if self.due_at.is_some_and(|due_at| due_at <= now) {
+            self.epoch_began.get_or_insert(now);
+        }
         let mut progress = Progress::None;
         let mut questions = Questions::of_a_round();
         for index in 0..self.tasks.len() {
@@ -266,6 +271,7 @@ impl<L: Log> Worker<L> {
             self.tasks[index].task.before_commit(now).map_err(|error| self.task_error(index, error))?;
             self.route(index, None)?;
         }
+        self.due_at = self.tasks.iter().filter_map(|running| running.task.due_at()).min();
         if self.tasks.iter().any(|running| running.kept.is_some()) {
             // State that is further than results would keep them from ever being made again.
             self.log.write_out()?;

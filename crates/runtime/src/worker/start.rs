@@ -88,6 +88,7 @@ impl<L: Log> Worker<L> {
             dead_letter_partitions,
             committed,
             epoch_began: Some(now),
+            due_at: None,
             checkpointed_at: now,
             step_budget: 0,
             records_in: 0,
