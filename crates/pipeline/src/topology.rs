@@ -474,8 +474,6 @@ pub struct ExchangeDef {
     pub keys: Vec<usize>,
     /// How many partitions its topic has.
     pub partitions: ExchangePartitions,
-    /// How often a sender may tell of time alone.
-    pub watermark_interval: Millis,
 }
 
 /// How many partitions a repartition topic has.

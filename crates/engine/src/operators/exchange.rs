@@ -12,6 +12,7 @@ use crate::key::{self, KeyStyle};
 use crate::operator::{Operator, Signal};
 use crate::plan::ExchangePlan;
 use crate::state::{Delta, PageId, PageImage, StateHandle, scalars};
+use crate::task::ExchangeWiring;
 use crate::time::{Millis, Watermark};
 
 /// What it is called in errors.
@@ -28,6 +29,10 @@ pub struct Exchange {
     clock_changed: bool,
     /// What each partition has been told: the watermark, and whether all inputs are idle.
     told: Vec<Told>,
+    /// How often partitions may be told of time alone.
+    tell_every: Millis,
+    /// When they were last.
+    told_at: Option<Millis>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,8 +42,13 @@ struct Told {
 }
 
 impl Exchange {
-    /// The sender of `plan` over rows of `schema`, to so many `partitions`. `inputs` are those whose batches reach it.
-    pub fn new(plan: ExchangePlan, schema: SchemaRef, partitions: u32, inputs: Vec<(InputId, String)>) -> Exchange {
+    /// The sender of `plan` over rows of `schema`. `inputs` are those whose batches reach it.
+    pub fn new(
+        plan: ExchangePlan,
+        schema: SchemaRef,
+        wiring: ExchangeWiring,
+        inputs: Vec<(InputId, String)>,
+    ) -> Exchange {
         let style = match plan.keys.as_slice() {
             [_] => KeyStyle::Plain,
             keys => KeyStyle::Object(keys.iter().map(|&key| schema.field(key).name().clone()).collect()),
@@ -51,7 +61,9 @@ impl Exchange {
             schema,
             clock: Clock::new(inputs),
             clock_changed: false,
-            told: vec![told; partitions as usize],
+            told: vec![told; wiring.partitions as usize],
+            tell_every: wiring.tell_every,
+            told_at: None,
         }
     }
 
@@ -72,6 +84,16 @@ impl Exchange {
         }
         self.clock.refresh();
         watermarks
+    }
+
+    fn now_true(&self) -> Told {
+        Told { watermark: self.clock.w(), idle: self.clock.all_idle() }
+    }
+
+    /// Whether some partition has not been told what is true.
+    fn owes(&self) -> bool {
+        let now_true = self.now_true();
+        (now_true.watermark.is_known() || now_true.idle) && self.told.iter().any(|told| *told != now_true)
     }
 
     fn partitions(&self, batch: &Batch) -> BinaryArray {
@@ -132,16 +154,27 @@ impl Operator for Exchange {
         Ok(())
     }
 
-    /// Every partition hears of a watermark that moved, also those that got no rows.
-    fn before_commit(&mut self, _now: Millis, cx: &mut Context<'_>) -> Result<(), TaskError> {
-        let now_true = Told { watermark: self.clock.w(), idle: self.clock.all_idle() };
+    /// Every partition hears of a watermark that moved, also those that got no rows; but not with each commit where this is
+    /// too much: each sender tells each receiver.
+    fn before_commit(&mut self, now: Millis, cx: &mut Context<'_>) -> Result<(), TaskError> {
+        // A clock that was set back must not silence it.
+        let is_early = self.told_at.is_some_and(|at| (0..self.tell_every.0).contains(&(now.0 - at.0)));
+        if is_early || !self.owes() {
+            return Ok(());
+        }
+        self.told_at = Some(now);
+        let now_true = self.now_true();
         for partition in 0..self.told.len() {
-            if self.told[partition] != now_true && (now_true.watermark.is_known() || now_true.idle) {
+            if self.told[partition] != now_true {
                 let batch = Batch::time_only(self.schema.clone(), InputId::default(), now_true.watermark);
                 self.send(partition, batch, cx);
             }
         }
         Ok(())
+    }
+
+    fn due_at(&self) -> Option<Millis> {
+        self.told_at.filter(|_| self.owes()).map(|at| at.plus(self.tell_every))
     }
 
     fn state(&mut self) -> Option<&mut dyn StateHandle> {

@@ -19,6 +19,7 @@ use crate::operators::sink::Sink;
 use crate::operators::source::Source;
 use crate::operators::unnest::Unnest;
 use crate::plan::{NodeKind, NodePlan, SubtopologyPlan, WindowKind};
+use crate::time::Millis;
 
 /// What a task must know of the world around it.
 #[derive(Debug, Clone, Default)]
@@ -37,6 +38,8 @@ pub struct ExchangeWiring {
     pub senders: u32,
     /// Partitions of the topic: tasks that receive.
     pub partitions: u32,
+    /// How often, by the clock on the wall, a sender may tell them of time alone; 0: with each commit.
+    pub tell_every: Millis,
 }
 
 impl Task {
@@ -114,8 +117,9 @@ impl Builder<'_> {
             NodeKind::Merge => Box::new(Merge::new(node.inputs.len())),
             NodeKind::Sink(plan) => Box::new(Sink::new(plan.clone())),
             NodeKind::Exchange(plan) => {
-                let partitions = self.wiring.exchanges.get(&plan.exchange).map_or(1, |wiring| wiring.partitions);
-                Box::new(Exchange::new(plan.clone(), self.input_schema(node), partitions, upstream))
+                let alone = ExchangeWiring { senders: 1, partitions: 1, tell_every: Millis(0) };
+                let wiring = self.wiring.exchanges.get(&plan.exchange).copied().unwrap_or(alone);
+                Box::new(Exchange::new(plan.clone(), self.input_schema(node), wiring, upstream))
             }
             NodeKind::Window(plan) => {
                 let output = self.virtual_input();

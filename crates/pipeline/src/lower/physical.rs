@@ -190,7 +190,6 @@ impl<'a> Physical<'a> {
                 false => ExchangePartitions::LikeSenders,
             },
             keys: key_indices,
-            watermark_interval: WATERMARK_INTERVAL,
         });
         received
     }
@@ -257,9 +256,6 @@ impl<'a> Physical<'a> {
         of.project(columns.iter().map(String::as_str))
     }
 }
-
-/// How often a sender tells of time alone.
-const WATERMARK_INTERVAL: Millis = Millis(200);
 
 /// Whether a node's results depend on the order in which its inputs are read.
 pub(crate) fn is_order_sensitive(node: &NodePlan) -> bool {

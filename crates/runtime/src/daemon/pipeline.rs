@@ -21,7 +21,7 @@ use crate::store::memory::MemoryStores;
 use crate::store::sled::SledStores;
 use crate::store::{StateStores, StoreError};
 use crate::telemetry::{Event, Failure, FailureKind, PipelineState, PipelineTelemetry};
-use crate::worker::{CreateTopics, Flush, Place, Standing, WorkerError, WorkerSettings};
+use crate::worker::{CreateTopics, Flush, Place, Standing, Telling, WorkerError, WorkerSettings};
 
 /// A run of this length takes back what earlier failures have added to the wait.
 const HEALTHY_AFTER: Duration = Duration::from_secs(60);
@@ -162,6 +162,11 @@ impl Supervisor {
                     settings: WorkerSettings {
                         flush: Flush::Elsewhere,
                         create_topics: CreateTopics::AsDeclared,
+                        // Whoever waits for the end waits for all that it tells.
+                        telling: match self.settings.until {
+                            Until::Stopped => Telling::Sparingly,
+                            Until::End | Until::EndAndClose => Telling::AtCommits,
+                        },
                         ..self.settings.worker.clone()
                     },
                     until: self.settings.until,

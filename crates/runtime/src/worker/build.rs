@@ -11,7 +11,7 @@ use millstream_pipeline::topology::{Extent, PartitionCounts, Start, Topology};
 use super::changelog::Changelog;
 use super::lane::{Lane, Reader};
 use super::position::{Beside, partitions_at_start};
-use super::{Kept, RunningTask, WorkerError};
+use super::{Kept, RunningTask, Telling, WorkerError};
 use crate::log::{CommittedOffset, Log, TopicPartition};
 use crate::registry::SchemaCache;
 use crate::store::StateStores;
@@ -23,6 +23,7 @@ pub(super) struct Building<'a> {
     pub(super) counts: &'a PartitionCounts,
     pub(super) extent: &'a Extent,
     pub(super) schemas: &'a SchemaCache,
+    pub(super) telling: Telling,
     pub(super) now: Millis,
 }
 
@@ -59,6 +60,7 @@ impl Building<'_> {
                     let wiring = ExchangeWiring {
                         senders: self.extent.tasks[exchange.from],
                         partitions: self.extent.exchange_partitions[index],
+                        tell_every: self.telling.interval(self.extent.exchange_partitions[index]),
                     };
                     (ExchangeId(index), wiring)
                 })

@@ -128,7 +128,8 @@ impl<L: Log> Worker<L> {
 
     fn build(&self, id: TaskId, now: Millis) -> Result<RunningTask, WorkerError> {
         let Worker { topology, counts, extent, settings, .. } = self;
-        Building { topology, counts, extent, schemas: &settings.schemas, now }.task(id, self.stores.as_ref())
+        Building { topology, counts, extent, schemas: &settings.schemas, telling: settings.telling, now }
+            .task(id, self.stores.as_ref())
     }
 
     /// The parked tasks among `wanted` that nobody else has processed: what is committed for their inputs is what it was, and
@@ -184,7 +185,8 @@ impl<L: Log> Worker<L> {
         }
         let mut running = self.restoring.remove(0).running;
         let Worker { topology, counts, extent, settings, .. } = self;
-        let building = Building { topology, counts, extent, schemas: &settings.schemas, now };
+        let building =
+            Building { topology, counts, extent, schemas: &settings.schemas, telling: settings.telling, now };
         for lane in &mut running.lanes {
             build::take_up(&building, &mut running.task, lane, &self.committed, &mut self.log)?;
             lane.silence.spoke_at = now;
