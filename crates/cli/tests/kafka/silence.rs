@@ -25,7 +25,7 @@ sources:
     format: json
     schema: {key: string, ts: timestamp(ms)}
     event_time: ts
-    watermark: {idle: 3s}
+    watermark: {idle: 8s}
 steps:
   - window: {id: w, by: key, tumbling: 10s, aggregates: {n: count(*)}}
 sink: {topic: PREFIXcounts, format: json, key: key}
@@ -34,7 +34,7 @@ sink: {topic: PREFIXcounts, format: json, key: key}
 /// A time that is a multiple of ten seconds.
 const BEGIN: i64 = 1_767_225_600_000;
 /// Longer than `idle`, shorter than a session.
-const SLEEP: Duration = Duration::from_secs(4);
+const SLEEP: Duration = Duration::from_secs(9);
 
 /// A record comes in time, while the daemon sleeps: its window may be closed only behind it.
 fn a_sleep_is_not_taken_for_a_silence_of_the_sources() -> Result {
@@ -61,10 +61,14 @@ fn sleeps(name: &str, failpoints: &str) -> Result {
         .daemon("a")
         .env("FAILPOINTS", failpoints)
         .env("MILLSTREAM_KAFKA__SESSION_TIMEOUT_MS", "30000")
+        .env("MILLSTREAM_TRANSACTION_TIMEOUT", "30s")
         .start()?;
     daemon.wait_until_ready(READY)?;
-    scenario.client.produce(&events, &fast(60).chain([at(0, 1)]).collect::<Vec<_>>())?;
-    scenario.wait_for_input()?;
+    // The slow one first: as long as it has not spoken it may count as idle.
+    for messages in [vec![at(0, 1)], fast(60).collect()] {
+        scenario.client.produce(&events, &messages)?;
+        scenario.wait_for_input()?;
+    }
     daemon.pause();
     // No request of the daemon's is at the broker any more that this could answer.
     std::thread::sleep(Duration::from_secs(1));
