@@ -140,6 +140,8 @@ impl Changelog {
         if replay.next < replay.end {
             let mut records = Records::new();
             let next = log.read(&self.topic, self.partition, replay.next, read, &mut records)?;
+            // What a successor has written behind the end is neither applied nor passed.
+            let next = next.min(replay.end);
             replay.standing.records += (next.0 - replay.next.0).max(0) as u64;
             replay.next = next;
             for record in records.iter().filter(|record| record.offset < replay.end) {
