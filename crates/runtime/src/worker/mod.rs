@@ -374,6 +374,9 @@ impl<L: Log> Worker<L> {
             let running = &mut self.tasks[index];
             let wanted = running.lanes[lane].inputs().into_iter().any(|input| running.task.wants(input));
             if !wanted {
+                // What is there all the same is lag.
+                let lane = &mut running.lanes[lane];
+                lane.end = self.log.extent(&lane.topic, lane.partition)?.end;
                 continue;
             }
             match running.lanes[lane].fetch(&mut self.log, self.settings.read, now)? {
