@@ -13,8 +13,8 @@ use millstream_pipeline::topology::Topology;
 use millstream_runtime::case::{self, Place};
 use millstream_runtime::log::kafka::{Guarantee, KafkaLog, KafkaLogSettings};
 use millstream_runtime::log::{
-    Committed, CommittedOffset, Extent, FailureKind, Log, LogError, NewRecord, ReadLimit, Records, TopicInfo,
-    TopicPartition, TopicSettings,
+    Committed, CommittedOffset, Extent, FailureKind, Log, LogError, NewRecord, ReadLimit, RecordLimits, Records,
+    TopicInfo, TopicPartition, TopicSettings,
 };
 
 /// How long anything on the broker may take.
@@ -209,8 +209,12 @@ impl Log for Prefixed {
         self.log.offsets_per_commit()
     }
 
-    fn record_limit(&self, topic: &str) -> Option<usize> {
-        self.log.record_limit(&self.name(topic))
+    fn record_limits(&self, topic: &str) -> RecordLimits {
+        self.log.record_limits(&self.name(topic))
+    }
+
+    fn no_time(&self) -> Millis {
+        self.log.no_time()
     }
 
     fn offset_at(&mut self, topic: &str, partition: PartitionId, time: Millis) -> Result<Offset, LogError> {

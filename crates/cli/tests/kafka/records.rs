@@ -14,6 +14,7 @@ pub(crate) fn tests() -> Vec<suite::Trial> {
         poison_that_must_not_be_is_named,
         a_result_too_large_for_its_topic_is_a_dead_letter,
         a_row_too_large_for_a_repartition_is_a_dead_letter,
+        what_a_topic_refuses_for_its_time_or_its_key_is_a_dead_letter,
         keys_times_and_places_are_javas,
         headers_and_timestamps_are_kept_or_set,
         a_record_larger_than_any_fetch_is_read,
@@ -150,6 +151,60 @@ fn a_row_too_large_for_a_repartition_is_a_dead_letter() -> Result {
     let (rows, letters) = wait::until("every record, here or there", READY, all, |(here, there)| here + there >= 300)?;
     ensure!((rows, letters) == (200, 100), "{rows} rows are grouped, {letters} dead letters");
     ensure!(daemon.status()?["pipelines"][0]["last_error"].is_null(), "{}", daemon.output.tail(20));
+    Ok(())
+}
+
+const COPY: &str = r#"
+version: 1
+pipeline: PREFIXtorture
+sources:
+  events:
+    topic: PREFIXevents
+    format: json
+    schema: {id: bigint, key: string, ts: timestamp(ms)}
+    event_time: ts
+steps:
+  - filter: id > 0
+sink: {topic: PREFIXcopied, format: json, key: key}
+on_error: {dead_letter: PREFIXdead}
+"#;
+
+/// By default brokers take no time that is more than an hour ahead of their clocks. Dead letters of rows are of now, as old ones
+/// would soon be deleted.
+fn what_a_topic_refuses_for_its_time_or_its_key_is_a_dead_letter() -> Result {
+    let scenario = Scenario::new("refused")?;
+    scenario.set_pipeline(COPY)?;
+    let (copied, dead) = (scenario.topic("copied"), scenario.topic("dead"));
+    scenario.client.create_topic(&dead, 1)?;
+    scenario.client.set_topic_config(&copied, &[("cleanup.policy", "compact")])?;
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_err(|error| error.to_string())?;
+    let now = now.as_millis() as i64;
+    let event = |id: i64, key: &str, ts: i64| Message::value(format!(r#"{{"id":{id},"key":{key},"ts":{ts}}}"#)).at(now);
+    let hour = 3_600_000;
+    let events = [
+        event(1, r#""a""#, now),
+        event(2, r#""a""#, now + 2 * hour),
+        event(3, "null", now),
+        event(4, r#""b""#, now + hour / 2),
+    ];
+    scenario.client.produce(&scenario.topic("events"), &events)?;
+    let mut daemon = scenario.start("a")?;
+    let read = |topic: &String| scenario.client.read(topic);
+    let all = || Ok(read(&copied)?.len() + read(&dead)?.len());
+    wait::until("every record, here or there", READY, all, |all| *all >= events.len())?;
+    let mut ids = read(&copied)?.iter().map(|read| Ok(read.json()?["id"].as_i64())).collect::<Result<Vec<_>>>()?;
+    ids.sort_unstable();
+    ensure!(ids == [Some(1), Some(4)], "{ids:?}");
+    let letters = read(&dead)?;
+    for (id, why) in [(2, "message.timestamp.after.max.ms"), (3, "cleanup.policy")] {
+        let letter = letters.iter().find(|letter| letter.json().is_ok_and(|row| row["id"] == id));
+        let letter = letter.ok_or_else(|| format!("no dead letter of {id}: {letters:?}"))?;
+        let message = letter.headers.iter().find(|(name, _)| name == "millstream.error.message");
+        let message = message.and_then(|(_, value)| String::from_utf8(value.clone()?).ok()).unwrap_or_default();
+        ensure!(message.contains(why), "{message}");
+        ensure!((letter.timestamp - now).abs() < hour, "a dead letter of the time {}", letter.timestamp);
+    }
+    ensure!(daemon.process.ended().is_none(), "the daemon ended: {}", daemon.output.tail(20));
     Ok(())
 }
 

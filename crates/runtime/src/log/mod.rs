@@ -7,6 +7,7 @@
 pub mod embedded;
 mod error;
 pub mod kafka;
+mod limits;
 pub mod memory;
 mod records;
 
@@ -17,6 +18,7 @@ use millstream_engine::time::Millis;
 use millstream_pipeline::topology::{self, CreateDef};
 
 pub use error::{FailureKind, LogError};
+pub use limits::{KeyRule, RecordLimits};
 pub use records::{Header, Headers, NewRecord, RecordView, Records, UNTIMED};
 
 /// A partition of a topic by name.
@@ -216,10 +218,15 @@ pub trait Log: Send {
         true
     }
 
-    /// How large one record of the topic may be ([`NewRecord::size`]); `None` for any size.
-    fn record_limit(&self, topic: &str) -> Option<usize> {
+    /// What records the topic takes, now.
+    fn record_limits(&self, topic: &str) -> RecordLimits {
         let _ = topic;
-        None
+        RecordLimits::default()
+    }
+
+    /// The time of a record that has none: that of its writing, where the log gives it that.
+    fn no_time(&self) -> Millis {
+        Millis(0)
     }
 
     /// The least offset whose record has a timestamp of `time` or later; the end if there is none.

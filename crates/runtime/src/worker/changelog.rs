@@ -155,7 +155,7 @@ impl Changelog {
             Content::Page(id) => ("page", frame::encode_page(id, rows)),
         };
         let value = value.map_err(|error| WorkerError::internal(&error))?;
-        let limit = log.record_limit(&self.topic).unwrap_or(usize::MAX);
+        let limit = log.record_limits(&self.topic).bytes.unwrap_or(usize::MAX);
         if value.len() + kind.len() + step.len() < limit || rows.num_rows() < 2 {
             return self.append_record(kind, step, &value, log);
         }

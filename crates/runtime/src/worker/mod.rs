@@ -39,7 +39,9 @@ use millstream_formats::frame::ExchangeFrame;
 use millstream_pipeline::topology::{Extent, PartitionCounts, Topology};
 
 use crate::crash::{self, crash_point};
-use crate::log::{CommittedOffset, Header, Log, NewRecord, ReadLimit, RecordView, Records, TopicPartition};
+use crate::log::{
+    CommittedOffset, Header, KeyRule, Log, NewRecord, ReadLimit, RecordView, Records, TopicPartition, UNTIMED,
+};
 use crate::panics;
 use crate::registry::SchemaCache;
 use crate::store::shared::SharedStore;
@@ -550,8 +552,12 @@ impl<L: Log> Worker<L> {
         let row = rejected.row.as_ref().filter(|_| at_hand.is_none()).map(output::as_json);
         let (key, value, timestamp) = match &at_hand {
             Some(record) => (record.key, record.value, record.timestamp),
-            None => (None, row.as_deref(), Millis(0)),
+            None => (None, row.as_deref(), self.log.no_time()),
         };
+        let limits = self.log.record_limits(topic);
+        // What the topic would refuse for its time is not lost for it.
+        let timestamp = if limits.takes_time(timestamp) { timestamp } else { UNTIMED };
+        let key = key.or((limits.keys == KeyRule::Needed).then_some(rejected.step.as_bytes()));
         let place = place.map(|place| (place.topic, place.partition.to_string(), place.offset.to_string()));
         let mut headers = vec![
             text_header("millstream.error.pipeline", &self.topology.name),
@@ -566,18 +572,19 @@ impl<L: Log> Worker<L> {
         }
         let partition = PartitionId(task.partition.0 % self.dead_letter_partitions);
         let record = NewRecord { key, value, timestamp, headers: &headers };
-        let limit = self.log.record_limit(topic).unwrap_or(usize::MAX);
+        let limit = limits.bytes.unwrap_or(usize::MAX);
         if record.size() <= limit {
             return Ok(self.log.append(topic, partition, record)?);
         }
         // Where it stands is enough to find it again; a commit that can never succeed would help nobody.
         headers.push(text_header("millstream.error.payload", "left out: larger than this topic takes"));
-        let without = NewRecord { key: None, value: None, timestamp, headers: &headers }.size();
+        let key = (limits.keys == KeyRule::Needed).then_some(rejected.step.as_bytes());
+        let without = NewRecord { key, value: None, timestamp, headers: &headers }.size();
         // The message may tell of much that the record holds.
         let message = &rejected.error.message;
         let kept = message.len().saturating_sub(without.saturating_sub(limit));
         headers[MESSAGE_HEADER] = text_header("millstream.error.message", beginning(message, kept));
-        let record = NewRecord { key: None, value: None, timestamp, headers: &headers };
+        let record = NewRecord { key, value: None, timestamp, headers: &headers };
         Ok(self.log.append(topic, partition, record)?)
     }
 

@@ -14,7 +14,7 @@ use millstream_pipeline::topology::{CsvFormat, SinkDef, SinkFormat, SinkRole};
 use super::WorkerError;
 use super::headers::HeaderWriter;
 use super::keys::{KeyWriter, Keys};
-use crate::log::{Log, NewRecord, UNTIMED};
+use crate::log::{Log, NewRecord, RecordLimits, UNTIMED};
 
 /// Encodes the rows of one sink and appends them to the open transaction.
 pub(super) struct SinkWriter {
@@ -67,8 +67,8 @@ impl SinkWriter {
         };
         add_faults(&mut faults, of_keys);
         let mut headers = self.headers.of(output);
-        let limit = log.record_limit(&self.def.topic);
-        let mut oversized = Vec::new();
+        let limits = log.record_limits(&self.def.topic);
+        let mut misfits = Vec::new();
         let mut failed = faults.iter().map(|fault| fault.row).peekable();
         for row in 0..output.batch.len() {
             if failed.next_if_eq(&row).is_some() {
@@ -83,24 +83,20 @@ impl SinkWriter {
             let value = (!output.batch.is_tombstone(row)).then(|| self.encoded.payload(row));
             let timestamp = output.batch.meta.event_time.value(row);
             let record = NewRecord { key, value, timestamp: Millis(timestamp), headers: headers.at(row) };
-            if let Some(error) = too_large(&record, limit) {
-                oversized.push(RowFault { row, error });
+            if let Some(error) = misfit(&record, limits) {
+                misfits.push(RowFault { row, error });
                 continue;
             }
             log.append(&self.def.topic, partition, record)?;
         }
-        faults.append(&mut oversized);
+        faults.append(&mut misfits);
         Ok(faults)
     }
 }
 
 /// Why a record does not fit into its topic: a broker would refuse it, and with it the whole epoch, again and again.
-pub(super) fn too_large(record: &NewRecord<'_>, limit: Option<usize>) -> Option<RecordError> {
-    let (bytes, limit) = (record.size(), limit?);
-    (bytes > limit).then(|| RecordError {
-        kind: RecordErrorKind::Encode,
-        message: format!("the record has {bytes} bytes, and the topic takes {limit} (max.message.bytes)"),
-    })
+fn misfit(record: &NewRecord<'_>, limits: RecordLimits) -> Option<RecordError> {
+    limits.why_not(record).map(|message| RecordError { kind: RecordErrorKind::Encode, message })
 }
 
 /// A row that was not written, alone in its batch, and why.
@@ -118,7 +114,7 @@ pub(super) fn send_frame<L: Log>(
     let value = frame::encode_exchange(&frame).map_err(|error| WorkerError::internal(&error))?;
     let record = NewRecord { key: None, value: Some(&value), timestamp: UNTIMED, headers: &[] };
     let rows = frame.batch.len();
-    let error = too_large(&record, log.record_limit(topic).filter(|_| rows > 0));
+    let error = misfit(&record, log.record_limits(topic)).filter(|_| rows > 0);
     let Some(RecordError { kind, message }) = error else { return Ok(log.append(topic, partition, record)?) };
     let ExchangeFrame { sender, idle, batch } = frame;
     if rows == 1 {
@@ -183,21 +179,5 @@ pub(super) fn as_json(row: &arrow::array::RecordBatch) -> Vec<u8> {
             encoded.bytes
         }
         Err(_) => Vec::new(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::log::Header;
-
-    #[test]
-    fn headers_take_more_than_their_bytes_of_what_a_topic_allows() {
-        let headers = [Header { name: "name", value: Some(b"value") }, Header { name: "name", value: None }];
-        let record = NewRecord { key: Some(b"key"), value: Some(b"value"), timestamp: UNTIMED, headers: &headers };
-        assert_eq!((record.byte_len(), record.size()), (21, 41));
-        assert!(too_large(&record, Some(41)).is_none() && too_large(&record, None).is_none());
-        let error = too_large(&record, Some(40)).expect("it is too large");
-        assert_eq!(error.message, "the record has 41 bytes, and the topic takes 40 (max.message.bytes)");
     }
 }

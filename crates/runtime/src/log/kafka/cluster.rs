@@ -10,6 +10,7 @@ use millstream_engine::time::Millis;
 
 use super::defaults::TOPIC_MESSAGE_BYTES;
 use super::error::{failed, failed_as, failed_topic};
+use super::limits::TopicLimits;
 use super::native::{Admin, AdminReply, Client, Code, Entry, List, NativeError, TopicMetadata, TopicRequest};
 use super::settings::topic_config;
 use crate::log::{
@@ -119,27 +120,32 @@ fn no_answer() -> NativeError {
     NativeError::new(Code::TIMED_OUT, "no broker has answered in time")
 }
 
-/// How large a batch a topic takes; `None` if it is not there, or if that may not be asked.
-pub(super) fn message_bytes(client: &Client, topic: &str) -> Option<usize> {
+/// What records a topic takes; `None` if it is not there, or if that may not be asked.
+///
+/// # Errors
+/// If nobody answers.
+pub(super) fn limits(client: &Client, topic: &str) -> Result<Option<TopicLimits>, NativeError> {
     let admin = Admin::new(client);
-    admin.describe_topic(client, topic, WAIT).ok()?;
+    admin.describe_topic(client, topic, WAIT)?;
     let config = loop {
-        match admin.next_reply(WAIT + Duration::from_secs(1))? {
-            AdminReply::Config(config) => break config,
-            _ => continue,
+        match admin.next_reply(WAIT + Duration::from_secs(1)) {
+            Some(AdminReply::Config(config)) => break config,
+            Some(_) => continue,
+            None => return Err(no_answer()),
         }
     };
     match config {
-        Ok(config) => config.iter().find(|(name, _)| name == "max.message.bytes")?.1.parse().ok(),
-        Err(error) if error.code == Code::UNKNOWN_TOPIC_OR_PARTITION => None,
-        Err(error) => {
+        Ok(config) => Ok(Some(TopicLimits::of(&config))),
+        Err(error) if error.code == Code::UNKNOWN_TOPIC_OR_PARTITION => Ok(None),
+        Err(error) if error.code == Code::TOPIC_AUTHORIZATION_FAILED => {
             tracing::warn!(
                 topic, %error,
-                "cannot ask how large the topic's records may be, so {TOPIC_MESSAGE_BYTES} bytes are taken for the limit: \
-                 the right DESCRIBE_CONFIGS on the topic would tell"
+                "cannot ask what records the topic takes, so {TOPIC_MESSAGE_BYTES} bytes are taken for the limit: the right \
+                 DESCRIBE_CONFIGS on the topic would tell"
             );
-            None
+            Ok(None)
         }
+        Err(error) => Err(error),
     }
 }
 

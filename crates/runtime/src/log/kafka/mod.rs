@@ -26,6 +26,7 @@ mod error;
 mod fetch;
 mod inspect;
 mod interrupt;
+mod limits;
 mod native;
 mod sender;
 mod settings;
@@ -41,14 +42,16 @@ use millstream_engine::time::Millis;
 use self::defaults::{BatchLimits, TOPIC_MESSAGE_BYTES};
 use self::error::{failed, unreachable};
 use self::fetch::{Fetcher, Read, Remark};
+use self::limits::TopicLimits;
 use self::native::{
     Admin, AdminReply, Client, ClientError, ClientKind, Code, Consumer, Entry, List, NativeError, Rebalance,
 };
 use self::sender::{Sender, Topics};
 use self::transaction::Writer;
+use crate::follow::now;
 use crate::log::{
-    Committed, CommittedOffset, Extent, FailureKind, Log, LogError, NewRecord, ReadLimit, Records, TopicInfo,
-    TopicPartition, TopicSettings,
+    Committed, CommittedOffset, Extent, FailureKind, Log, LogError, NewRecord, ReadLimit, RecordLimits, Records,
+    TopicInfo, TopicPartition, TopicSettings, UNTIMED,
 };
 
 pub use counters::{CommitTime, KafkaCounters};
@@ -87,8 +90,8 @@ pub struct KafkaLog {
     settings: KafkaLogSettings,
     interrupt: Interrupt,
     counters: KafkaCounters,
-    /// How large a batch each topic takes, as far as that was asked.
-    message_bytes: RefCell<BTreeMap<String, usize>>,
+    /// What each topic takes, as far as that was asked.
+    limits: RefCell<BTreeMap<String, TopicLimits>>,
     /// Topics that this log was asked about, and how many partitions they have: those whose committed offsets matter.
     topics: RefCell<BTreeMap<String, u32>>,
     /// What went wrong last at the clients, of no particular call.
@@ -120,7 +123,7 @@ impl std::fmt::Debug for KafkaLog {
 /// What a sender asks of the cluster, through the consumer's client.
 struct ClusterTopics<'a> {
     client: &'a Client,
-    message_bytes: &'a RefCell<BTreeMap<String, usize>>,
+    limits: &'a RefCell<BTreeMap<String, TopicLimits>>,
 }
 
 impl Topics for ClusterTopics<'_> {
@@ -129,14 +132,29 @@ impl Topics for ClusterTopics<'_> {
     }
 
     fn message_bytes(&self, topic: &str) -> usize {
-        if let Some(&bytes) = self.message_bytes.borrow().get(topic) {
-            return bytes;
-        }
-        // Where it may not be asked, or nobody answers, it is not asked again before the next producer is made: this is looked up
-        // for every batch.
-        let bytes = cluster::message_bytes(self.client, topic).unwrap_or(TOPIC_MESSAGE_BYTES);
-        self.message_bytes.borrow_mut().insert(topic.to_owned(), bytes);
-        bytes
+        self.limits(topic).message_bytes
+    }
+}
+
+impl ClusterTopics<'_> {
+    fn limits(&self, topic: &str) -> TopicLimits {
+        let known = self.limits.borrow().get(topic).copied();
+        known.unwrap_or_else(|| self.ask(topic))
+    }
+
+    /// Asks what a topic takes. Who gets no answer goes on with what was known; where nothing was, or it may not be asked, it is
+    /// not asked again before the next producer is made, as this is looked up for every batch.
+    fn ask(&self, topic: &str) -> TopicLimits {
+        let known = self.limits.borrow().get(topic).copied();
+        let limits = match cluster::limits(self.client, topic) {
+            Ok(told) => told.unwrap_or(TopicLimits::UNKNOWN),
+            Err(error) => {
+                tracing::debug!(topic, %error, "nobody says what the topic takes");
+                known.unwrap_or(TopicLimits::UNKNOWN)
+            }
+        };
+        self.limits.borrow_mut().insert(topic.to_owned(), limits);
+        limits
     }
 }
 
@@ -155,7 +173,7 @@ impl KafkaLog {
         let log = KafkaLog {
             interrupt: interrupt.clone(),
             counters: KafkaCounters::default(),
-            message_bytes: RefCell::default(),
+            limits: RefCell::default(),
             topics: RefCell::default(),
             last_error: RefCell::default(),
             has_left: Cell::new(false),
@@ -170,7 +188,7 @@ impl KafkaLog {
             settings,
         };
         for topic in &log.settings.output_topics {
-            log.cluster_topics().message_bytes(topic);
+            log.cluster_topics().ask(topic);
         }
         Ok(log)
     }
@@ -294,12 +312,15 @@ impl KafkaLog {
     }
 
     fn init(&mut self, wait: Duration) -> Result<(), LogError> {
-        let topics = ClusterTopics { client: &self.control, message_bytes: &self.message_bytes };
+        let topics = ClusterTopics { client: &self.control, limits: &self.limits };
         let limits = || {
             // They may have changed, and the last producer may have failed for it, or for a topic that was not foreseen.
-            let known = std::mem::take(&mut *self.message_bytes.borrow_mut());
+            let known: BTreeSet<String> = self.limits.borrow().keys().cloned().collect();
             let names: BTreeSet<String> =
-                known.into_keys().chain(self.settings.output_topics.iter().cloned()).collect();
+                known.into_iter().chain(self.settings.output_topics.iter().cloned()).collect();
+            for name in &names {
+                topics.ask(name);
+            }
             Ok(batch_limits(&topics, names.iter().map(String::as_str)))
         };
         self.writer.init(&self.settings, limits, wait, &mut self.counters)
@@ -359,7 +380,7 @@ impl KafkaLog {
     }
 
     fn cluster_topics(&self) -> ClusterTopics<'_> {
-        ClusterTopics { client: self.client(), message_bytes: &self.message_bytes }
+        ClusterTopics { client: self.client(), limits: &self.limits }
     }
 
     /// For questions to the cluster. Not the consumer: its connections are held up by fetches that wait for records.
@@ -594,8 +615,12 @@ impl Log for KafkaLog {
         Ok(self.written_extent(topic, partition)?.end)
     }
 
-    fn record_limit(&self, topic: &str) -> Option<usize> {
-        Some(self.cluster_topics().message_bytes(topic).saturating_sub(defaults::RECORD_OVERHEAD))
+    fn record_limits(&self, topic: &str) -> RecordLimits {
+        self.cluster_topics().limits(topic).at(now())
+    }
+
+    fn no_time(&self) -> Millis {
+        UNTIMED
     }
 
     fn offset_at(&mut self, topic: &str, partition: PartitionId, time: Millis) -> Result<Offset, LogError> {
@@ -647,7 +672,7 @@ impl Log for KafkaLog {
         if !self.writer.is_ready() {
             self.ensure_producer()?;
         }
-        let topics = ClusterTopics { client: &self.control, message_bytes: &self.message_bytes };
+        let topics = ClusterTopics { client: &self.control, limits: &self.limits };
         self.writer.append(&topics, topic, partition, &record, &mut self.counters)
     }
 
@@ -682,7 +707,7 @@ impl Log for KafkaLog {
 
     /// Not all or none: records before one that fails may be there.
     fn produce(&mut self, topic: &str, partition: PartitionId, records: &Records) -> Result<Offset, LogError> {
-        let topics = ClusterTopics { client: &self.control, message_bytes: &self.message_bytes };
+        let topics = ClusterTopics { client: &self.control, limits: &self.limits };
         let sender = match &mut self.plain {
             Some(sender) => sender,
             plain @ None => {
