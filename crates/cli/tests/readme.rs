@@ -209,3 +209,23 @@ fn links_lead_somewhere() {
     }
     assert!(seen > 20, "only {seen} links were found");
 }
+
+/// A pipeline makes no topic that it does not say `create:` of.
+#[test]
+fn the_compose_file_makes_the_topics_of_its_example() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let example = root.join("pipelines/trades-ohlc.yaml");
+    let output = Command::new(MILLSTREAM).args(["plan", "--json"]).arg(example).output().unwrap();
+    let plan: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let outside = plan["topics"].as_array().unwrap().iter().filter(|topic| topic["created"] == "outside");
+    let mut needed: Vec<&str> = outside
+        .chain(plan["sources"].as_array().unwrap())
+        .map(|topic| topic["topic"].as_str().or(topic["name"].as_str()).unwrap())
+        .collect();
+    let compose = fs::read_to_string(root.join("deploy/docker-compose.yaml")).unwrap();
+    let (_, made) = compose.split_once("for topic in ").unwrap();
+    let mut made: Vec<&str> = made.split(';').next().unwrap().split(' ').collect();
+    needed.sort_unstable();
+    made.sort_unstable();
+    assert_eq!(made, needed);
+}
