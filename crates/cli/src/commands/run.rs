@@ -40,8 +40,8 @@ pub(crate) struct Run {
     /// Stops when everything that is there has been processed. Open windows stay open.
     #[arg(long)]
     until_end: bool,
-    /// Closes all open windows at the end.
-    #[arg(long, requires = "until_end")]
+    /// Closes all open windows at the end. Over a folder only: over Kafka other instances may have a part of the pipeline.
+    #[arg(long, requires_all = ["until_end", "local"])]
     close: bool,
     /// The final report as JSON.
     #[arg(long)]
