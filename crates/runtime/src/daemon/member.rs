@@ -3,6 +3,7 @@
 //! Whatever fails in an epoch is answered in one way: drop the tasks' memory, take a clean producer, read what is committed,
 //! and take the same tasks again. What cannot be answered so ends the thread, and with it this attempt of the pipeline.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -42,6 +43,24 @@ const TAKING_WITHIN: Duration = Duration::from_secs(30);
 /// With `--until-end`: how long everything must have been at its end.
 const QUIET: Duration = Duration::from_millis(500);
 
+/// Which threads of a pipeline have come to the end. One that left alone would leave what others still send it unread.
+#[derive(Clone)]
+pub(super) struct AtEnd(Arc<[AtomicBool]>);
+
+impl AtEnd {
+    pub(super) fn of(threads: usize) -> AtEnd {
+        AtEnd((0..threads).map(|_| AtomicBool::new(false)).collect())
+    }
+
+    fn tell(&self, thread: usize, is_at_end: bool) {
+        self.0[thread].store(is_at_end, Ordering::SeqCst);
+    }
+
+    fn is_reached(&self) -> bool {
+        self.0.iter().all(|thread| thread.load(Ordering::SeqCst))
+    }
+}
+
 /// A worker thread to be.
 pub(super) struct Member {
     pub(super) topology: Arc<Topology>,
@@ -54,6 +73,7 @@ pub(super) struct Member {
     pub(super) thread: usize,
     pub(super) telemetry: WorkerTelemetry,
     pub(super) stop: Stop,
+    pub(super) at_end: AtEnd,
     /// Where the thread leaves what ends its waits for a broker.
     pub(super) leash: Arc<OnceLock<Interrupt>>,
 }
@@ -106,7 +126,7 @@ impl MemberError {
 
 impl Member {
     pub(super) fn run(self) -> Returned {
-        let telemetry = self.telemetry.clone();
+        let (telemetry, at_end) = (self.telemetry.clone(), self.at_end.clone());
         let (pipeline, thread) = (self.topology.name.clone(), self.thread);
         // What is said in the depth of a task need not know whose it is.
         let _span = tracing::error_span!("worker", %pipeline, thread).entered();
@@ -116,6 +136,8 @@ impl Member {
             telemetry.failed(super::pipeline::failure(error));
         }
         telemetry.set_state(WorkerState::Stopped);
+        // Whatever it left undone: the others need not wait for it.
+        at_end.tell(thread, true);
         returned
     }
 
@@ -166,6 +188,7 @@ impl Member {
             thread: self.thread,
             telemetry: self.telemetry,
             stop: self.stop,
+            at_end: self.at_end,
             stage: Stage::Waiting,
             owned: Vec::new(),
             pace: Pace::new(interval, waiting, started),
@@ -231,6 +254,7 @@ struct Running {
     thread: usize,
     telemetry: WorkerTelemetry,
     stop: Stop,
+    at_end: AtEnd,
     stage: Stage,
     owned: Vec<TopicPartition>,
     pace: Pace,
@@ -447,10 +471,11 @@ impl Running {
         let spent_before = self.worker.spent();
         let committed = self.worker.commit(now())?;
         let ended = Instant::now();
+        // Also where there was nothing to commit: all that was to be done has been.
+        self.failures = 0;
         if committed {
             self.telemetry.count(Event::Commit);
             self.pace.committed(ended - began, ended);
-            self.failures = 0;
             self.last_commit = Some(now());
             self.busy = self.first_read.map_or(Duration::ZERO, |first| ended - first);
             if let Some(epoch_began) = self.epoch_began {
@@ -528,9 +553,10 @@ impl Running {
             && self.epoch_began.is_none();
         if !quiet {
             self.quiet_since = None;
-            return false;
         }
-        self.quiet_since.get_or_insert_with(Instant::now).elapsed() >= QUIET
+        let is_at_end = quiet && self.quiet_since.get_or_insert_with(Instant::now).elapsed() >= QUIET;
+        self.at_end.tell(self.thread, is_at_end);
+        is_at_end && self.at_end.is_reached()
     }
 
     /// Commits, writes a checkpoint and leaves the group.

@@ -9,7 +9,7 @@ use millstream_engine::ledger::Ledger;
 use millstream_engine::task;
 use millstream_pipeline::topology::{PartitionCounts, Topology};
 
-use super::member::{Member, MemberError};
+use super::member::{AtEnd, Member, MemberError};
 use super::{DaemonSettings, Instance, NotLowered, PipelineUnit, Report};
 use crate::crash;
 use crate::follow::{Stop, Until};
@@ -99,12 +99,19 @@ impl Supervisor {
             if began.elapsed() >= HEALTHY_AFTER {
                 wait = self.settings.backoff_min;
             }
+            if self.stop.is_asked() && error.may_pass() {
+                // Nothing is visible of what was under way, and it will be taken again.
+                tracing::info!(pipeline = %self.unit.name, "stopped before it could be tried again: {error}");
+                break;
+            }
             self.tell(&error, wait);
             report.error = Some(error.to_string());
             if self.settings.until != Until::Stopped && !error.may_pass() {
                 break;
             }
             if !self.pause(wait) {
+                // It has been told, and a stop that was asked for is no failure.
+                report.error = report.error.filter(|_| self.settings.until != Until::Stopped);
                 break;
             }
             wait = (wait * 2).min(self.settings.backoff_max);
@@ -150,6 +157,7 @@ impl Supervisor {
         let stop = Stop::new();
         let leashes: Vec<Arc<OnceLock<Interrupt>>> =
             (0..self.settings.threads.max(1)).map(|_| Arc::default()).collect();
+        let at_end = AtEnd::of(leashes.len());
         let threads: Vec<JoinHandle<Returned>> = leashes
             .iter()
             .enumerate()
@@ -173,6 +181,7 @@ impl Supervisor {
                     thread,
                     telemetry: self.telemetry.worker(thread),
                     stop: stop.clone(),
+                    at_end: at_end.clone(),
                     leash: Arc::clone(leash),
                 };
                 std::thread::spawn(move || member.run())
