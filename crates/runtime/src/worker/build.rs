@@ -154,16 +154,15 @@ pub(super) fn take_up<L: Log>(
     };
     building.note_partitions(lane, committed);
     lane.skip_to(extent.earliest)?;
-    let senders = committed.map(|committed| Beside::of(committed).senders).unwrap_or_default();
+    let senders = committed.map(Beside::senders).unwrap_or_default();
     let begin = Position { offset: lane.next, rows: 0 };
     for input in lane.inputs() {
         task.start_at(input, begin);
     }
     if let Reader::Exchange(exchange) = &mut lane.reader {
-        for (sender, (offset, rows)) in senders {
-            let position = Position { offset: Offset(offset), rows };
-            exchange.done.insert(PartitionId(sender), position);
-            if let Some(&input) = exchange.inputs.get(&PartitionId(sender)) {
+        for (sender, position) in (0..).map(PartitionId).zip(senders) {
+            exchange.done.insert(sender, position);
+            if let Some(&input) = exchange.inputs.get(&sender) {
                 task.start_at(input, position);
             }
         }
