@@ -438,6 +438,25 @@ fn every_start_is_committed() {
     assert!(!worker.has_open_epoch(), "it commits though nothing has moved");
 }
 
+/// The epoch in which a source begins at its end fails, and the tasks are taken again: what has come meanwhile came after the start.
+#[test]
+fn a_start_at_the_end_stays_where_it_was_though_its_epoch_fails() {
+    let topology = lowered(FROM_NOW);
+    let mut log = MemoryLog::new();
+    log.create_topic("trades", TopicSettings::user(1)).unwrap();
+    let mut one = Records::new();
+    one.push(Offset(0), NewRecord { key: None, value: Some(b"{}"), timestamp: NOW, headers: &[] });
+    log.produce("trades", PartitionId(0), &one).unwrap();
+    let mut worker = worker(&topology, &log, &MemoryStores::new());
+    let all = worker.all_tasks();
+    take(&mut worker, &all);
+    worker.forget();
+    log.produce("trades", PartitionId(0), &one).unwrap();
+    take(&mut worker, &all);
+    worker.run_until_quiet(NOW).unwrap();
+    assert_eq!(worker.records_in(), 1);
+}
+
 /// While a task is restored nobody reads its input, and it is then that people ask how far behind it is.
 #[test]
 fn a_task_that_is_restored_tells_its_lag() {

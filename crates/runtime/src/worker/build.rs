@@ -124,12 +124,14 @@ fn is_new(lane: &Lane, offsets: &BTreeMap<TopicPartition, CommittedOffset>) -> b
     partitions_at_start(&lane.topic, offsets).is_some_and(|known| lane.partition.0 >= known)
 }
 
-/// Sets where a lane begins: where it was committed, or where the source says for a group without offsets.
+/// Sets where a lane begins: where it was committed, or where the source says for a group without offsets. Where that was the
+/// end once, `begun`, it stays, though the first commit may fail.
 pub(super) fn take_up<L: Log>(
     building: &Building<'_>,
     task: &mut Task,
     lane: &mut Lane,
     offsets: &BTreeMap<TopicPartition, CommittedOffset>,
+    begun: &mut BTreeMap<TopicPartition, Offset>,
     log: &mut L,
 ) -> Result<(), WorkerError> {
     let extent = log.extent(&lane.topic, lane.partition)?;
@@ -148,7 +150,7 @@ pub(super) fn take_up<L: Log>(
         None => match building.start_of(&lane.topic) {
             Start::Earliest => extent.earliest,
             Start::Latest if is_new(lane, offsets) => extent.earliest,
-            Start::Latest => extent.end,
+            Start::Latest => *begun.entry((lane.topic.clone(), lane.partition)).or_insert(extent.end),
             Start::Time(time) => log.offset_at(&lane.topic, lane.partition, time)?,
         },
     };

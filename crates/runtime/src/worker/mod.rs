@@ -177,6 +177,8 @@ pub struct Worker<L: Log> {
     sinks: Vec<SinkWriter>,
     dead_letter_partitions: u32,
     committed: BTreeMap<TopicPartition, CommittedOffset>,
+    /// Ends at which reading has begun (`start: latest`), for as long as nothing is committed there.
+    begun: BTreeMap<TopicPartition, Offset>,
     failure_rate: Option<FailureRate>,
     epoch_began: Option<Millis>,
     /// When a commit is due though nothing comes.

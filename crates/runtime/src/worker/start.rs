@@ -87,6 +87,7 @@ impl<L: Log> Worker<L> {
             sinks,
             dead_letter_partitions,
             committed,
+            begun: BTreeMap::new(),
             epoch_began: Some(now),
             due_at: None,
             checkpointed_at: now,

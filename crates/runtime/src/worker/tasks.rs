@@ -188,7 +188,7 @@ impl<L: Log> Worker<L> {
         let building =
             Building { topology, counts, extent, schemas: &settings.schemas, telling: settings.telling, now };
         for lane in &mut running.lanes {
-            build::take_up(&building, &mut running.task, lane, &self.committed, &mut self.log)?;
+            build::take_up(&building, &mut running.task, lane, &self.committed, &mut self.begun, &mut self.log)?;
             lane.silence.spoke_at = now;
         }
         self.tasks.push(running);
