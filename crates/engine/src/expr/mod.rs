@@ -104,9 +104,21 @@ impl Expr {
         plan::cast(&Expr::column(index, schema), target, schema)
     }
 
-    /// The text that it was compiled from; for a column or its cast, the column's name.
+    /// The text that it was compiled from; for a column or its cast, the column's name; for a part of an expression perhaps without
+    /// its ends.
     pub fn sql(&self) -> &str {
         &self.sql
+    }
+
+    /// Whether both give the same for every row. The texts do not tell: that of a part of an expression may lack its ends
+    /// (`n` of `-n`), as the parser leaves them out of its spans.
+    pub fn is_same(&self, other: &Expr) -> bool {
+        let code = match (&self.code, &other.code) {
+            (Code::Column(one), Code::Column(other)) => one == other,
+            (Code::Physical(one), Code::Physical(other)) => one.as_ref() == other.as_ref(),
+            (Code::Column(_), Code::Physical(_)) | (Code::Physical(_), Code::Column(_)) => false,
+        };
+        code && self.data_type == other.data_type
     }
 
     /// The type of its values.

@@ -26,7 +26,7 @@ struct Call {
     args: Vec<usize>,
     /// The condition of `filter (where ..)`.
     filter: Option<Expr>,
-    identity: String,
+    function: String,
     state: Vec<Field>,
 }
 
@@ -72,21 +72,24 @@ impl Aggregates {
     /// Index of the call, which is added if it is new.
     fn call(&mut self, call: &AggregateCall) -> usize {
         let args = call.args.iter().map(|arg| self.argument(arg)).collect::<Vec<_>>();
-        let filter = call.filter.as_ref().map_or("", |filter| filter.sql());
-        let identity = format!("{:?} {args:?} {filter}", call.function);
-        if let Some(known) = self.calls.iter().position(|known| known.identity == identity) {
+        let function = format!("{:?}", call.function);
+        let same_filter = |known: &Option<Expr>| match (known, &call.filter) {
+            (Some(known), Some(filter)) => known.is_same(filter),
+            (known, filter) => known.is_none() && filter.is_none(),
+        };
+        let same = |known: &Call| known.function == function && known.args == args && same_filter(&known.filter);
+        if let Some(known) = self.calls.iter().position(same) {
             return known;
         }
         let columns = (call.function.make)();
         let state = columns.state_fields();
-        self.calls.push(Call { columns, args, filter: call.filter.clone(), identity, state });
+        self.calls.push(Call { columns, args, filter: call.filter.clone(), function, state });
         self.calls.len() - 1
     }
 
     /// Index of the argument, which is added if it is new.
     fn argument(&mut self, arg: &Expr) -> usize {
-        let same = |known: &Expr| known.sql() == arg.sql() && known.data_type() == arg.data_type();
-        self.arguments.iter().position(same).unwrap_or_else(|| {
+        self.arguments.iter().position(|known| known.is_same(arg)).unwrap_or_else(|| {
             self.arguments.push(arg.clone());
             self.arguments.len() - 1
         })
