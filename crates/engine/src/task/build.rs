@@ -124,13 +124,13 @@ impl Builder<'_> {
             NodeKind::Window(plan) => {
                 let output = self.virtual_input();
                 if !matches!(plan.kind, WindowKind::Over(_)) || plan.emit == crate::plan::Emit::Final {
-                    flowing = vec![(output, node.name.clone())];
+                    flowing = result_of(node, output, &upstream);
                 }
                 crate::windows::build(plan, self.input_schema(node), node.schema.clone(), upstream, output)?
             }
             NodeKind::Aggregate(plan) => {
                 let output = self.virtual_input();
-                flowing = vec![(output, node.name.clone())];
+                flowing = result_of(node, output, &upstream);
                 crate::operators::aggregate::build(
                     plan,
                     self.input_schema(node),
@@ -178,6 +178,12 @@ impl Builder<'_> {
     }
 }
 
+/// The results of a step as an input of what stands behind it; none where nothing reaches the step in this task: such an input
+/// would never speak, and time would wait for it for ever.
+fn result_of(node: &NodePlan, output: InputId, upstream: &[Labelled]) -> Vec<Labelled> {
+    if upstream.is_empty() { Vec::new() } else { vec![(output, node.name.clone())] }
+}
+
 /// The task's inputs: nodes in order, and within a repartition the senders in order.
 fn inputs_of(id: TaskId, plan: &SubtopologyPlan, wiring: &Wiring) -> Vec<Input> {
     let mut inputs: Vec<Input> = Vec::new();
@@ -200,7 +206,12 @@ fn inputs_of(id: TaskId, plan: &SubtopologyPlan, wiring: &Wiring) -> Vec<Input> 
                 }
             }
             NodeKind::ExchangeSource(exchange) => {
-                let senders = wiring.exchanges.get(exchange).map_or(1, |wiring| wiring.senders);
+                let senders = match wiring.exchanges.get(exchange) {
+                    Some(wiring) if id.partition.0 < wiring.partitions => wiring.senders,
+                    // A task beyond the partitions of this repartition hears nothing of it.
+                    Some(_) => 0,
+                    None => 1,
+                };
                 (0..senders).for_each(|sender| add(index, InputKind::Sender(*exchange, PartitionId(sender))));
             }
             _ => {}
