@@ -149,7 +149,7 @@ impl<'a> Context<'a> {
         self.send_to_on_error(Rejected {
             step: self.step.to_owned(),
             error,
-            origin: crate::ids::Origin::default(),
+            origin: crate::ids::Origin::RESULTS,
             offset: crate::ids::Offset(-1),
             row: Some(row),
         })

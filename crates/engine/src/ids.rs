@@ -71,6 +71,9 @@ impl fmt::Display for TaskId {
 pub struct Origin(pub u64);
 
 impl Origin {
+    /// Of results of a step, which stem from no record: behind all topics, and of no partition before the task puts its own there.
+    pub const RESULTS: Origin = Origin(u64::MAX);
+
     /// The origin for a topic by its rank in name order and a partition.
     pub fn new(topic_rank: u32, partition: PartitionId) -> Origin {
         Origin(u64::from(topic_rank) << 32 | u64::from(partition.0))

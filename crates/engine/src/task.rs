@@ -8,11 +8,11 @@ use std::collections::BTreeMap;
 use arrow::array::UInt32Array;
 use arrow::compute;
 
-use crate::batch::Batch;
+use crate::batch::{Batch, RowOrigin};
 use crate::context::{Context, Effect, Item, OnError};
 use crate::error::{Rejected, TaskError};
 use crate::expr::Expr;
-use crate::ids::{ExchangeId, InputId, NodeId, Offset, PartitionId, Port, TaskId};
+use crate::ids::{ExchangeId, InputId, NodeId, Offset, Origin, PartitionId, Port, TaskId};
 use crate::ledger::Ledger;
 use crate::operator::{Operator, Signal};
 use crate::operators::source;
@@ -349,6 +349,7 @@ impl Task {
     fn deliver(&mut self, index: usize) {
         for (output, mut item) in self.outbox.drain(..) {
             if let Item::Batch(batch) = &mut item {
+                place_results(batch, self.id.partition);
                 note_watermark(&mut self.inputs, NodeId(index), batch);
                 if self.keeps_positions && batch.meta.position.is_none() {
                     number(batch, &mut self.nodes[index].numbered);
@@ -368,6 +369,15 @@ impl Task {
                 self.inbox[node.0].push((port, item.clone()));
             }
         }
+    }
+}
+
+/// Results of several tasks are told apart by the tasks' partitions.
+fn place_results(batch: &mut Batch, partition: PartitionId) {
+    if let RowOrigin::One(origin) = &mut batch.meta.origin
+        && *origin == Origin::RESULTS
+    {
+        *origin = Origin::new(Origin::RESULTS.topic_rank(), partition);
     }
 }
 

@@ -243,7 +243,7 @@ impl Results {
             input: self.output,
             event_time: Int64Array::from(times),
             offset: Int64Array::from(offsets),
-            origin: RowOrigin::One(Origin::default()),
+            origin: RowOrigin::One(Origin::RESULTS),
             clock: RowClock { before, own: OwnTime::Silent, after: Watermark::UNKNOWN },
             position: None,
             tombstone: None,
