@@ -7,7 +7,7 @@ use arrow::compute;
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use arrow::error::ArrowError;
 
-use crate::batch::{Batch, RowClock, RowMeta, RowOrigin};
+use crate::batch::{Batch, OwnTime, RowClock, RowMeta, RowOrigin};
 use crate::context::Context;
 use crate::error::TaskError;
 use crate::ids::{InputId, Port};
@@ -112,6 +112,8 @@ fn interleave(batches: &[&Batch]) -> Result<Batch, ArrowError> {
         .any(|batch| batch.meta.tombstone.is_some())
         .then(|| picks.iter().map(|&(batch, row)| batches[batch].is_tombstone(row)).collect::<Vec<_>>().into());
     let first = &batches[0].meta;
+    // Where some of the rows' times move their input, those of the others do no harm: they are of the same pass.
+    let own = batches.iter().map(|batch| batch.meta.clock.own).find(|own| *own != OwnTime::Silent);
     let meta = RowMeta {
         input: first.input,
         event_time: Int64Array::from_iter_values(
@@ -119,7 +121,7 @@ fn interleave(batches: &[&Batch]) -> Result<Batch, ArrowError> {
         ),
         origin: origins(batches, &picks),
         offset: Int64Array::from_iter_values(picks.iter().map(|&(batch, row)| batches[batch].meta.offset.value(row))),
-        clock: RowClock { before, own: first.clock.own, after: first.clock.after },
+        clock: RowClock { before, own: own.unwrap_or(OwnTime::Silent), after: first.clock.after },
         position,
         tombstone,
     };
