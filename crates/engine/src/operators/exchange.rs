@@ -11,6 +11,7 @@ use crate::ids::{ExchangeId, InputId, PartitionId, Port};
 use crate::key::{self, KeyStyle};
 use crate::operator::{Operator, Signal};
 use crate::plan::ExchangePlan;
+use crate::state::keys::group_equal;
 use crate::state::{Delta, PageId, PageImage, StateHandle, scalars};
 use crate::task::ExchangeWiring;
 use crate::time::{Millis, Watermark};
@@ -97,7 +98,7 @@ impl Exchange {
     }
 
     fn partitions(&self, batch: &Batch) -> BinaryArray {
-        let columns: Vec<ArrayRef> = self.keys.iter().map(|&key| batch.rows.column(key).clone()).collect();
+        let columns: Vec<ArrayRef> = self.keys.iter().map(|&key| group_equal(batch.rows.column(key))).collect();
         key::render(&columns, &self.style)
     }
 

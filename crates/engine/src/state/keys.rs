@@ -211,7 +211,7 @@ fn null_keys(columns: &[ArrayRef], rows: usize) -> Option<BooleanArray> {
 }
 
 /// The column with one form for each of the values that are one group.
-fn group_equal(column: &ArrayRef) -> ArrayRef {
+pub(crate) fn group_equal(column: &ArrayRef) -> ArrayRef {
     match column.data_type() {
         DataType::Float64 => {
             Arc::new(column.as_primitive::<Float64Type>().unary::<_, Float64Type>(|value| match value.is_nan() {
