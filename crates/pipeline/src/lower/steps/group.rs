@@ -105,7 +105,13 @@ impl Builder<'_> {
                         .help("Keep the column, or say what to group by: `by: [..]`.");
                     Vec::new()
                 }
-                RecordKey::Source | RecordKey::Mixed => Vec::new(),
+                RecordKey::Mixed => {
+                    self.findings
+                        .error(codes::KEY_MIXED, place.span, "the streams that were merged have different keys")
+                        .help("Say what to group by: `by: [..]`, or `by: []` if one group is meant.");
+                    Vec::new()
+                }
+                RecordKey::Source => Vec::new(),
             },
             None => {
                 self.findings
