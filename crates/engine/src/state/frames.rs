@@ -139,7 +139,11 @@ impl Table {
                 self.slab[at].dirty = Default::default();
             }
         }
-        let slots = self.restore(rows)?;
+        // A pane that is split has changed, and nothing of it can be let go: that waits until all of it is loaded.
+        self.is_loading = true;
+        let slots = self.restore(rows);
+        self.is_loading = false;
+        let slots = slots?;
         let state = &mut self.slab[at];
         if state.index.bits() == bits {
             state.stored.set(id.bucket & table::BUCKET);

@@ -71,6 +71,8 @@ pub struct Table {
     /// Where pages that were let go are read back from.
     pub(super) source: Option<Arc<dyn PageSource>>,
     pub(super) fault: Option<TaskError>,
+    /// Whether rows are being loaded from pages.
+    pub(super) is_loading: bool,
     /// Counts deltas: when a page was last changed.
     pub(super) moment: u32,
     /// Whether the first extra number, where it is not 0, keeps a row in memory.
@@ -156,6 +158,7 @@ impl Table {
             gone: BTreeSet::new(),
             source: None,
             fault: None,
+            is_loading: false,
             moment: 0,
             pins: extra.first() == Some(&"pending"),
         };
@@ -565,7 +568,8 @@ impl Table {
         let state = &mut self.slab[at];
         state.index.insert(hash, place, slot, |slot| place_in(identity, entries, serials, slot));
         let bits = state.index.bits();
-        if state.index.len() > ROWS_PER_PAGE << bits && bits < MAX_BITS && state.evicted.is_empty() {
+        let may_split = state.evicted.is_empty() && !self.is_loading;
+        if state.index.len() > ROWS_PER_PAGE << bits && bits < MAX_BITS && may_split {
             self.split(pane, at, bits + 2);
         }
         slot
