@@ -2,14 +2,14 @@
 
 use std::fmt::Write;
 
-use millstream_engine::plan::WindowKind;
+use millstream_engine::plan::{Emit, WindowKind};
 use millstream_engine::types::sql_name;
 
 use super::columns::Columns;
 use super::graph::Grouping;
 
-/// The shape of the state of a step over rows of `columns`: window, keys, aggregates. How long it waits for late rows and
-/// when results leave are no part of it.
+/// The shape of the state of a step over rows of `columns`: window, grace, when results leave, keys, aggregates. Another grace
+/// would close anew what has been closed, or take apart what is kept for longer; how often changes leave is no part of it.
 pub(crate) fn of(grouping: &Grouping, columns: &Columns) -> String {
     let mut shape = match grouping.window.as_ref().map(|window| window.kind) {
         None => "aggregate".to_owned(),
@@ -22,6 +22,14 @@ pub(crate) fn of(grouping: &Grouping, columns: &Columns) -> String {
         Some(WindowKind::Session(gap)) => format!("session {gap}ms"),
         Some(WindowKind::Count(rows)) => format!("count {rows}"),
     };
+    if let Some(window) = grouping.window.as_ref().filter(|window| window.grace.0 > 0) {
+        let _ = write!(shape, " grace={}ms", window.grace);
+    }
+    match grouping.emit {
+        Emit::Final => {}
+        Emit::Changes | Emit::Every(_) => shape.push_str(" emit=changes"),
+        Emit::Arrival => shape.push_str(" emit=arrival"),
+    }
     let typed = |name: &String| {
         let data_type = columns.type_of(name).map_or_else(|| "?".to_owned(), |data_type| sql_name(&data_type));
         format!("{name} {data_type}")

@@ -271,7 +271,10 @@ fn a_stream_is_read_by_several_others_and_by_sinks() {
 fn a_fingerprint_changes_with_the_shape_only() {
     let of = |steps: &str| lowered(&trades(steps, "{topic: out}")).fingerprint;
     let base = of(CANDLES);
-    assert_eq!(of(&CANDLES.replace("tumbling: 1m", "tumbling: 1m, grace: 5s, emit: changes")), base);
+    assert_ne!(of(&CANDLES.replace("tumbling: 1m", "tumbling: 1m, grace: 5s")), base);
+    let changes = of(&CANDLES.replace("tumbling: 1m", "tumbling: 1m, emit: changes"));
+    assert_ne!(changes, base);
+    assert_eq!(of(&CANDLES.replace("tumbling: 1m", "tumbling: 1m, emit: {every: 5s}")), changes);
     assert_eq!(of(&CANDLES.replace("venue = 'XNAS'", "venue = 'X'")), base);
     assert_ne!(of(&CANDLES.replace("1m", "2m")), base);
     assert_ne!(of(&CANDLES.replace("max", "min")), base);
