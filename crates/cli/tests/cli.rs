@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::disallowed_methods)]
 
 use std::fs;
-use std::io::Write;
+use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -512,6 +512,24 @@ fn two_pipelines_run_side_by_side() {
     for topic in ["all-1m", "rooms-1m"] {
         assert_eq!(folder.well(&["topic", "consume", topic]).lines().count(), 1, "{topic}");
     }
+}
+
+#[test]
+fn a_pipeline_that_dies_beside_others_is_told_at_once() {
+    let folder = Folder::new();
+    let other = ROOMS.replace("pipeline: rooms", "pipeline: lost").replace("rooms-1m", "lost-1m");
+    folder.write("lost.yaml", &other.replace("readings:", "gone:"));
+    folder.well(&["topic", "create", "readings"]);
+    let mut run = folder.command(&["run", "rooms.yaml", "lost.yaml"]).spawn().unwrap();
+    let mut said = BufReader::new(run.stderr.take().unwrap()).lines().map(Result::unwrap);
+    let line = said.find(|line| line.contains("there is no topic gone")).unwrap();
+    assert!(line.contains(" ERROR lost: it has stopped: ") && line.ends_with("(others=1)"), "{line}");
+    wait_until("the other goes on", || folder.run(&["topic", "describe", "rooms-1m"]).code == 0);
+    assert!(run.try_wait().unwrap().is_none(), "it goes on");
+    signal(&run, "-INT");
+    let end: Vec<String> = said.collect();
+    assert!(end.iter().any(|line| line.starts_with("error: pipeline lost: there is no topic gone")), "{end:?}");
+    assert_eq!(run.wait().unwrap().code(), Some(1));
 }
 
 #[test]

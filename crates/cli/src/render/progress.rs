@@ -95,6 +95,17 @@ impl Line {
         }
     }
 
+    /// The pipeline goes on no more: `say` writes why to standard error, beside the lines of the others.
+    pub(crate) fn failed(&self, say: impl FnOnce()) {
+        match &self.bar {
+            Some(bar) => {
+                bar.abandon_with_message(format!("{}: stopped by an error", self.pipeline));
+                bar.suspend(say);
+            }
+            None => say(),
+        }
+    }
+
     /// Says something once.
     pub(crate) fn say(&self, text: &str) {
         match (&self.style, &self.bar) {

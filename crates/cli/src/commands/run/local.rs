@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
@@ -37,17 +38,26 @@ pub(super) fn run(
     let schemas = SchemaCache::new(&settings.schema_registry).map_err(|error| Failure::run(error.to_string()))?;
     let stop = stop_on_signals(|| {})?;
     let progress = Progress::new(json, loaded.len());
+    let going = Arc::new(AtomicUsize::new(loaded.len()));
     let threads: Vec<JoinHandle<Report>> = loaded
         .into_iter()
         .map(|pipeline| {
-            let (log, stop, dir) = (log.handle(), stop.clone(), dir.to_owned());
+            let (log, stop, dir, going) = (log.handle(), stop.clone(), dir.to_owned(), Arc::clone(&going));
             let settings = settings.worker(schemas.clone());
             let line = progress.line(&pipeline.topology.name);
             std::thread::spawn(move || {
                 let name = pipeline.topology.name.clone();
-                let run = || run_one(&pipeline, log, &dir, settings, until, &stop, line);
-                panics::guard(&name, None, run)
-                    .unwrap_or_else(|panic| Report { error: Some(panic.to_string()), ..Report::of(name) })
+                let run = || run_one(&pipeline, log, &dir, settings, until, &stop, &line);
+                let report = panics::guard(&name, None, run)
+                    .unwrap_or_else(|panic| Report { error: Some(panic.to_string()), ..Report::of(name) });
+                // While others go on, nobody reads the report; the last one's comes at once.
+                let others = going.fetch_sub(1, Ordering::SeqCst) - 1;
+                if let Some(error) = &report.error
+                    && others > 0
+                {
+                    line.failed(|| tracing::error!(pipeline = %report.pipeline, others, "it has stopped: {error}"));
+                }
+                report
             })
         })
         .collect();
@@ -66,12 +76,12 @@ fn run_one(
     settings: WorkerSettings,
     until: Until,
     stop: &Stop,
-    line: Line,
+    line: &Line,
 ) -> Report {
     let pipeline = loaded.topology.name.clone();
     let _span = tracing::error_span!("pipeline", %pipeline).entered();
     let mut report = Report::of(pipeline);
-    let mut worker = match start(loaded, log, dir, settings, &line) {
+    let mut worker = match start(loaded, log, dir, settings, line) {
         Ok(worker) => worker,
         Err(error) => {
             report.error = Some(error);
