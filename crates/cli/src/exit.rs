@@ -87,10 +87,10 @@ impl Failure {
     /// Prints the failure to standard error and says the exit code.
     pub(crate) fn report(self) -> Exit {
         if !self.message.is_empty() {
-            anstream::eprintln!("{}error:{} {}", crate::render::ERROR, crate::render::RESET, self.message);
+            errln!("{}error:{} {}", crate::render::ERROR, crate::render::RESET, self.message);
         }
         if let Some(help) = self.help {
-            anstream::eprintln!("{}help:{} {help}", crate::render::HINT, crate::render::RESET);
+            errln!("{}help:{} {help}", crate::render::HINT, crate::render::RESET);
         }
         self.exit
     }

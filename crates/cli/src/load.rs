@@ -268,7 +268,7 @@ pub(crate) fn refuse_twins(names: &[(&Path, &str)]) -> Result<(), Failure> {
 /// Prints diagnostics for people, to standard error.
 pub(crate) fn print(diagnostics: &Diagnostics) {
     if !diagnostics.is_empty() {
-        anstream::eprint!("{}", diagnostics.render(Style::Colored));
+        err!("{}", diagnostics.render(Style::Colored));
     }
 }
 

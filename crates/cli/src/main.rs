@@ -1,7 +1,9 @@
 //! The `millstream` command: arguments, exit codes, printing; nothing that a user of the libraries would need.
 
 #![allow(clippy::disallowed_methods)] // the command line reads files, the environment and the clock
-#![allow(clippy::print_stdout, clippy::print_stderr)] // and it prints
+
+#[macro_use]
+mod stdout;
 
 mod commands;
 mod exit;
@@ -15,7 +17,7 @@ mod settings;
 
 use clap::{Parser, Subcommand};
 
-use exit::Exit;
+use exit::{Exit, Failure};
 
 #[cfg(target_os = "linux")]
 #[global_allocator]
@@ -65,10 +67,16 @@ fn main() -> std::process::ExitCode {
         Command::Bench(command) => command.run(),
         Command::Completions(command) => command.run(),
     };
-    match outcome {
-        Ok(exit) => exit.into(),
-        Err(failure) => failure.report().into(),
+    let exit = outcome.unwrap_or_else(Failure::report);
+    match stdout::finish() {
+        Err(failure) if exit == Exit::Well => failure.report(),
+        Err(failure) => {
+            failure.report();
+            exit
+        }
+        Ok(()) => exit,
     }
+    .into()
 }
 
 /// The command line as clap sees it, for completions.
@@ -77,7 +85,7 @@ fn command_line() -> clap::Command {
 }
 
 /// What a command returns: how it ended, or why it could not go on.
-type Outcome = Result<Exit, exit::Failure>;
+type Outcome = Result<Exit, Failure>;
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]

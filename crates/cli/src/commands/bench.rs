@@ -82,7 +82,7 @@ impl Bench {
         }
         if self.json {
             let results: Vec<_> = results.iter().map(|(workload, measured)| as_json(workload, measured)).collect();
-            println!("{}", serde_json::Value::from(results));
+            outln!("{}", serde_json::Value::from(results));
             return Ok(Exit::Well);
         }
         let mut table =
@@ -98,7 +98,7 @@ impl Bench {
                 format!("{:.1}", measured.state_bytes as f64 / 1e6),
             ]);
         }
-        println!("{table}");
+        outln!("{table}");
         Ok(Exit::Well)
     }
 
@@ -173,7 +173,7 @@ impl Bench {
                     })
                 })
                 .collect();
-            println!("{}", serde_json::Value::from(results));
+            outln!("{}", serde_json::Value::from(results));
             return Ok(Exit::Well);
         }
         let mut table =
@@ -191,7 +191,7 @@ impl Bench {
                 ms(seen.max_ms),
             ]);
         }
-        println!("{table}");
+        outln!("{table}");
         Ok(Exit::Well)
     }
 }

@@ -54,19 +54,19 @@ impl Check {
             load::print(&checked.diagnostics);
             match &checked.right {
                 Some(right) => {
-                    anstream::println!("{GOOD}ok{RESET}    {} ({})", checked.path.display(), right.topology.name);
+                    outln!("{GOOD}ok{RESET}    {} ({})", checked.path.display(), right.topology.name);
                     for source in &right.topology.sources {
                         for origin in source.schema_origins() {
-                            anstream::println!("      source {}: the schema is {origin}", source.name);
+                            outln!("      source {}: the schema is {origin}", source.name);
                         }
                     }
                     for report in &sinks {
-                        anstream::println!("      {}", report.line());
+                        outln!("      {}", report.line());
                     }
                 }
                 None => {
                     let errors = load::errors(&checked.diagnostics);
-                    anstream::println!(
+                    outln!(
                         "{}wrong{RESET} {}: {}",
                         crate::render::ERROR,
                         checked.path.display(),
@@ -76,7 +76,7 @@ impl Check {
             }
         }
         if self.json {
-            println!("{}", serde_json::Value::from(results));
+            outln!("{}", serde_json::Value::from(results));
         }
         let names: Vec<(&Path, &str)> = names.iter().map(|(path, name)| (path.as_path(), name.as_str())).collect();
         // Each is right by itself, and a run of them together is refused.

@@ -14,7 +14,10 @@ pub(crate) struct Completions {
 
 impl Completions {
     pub(crate) fn run(self) -> crate::Outcome {
-        clap_complete::generate(self.shell, &mut crate::command_line(), "millstream", &mut std::io::stdout());
+        // It panics where it cannot write.
+        let mut script = Vec::new();
+        clap_complete::generate(self.shell, &mut crate::command_line(), "millstream", &mut script);
+        out!("{}", String::from_utf8_lossy(&script));
         Ok(Exit::Well)
     }
 }

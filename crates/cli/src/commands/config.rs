@@ -26,19 +26,19 @@ pub(crate) struct Config {
 impl Config {
     pub(crate) fn run(self) -> crate::Outcome {
         if self.schema {
-            println!("{:#}", config::json_schema());
+            outln!("{:#}", config::json_schema());
             return Ok(Exit::Well);
         }
         let effective = self.settings.load()?;
         let entries = effective.entries();
         let file = effective.file.as_ref().map(|file| file.display().to_string());
         if self.json {
-            println!("{:#}", json!({"file": file, "settings": config::as_json(&entries)}));
+            outln!("{:#}", json!({"file": file, "settings": config::as_json(&entries)}));
             return Ok(Exit::Well);
         }
         match file {
-            Some(file) => anstream::println!("{DIM}file: {file}{RESET}"),
-            None => anstream::println!("{DIM}file: none ({} are not there){RESET}", PLACES.join(", ")),
+            Some(file) => outln!("{DIM}file: {file}{RESET}"),
+            None => outln!("{DIM}file: none ({} are not there){RESET}", PLACES.join(", ")),
         }
         let keys: Vec<String> = entries.iter().map(|entry| entry.key.join(".")).collect();
         let width =
@@ -46,7 +46,7 @@ impl Config {
         let key_width = width(&mut keys.iter());
         let value_width = width(&mut entries.iter().map(|entry| &entry.value)).min(40);
         for (key, entry) in keys.iter().zip(&entries) {
-            anstream::println!("{key:key_width$}  {:value_width$}  {DIM}{}{RESET}", entry.value, entry.origin);
+            outln!("{key:key_width$}  {:value_width$}  {DIM}{}{RESET}", entry.value, entry.origin);
         }
         Ok(Exit::Well)
     }

@@ -43,10 +43,7 @@ impl Contract {
         if self.json {
             let rows: Vec<_> = entries.iter().map(as_json).collect();
             let pipeline = &loaded.topology.name;
-            println!(
-                "{:#}",
-                json!({"pipeline": pipeline, "breaks": breaks, "not_judged": not_judged, "versions": rows})
-            );
+            outln!("{:#}", json!({"pipeline": pipeline, "breaks": breaks, "not_judged": not_judged, "versions": rows}));
         } else {
             print(&entries, breaks, not_judged);
         }
@@ -56,7 +53,7 @@ impl Contract {
 
 fn print(entries: &[Entry], breaks: usize, not_judged: usize) {
     if entries.is_empty() {
-        println!("the pipeline has no schema in a registry");
+        outln!("the pipeline has no schema in a registry");
         return;
     }
     let mut table = table(["source or sink", "", "subject", "version", "id", "verdict", "finding"]);
@@ -72,14 +69,14 @@ fn print(entries: &[Entry], breaks: usize, not_judged: usize) {
             entry.verdict.findings().join("\n"),
         ]);
     }
-    println!("{table}");
+    outln!("{table}");
     match breaks {
-        0 if not_judged == 0 => println!("nothing breaks"),
-        0 => println!("nothing breaks of what was judged"),
-        _ => println!("{} break", count(breaks as u64, "version")),
+        0 if not_judged == 0 => outln!("nothing breaks"),
+        0 => outln!("nothing breaks of what was judged"),
+        _ => outln!("{} break", count(breaks as u64, "version")),
     }
     if not_judged > 0 {
-        println!("{} not judged as a whole: look at them yourself", count(not_judged as u64, "version"));
+        outln!("{} not judged as a whole: look at them yourself", count(not_judged as u64, "version"));
     }
 }
 

@@ -56,8 +56,8 @@ impl Demo {
         let mut log = EmbeddedLog::open_or_create(&data, Options::new(Access::Run))?;
         trades::create_topic(&mut log)?;
         trades::produce(&mut log, self.seed, 0..self.trades)?;
-        println!("{} trades in {}", self.trades, data.display());
-        println!("pipeline {} (filter, one-minute window per symbol)\n", file.display());
+        outln!("{} trades in {}", self.trades, data.display());
+        outln!("pipeline {} (filter, one-minute window per symbol)\n", file.display());
 
         let loaded = load::load_one(&file, &Schemas::none())?;
         let counts: PartitionCounts = [("trades", PARTITIONS)].into_iter().collect();
@@ -78,7 +78,7 @@ impl Demo {
         worker.checkpoint(follow::now())?;
         candles.print_new()?;
 
-        println!(
+        outln!(
             "\n{} candles closed; the last minutes stay open, as the end of input is not the end of time\n",
             candles.count
         );
@@ -123,7 +123,7 @@ impl Candles {
 
     fn head(&self) {
         let head = ["minute", "symbol", "open", "high", "low", "close", "volume", "trades"];
-        anstream::println!("{DIM}{}{RESET}", columns(head.map(str::to_owned)));
+        outln!("{DIM}{}{RESET}", columns(head.map(str::to_owned)));
     }
 
     fn print_new(&mut self) -> Result<(), LogError> {
@@ -135,7 +135,7 @@ impl Candles {
                 self.count += 1;
                 let candle: Value =
                     record.value.and_then(|value| serde_json::from_slice(value).ok()).unwrap_or_default();
-                anstream::println!("{}", row(&candle));
+                outln!("{}", row(&candle));
             }
         }
         Ok(())
@@ -165,9 +165,9 @@ fn columns(cells: [String; 8]) -> String {
 
 fn next_things(file: &std::path::Path, data: &std::path::Path) {
     let (file, data) = (file.display(), data.display());
-    anstream::println!("\n{GOOD}three things to try next{RESET}");
+    outln!("\n{GOOD}three things to try next{RESET}");
     let millstream = std::env::args().next().unwrap_or_else(|| "millstream".to_owned());
-    println!("  {millstream} topic consume ohlc-1m --local {data} -n 3 --json");
-    println!("  {millstream} test {file} --ledger");
-    println!("  {millstream} demo --crash");
+    outln!("  {millstream} topic consume ohlc-1m --local {data} -n 3 --json");
+    outln!("  {millstream} test {file} --ledger");
+    outln!("  {millstream} demo --crash");
 }

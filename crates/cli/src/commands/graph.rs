@@ -37,7 +37,7 @@ impl Graph {
             Language::Mermaid => explain::mermaid(&loaded.topology),
             Language::Dot => explain::dot(&loaded.topology),
         };
-        print!("{picture}");
+        out!("{picture}");
         Ok(Exit::Well)
     }
 }

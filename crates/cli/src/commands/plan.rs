@@ -98,13 +98,13 @@ impl PlanCommand {
             if !sinks.is_empty() {
                 value["registry"] = crate::schemas::as_json(sinks);
             }
-            println!("{value:#}");
+            outln!("{value:#}");
             return Ok(());
         }
-        print!("{plan}");
+        out!("{plan}");
         if !sinks.is_empty() {
-            println!("\nregistry");
-            sinks.iter().for_each(|report| println!("  {}", report.line()));
+            outln!("\nregistry");
+            sinks.iter().for_each(|report| outln!("  {}", report.line()));
         }
         if let (Some(examined), Some(settings)) = (examined, settings) {
             show(examined, settings.kafka.brokers());
@@ -162,18 +162,18 @@ fn kafka(topology: &Topology, settings: &Settings) -> PlanKafka {
 }
 
 fn show(examined: &Examined, brokers: &str) {
-    anstream::println!("\nbrokers at {brokers}");
+    outln!("\nbrokers at {brokers}");
     for (client, host) in &examined.running {
-        anstream::println!("  running: {client} at {}", host.trim_start_matches('/'));
+        outln!("  running: {client} at {}", host.trim_start_matches('/'));
     }
     for finding in &examined.findings {
         match finding.gravity {
-            Gravity::Error => anstream::println!("  {ERROR}error:{RESET} {finding}"),
-            Gravity::Warning => anstream::println!("  {WARNING}warning:{RESET} {finding}"),
+            Gravity::Error => outln!("  {ERROR}error:{RESET} {finding}"),
+            Gravity::Warning => outln!("  {WARNING}warning:{RESET} {finding}"),
         }
     }
     if examined.findings.is_empty() {
-        anstream::println!("  {GOOD}nothing speaks against a run{RESET}");
+        outln!("  {GOOD}nothing speaks against a run{RESET}");
     }
 }
 

@@ -1,6 +1,6 @@
 //! `millstream reset`: a pipeline's group is moved by hand, and its state goes or stays.
 
-use std::io::{BufRead, IsTerminal, Write};
+use std::io::{BufRead, IsTerminal};
 use std::path::PathBuf;
 
 use clap::Args;
@@ -69,8 +69,8 @@ impl Reset {
         self.ask(&plan)?;
         reset::apply(&plan, &topology, &mut group).map_err(failure)?;
         match self.json {
-            true => println!("{:#}", as_json(&plan)),
-            false => println!("done: {} begins there when it is started", plan.pipeline),
+            true => outln!("{:#}", as_json(&plan)),
+            false => outln!("done: {} begins there when it is started", plan.pipeline),
         }
         Ok(Exit::Well)
     }
@@ -104,8 +104,7 @@ impl Reset {
         if self.json || !std::io::stdin().is_terminal() {
             return Err(Failure::usage("nothing was changed").help("Say --yes to do it."));
         }
-        eprint!("move {} so? [y/N] ", plan.pipeline);
-        std::io::stderr().flush()?;
+        err!("move {} so? [y/N] ", plan.pipeline);
         let mut answer = String::new();
         std::io::stdin().lock().read_line(&mut answer)?;
         match answer.trim().to_ascii_lowercase().as_str() {
@@ -124,7 +123,7 @@ fn failure(error: ResetError) -> Failure {
 }
 
 fn show(plan: &Plan, target: &Target, topology: &Topology) {
-    println!("pipeline {} goes to {target}", plan.pipeline);
+    outln!("pipeline {} goes to {target}", plan.pipeline);
     let mut rows = table(["topic", "partition", "from", "to", "there are"]);
     let offset = |offset: Option<Offset>| offset.map_or_else(|| "where its start says".to_owned(), |o| o.to_string());
     for one in &plan.moves {
@@ -136,16 +135,16 @@ fn show(plan: &Plan, target: &Target, topology: &Topology) {
             format!("{} to {}", one.extent.earliest, one.extent.end),
         ]);
     }
-    println!("{rows}");
+    outln!("{rows}");
     match plan.state {
-        State::Keep => println!("state is kept: records that are read again are counted again, and may be late"),
+        State::Keep => outln!("state is kept: records that are read again are counted again, and may be late"),
         State::Clear => {
             let topics = plan
                 .emptied
                 .iter()
                 .map(|(topic, partitions)| format!("{topic} ({})", count(u64::from(*partitions), "partition")));
             let topics = topics.collect::<Vec<_>>().join(", ");
-            println!(
+            outln!(
                 "state is cleared{}",
                 if topics.is_empty() { topics } else { format!(": all records of {topics} go") }
             );
@@ -155,13 +154,13 @@ fn show(plan: &Plan, target: &Target, topology: &Topology) {
     if plan.moves.iter().any(|one| one.from.is_some_and(|from| one.to.is_none_or(|to| to < from))) {
         let mut topics: Vec<&str> = topology.sinks.iter().map(|sink| sink.topic.as_str()).collect();
         topics.dedup();
-        println!("results of what is read again are written again to {}: what stands there stays", topics.join(", "));
+        outln!("results of what is read again are written again to {}: what stands there stays", topics.join(", "));
     }
     for (topic, partitions) in &plan.grown {
-        println!("{topic} gets {partitions} partitions");
+        outln!("{topic} gets {partitions} partitions");
     }
     for (topic, partitions) in &plan.made {
-        println!("{topic} is made with {}", count(u64::from(*partitions), "partition"));
+        outln!("{topic} is made with {}", count(u64::from(*partitions), "partition"));
     }
 }
 

@@ -99,7 +99,7 @@ impl Run {
     fn print(&self, reports: &[Report]) {
         if self.json {
             let reports: Vec<_> = reports.iter().map(as_json).collect();
-            println!("{}", serde_json::Value::from(reports));
+            outln!("{}", serde_json::Value::from(reports));
             return;
         }
         for report in reports {

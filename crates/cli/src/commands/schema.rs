@@ -15,7 +15,7 @@ impl Schema {
     pub(crate) fn run(self) -> crate::Outcome {
         let schema = serde_json::to_string_pretty(&millstream_pipeline::schema::json_schema())
             .map_err(|error| Failure::run(error.to_string()))?;
-        println!("{schema}");
+        outln!("{schema}");
         Ok(Exit::Well)
     }
 }

@@ -1,7 +1,6 @@
 //! `millstream status`: how a running instance is, as it says itself over HTTP.
 
 use std::fmt::Write as _;
-use std::io::Write as _;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::time::Duration;
 
@@ -43,8 +42,7 @@ impl Status {
         let status: Value = serde_json::from_str(&answer.body)
             .map_err(|_| Failure::run(format!("what answers on {address} is not millstream's http port")))?;
         let shown = if self.json { answer.body } else { shown(address, &status) };
-        // Whoever reads may have seen enough (`| head`).
-        let _ = anstream::stdout().write_all(shown.as_bytes());
+        out!("{shown}");
         Ok(if status["ready"] == true { Exit::Well } else { Exit::RunFailed })
     }
 }

@@ -54,9 +54,9 @@ impl Test {
             }
         }
         if self.json {
-            println!("{}", json!({"passed": passed, "failed": failed, "tests": results}));
+            outln!("{}", json!({"passed": passed, "failed": failed, "tests": results}));
         } else {
-            println!("{passed} passed, {failed} failed");
+            outln!("{passed} passed, {failed} failed");
         }
         if passed + failed == 0 {
             return Err(Failure::usage("there is no test to run").help("Add a `tests:` section to the pipeline."));
@@ -70,13 +70,13 @@ impl Test {
 
     fn print(&self, file: &str, report: &TestReport) {
         let (style, word) = if report.passed() { (GOOD, "pass") } else { (ERROR, "FAIL") };
-        anstream::println!("{style}{word}{RESET} {DIM}{file}:{RESET} {}", report.name);
+        outln!("{style}{word}{RESET} {DIM}{file}:{RESET} {}", report.name);
         for (ways, message) in by_message(&report.failures) {
-            anstream::println!("     {ways}: {}", message.replace('\n', "\n     "));
+            outln!("     {ways}: {}", message.replace('\n', "\n     "));
         }
         if self.ledger {
             for (step, ledger) in &report.ledger {
-                anstream::println!("     {DIM}{step}: {ledger}{RESET}");
+                outln!("     {DIM}{step}: {ledger}{RESET}");
             }
         }
     }

@@ -103,7 +103,7 @@ impl Create {
         let settings =
             TopicSettings { retention, replication: self.replication, ..TopicSettings::user(self.partitions) };
         self.place.open_or_create()?.log().create_topic(&self.topic, settings)?;
-        println!("created topic {} with {}", self.topic, count(u64::from(self.partitions), "partition"));
+        outln!("created topic {} with {}", self.topic, count(u64::from(self.partitions), "partition"));
         Ok(Exit::Well)
     }
 }
@@ -124,7 +124,7 @@ impl List {
         }
         if self.json {
             let rows: Vec<_> = rows.iter().map(|(topic, records)| list_json(topic, *records)).collect();
-            println!("{}", serde_json::Value::from(rows));
+            outln!("{}", serde_json::Value::from(rows));
             return Ok(Exit::Well);
         }
         let last = if matches!(opened, Topics::Folder(_)) { "records" } else { "replication" };
@@ -134,7 +134,7 @@ impl List {
             let last = records.map_or(replication, |records| records.to_string());
             table.add_row([topic.name.clone(), topic.settings.partitions.to_string(), last]);
         }
-        println!("{table}");
+        outln!("{table}");
         Ok(Exit::Well)
     }
 }
@@ -175,14 +175,14 @@ impl Describe {
                 })
                 .collect();
             let retention = json!({"age_ms": settings.retention.age_ms, "bytes": settings.retention.bytes});
-            println!("{}", json!({"topic": topic.name, "retention": retention, "partitions": extents}));
+            outln!("{}", json!({"topic": topic.name, "retention": retention, "partitions": extents}));
             return Ok(Exit::Well);
         }
         let kind = match settings.kind {
             TopicKind::User => "user",
             TopicKind::Internal => "internal",
         };
-        println!("topic {} ({kind}), retention {}", topic.name, show_retention(&settings.retention));
+        outln!("topic {} ({kind}), retention {}", topic.name, show_retention(&settings.retention));
         let mut table: Table = crate::render::table(["partition", "earliest", "end", "records"]);
         for (partition, extent) in partitions {
             let records = extent.end.0 - extent.earliest.0;
@@ -193,7 +193,7 @@ impl Describe {
                 records.to_string(),
             ]);
         }
-        println!("{table}");
+        outln!("{table}");
         Ok(Exit::Well)
     }
 }

@@ -37,7 +37,7 @@ pub(crate) fn time(ms: i64) -> String {
 
 /// Prints where every row of a pipeline went.
 pub(crate) fn ledger(pipeline: &str, standing: &Standing, ledger: &[(String, Ledger)]) {
-    anstream::println!(
+    outln!(
         "{GOOD}{pipeline}{RESET}: {} in, {} out, {}",
         count(standing.records_in, "record"),
         count(standing.records_out, "message"),
@@ -45,9 +45,9 @@ pub(crate) fn ledger(pipeline: &str, standing: &Standing, ledger: &[(String, Led
     );
     for (step, counts) in ledger {
         if *counts == Ledger::default() {
-            anstream::println!("  {step}: {DIM}no rows{RESET}");
+            outln!("  {step}: {DIM}no rows{RESET}");
         } else {
-            anstream::println!("  {step}: {counts}");
+            outln!("  {step}: {counts}");
         }
     }
 }

@@ -89,7 +89,7 @@ impl Line {
             }
             (Style::Plain, _) if last.printed.is_none_or(|at| at.elapsed() >= PLAIN_EVERY) => {
                 last.printed = Some(Instant::now());
-                eprintln!("{text}");
+                errln!("{text}");
             }
             _ => {}
         }
@@ -111,7 +111,7 @@ impl Line {
         match (&self.style, &self.bar) {
             (Style::Terminal(_), Some(bar)) => bar.println(format!("{}: {text}", self.pipeline)),
             (Style::Silent, _) => {}
-            _ => eprintln!("{}: {text}", self.pipeline),
+            _ => errln!("{}: {text}", self.pipeline),
         }
     }
 }

@@ -28,7 +28,7 @@ pub(super) fn run(dir: &Path, count: usize, seed: u64) -> crate::Outcome {
     let undisturbed = dir.join("undisturbed");
     let mut log = open_with_topic(&killed)?;
     let slice = count / (KILLS + 1);
-    println!("{count} trades for a run in {} that is killed {KILLS} times", killed.display());
+    outln!("{count} trades for a run in {} that is killed {KILLS} times", killed.display());
     for kill in 0..KILLS {
         let mut child = start(&file, &killed, &[])?;
         trades::produce(&mut log, seed, kill * slice..(kill + 1) * slice)?;
@@ -36,11 +36,11 @@ pub(super) fn run(dir: &Path, count: usize, seed: u64) -> crate::Outcome {
         let seen = wait_for_more_candles(&mut log, &mut child, before)?;
         child.kill()?;
         child.wait()?;
-        println!("kill {}: after {} trades and {seen} visible candles", kill + 1, (kill + 1) * slice);
+        outln!("kill {}: after {} trades and {seen} visible candles", kill + 1, (kill + 1) * slice);
     }
     trades::produce(&mut log, seed, KILLS * slice..count)?;
     finish(&file, &killed)?;
-    println!("resumed, and ran to the end");
+    outln!("resumed, and ran to the end");
 
     let mut other = open_with_topic(&undisturbed)?;
     trades::produce(&mut other, seed, 0..count)?;
@@ -55,7 +55,7 @@ pub(super) fn run(dir: &Path, count: usize, seed: u64) -> crate::Outcome {
             undisturbed.display()
         )));
     }
-    anstream::println!(
+    outln!(
         "{GOOD}nothing lost, nothing doubled{RESET}: {candles} candles, the same bytes in the same order as in a run \
          that nobody killed"
     );

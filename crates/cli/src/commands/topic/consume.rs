@@ -45,6 +45,12 @@ struct Lane {
 /// How long a follower waits before it looks again.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
+/// Nothing more can be written, which is well if whoever reads has enough; the end of the process tells it, if not.
+fn ended(error: &std::io::Error) -> Exit {
+    crate::stdout::failed(error);
+    Exit::Well
+}
+
 impl Consume {
     pub(super) fn run(self) -> crate::Outcome {
         let mut opened = self.place.open()?;
@@ -67,16 +73,18 @@ impl Consume {
                         break;
                     }
                     left -= 1;
-                    if self.print(&mut out, lane.partition, &record).is_err() {
-                        return Ok(Exit::Well); // whoever read the output has enough
+                    if let Err(error) = self.print(&mut out, lane.partition, &record) {
+                        return Ok(ended(&error));
                     }
                 }
             }
             if left == 0 || (!self.follow && !found && self.is_read(&lanes, opened.log())?) {
-                return Ok(out.flush().map(|()| Exit::Well).unwrap_or(Exit::Well));
+                return Ok(out.flush().map_or_else(|error| ended(&error), |()| Exit::Well));
             }
             if !found {
-                let _ = out.flush();
+                if let Err(error) = out.flush() {
+                    return Ok(ended(&error));
+                }
                 match &mut opened {
                     Topics::Folder(_) => std::thread::sleep(LOOK_AGAIN),
                     Topics::Cluster(log) => {

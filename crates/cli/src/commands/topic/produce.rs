@@ -57,7 +57,7 @@ impl Produce {
             )),
             None => {
                 if std::io::stdin().is_terminal() {
-                    eprintln!("one record a line; end with Ctrl-D");
+                    errln!("one record a line; end with Ctrl-D");
                 }
                 Box::new(std::io::stdin().lock())
             }
@@ -87,7 +87,7 @@ impl Produce {
             }
         }
         self.flush(log, &mut pending)?;
-        println!("wrote {} to {}", crate::render::count(count, "record"), self.topic);
+        outln!("wrote {} to {}", crate::render::count(count, "record"), self.topic);
         Ok(Exit::Well)
     }
 
