@@ -84,6 +84,12 @@ impl Failure {
         self
     }
 
+    /// Adds to what happened.
+    pub(crate) fn and(mut self, more: &str) -> Failure {
+        self.message = format!("{}; {more}", self.message);
+        self
+    }
+
     /// Prints the failure to standard error and says the exit code.
     pub(crate) fn report(self) -> Exit {
         if !self.message.is_empty() {

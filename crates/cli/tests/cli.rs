@@ -281,9 +281,11 @@ fn completions_and_help_and_version() {
 fn topics_are_made_listed_written_and_read() {
     let folder = Folder::new();
     assert_eq!(folder.well(&["topic", "create", "readings", "-p", "2"]), "created topic readings with 2 partitions\n");
-    let input = "hall:20\nattic:15\n\nhall:21\r\nno key\n";
+    let input = "hall:20\nattic:15\n\nhall:21\r\n";
     let ran = folder.run_with_input(&["topic", "produce", "readings", "--key-separator", ":"], input);
-    assert_eq!(ran.out, "wrote 4 records to readings\n", "{}", ran.err);
+    assert_eq!(ran.out, "wrote 3 records to readings\n", "{}", ran.err);
+    let ran = folder.run_with_input(&["topic", "produce", "readings", "-"], "no key\n");
+    assert_eq!(ran.out, "wrote 1 record to readings\n", "{}", ran.err);
     folder.write("lines", "a\nb\n");
     folder.well(&["topic", "produce", "readings", "lines", "--partition", "1", "--timestamp", "5"]);
 
@@ -335,9 +337,40 @@ fn slips_with_topics_are_explained_and_leave_nothing_behind() {
         assert_eq!(ran.code, *code, "{arguments:?}: {}{}", ran.out, ran.err);
         assert!(ran.err.contains(message), "{arguments:?}: {}", ran.err);
     }
-    let arguments = ["topic", "produce", "other", "--key-field", "k", "--local", "logs"];
-    let ran = folder.run_with_input(&arguments, "{\"k\":1}\nno json\n");
-    assert!(ran.code == 1 && ran.err.contains("line 2 is not JSON"), "{}", ran.err);
+    let ran = folder.run(&["topic", "produce", "other", ".", "--local", "logs"]);
+    assert!(ran.code == 1 && ran.err.starts_with("error: cannot read .: it is a folder\nhelp: "), "{}", ran.err);
+}
+
+/// Without a key a record would go to any partition, and meet those of its key nowhere.
+#[test]
+fn a_line_without_the_key_that_is_asked_for_ends_a_produce_and_those_before_it_are_written() {
+    let folder = Folder::new();
+    folder.well(&["topic", "create", "other"]);
+    let by_field = ["--key-field", "word"];
+    let by_colon = ["--key-separator", ":"];
+    let cases: &[(&[&str], &str, &str)] = &[
+        (
+            &by_field,
+            "{\"word\":1}\n\n{\"word\":null}\n{\"wrod\":2, \"n\":1}\n{\"word\":3}\n",
+            "line 4 has no field word (--key-field): it has wrod, n; 2 records before it were written to other\n\
+             help: Did you mean `wrod`?",
+        ),
+        (&by_field, "{}\n", "line 1 has no field word (--key-field): it has no fields; nothing was written"),
+        (
+            &by_field,
+            "{\"word\":1}\n[1]\n",
+            "line 2 is not a JSON object, so it has no field word; 1 record before it was",
+        ),
+        (&by_field, "{\"word\":1}\nno json\n", "line 2 is not JSON, so it has no field word: "),
+        (&by_colon, "a:1\nb\n", "line 2 has no key: there is no `:` in it (--key-separator); 1 record before it was"),
+    ];
+    for (arguments, input, said) in cases {
+        let ran = folder.run_with_input(&[&["topic", "produce", "other"], *arguments].concat(), input);
+        assert_eq!((ran.code, ran.out.as_str()), (1, ""), "{}", ran.err);
+        assert!(ran.err.starts_with(&format!("error: {said}")), "{}", ran.err);
+    }
+    assert_eq!(folder.json(&["topic", "list", "--json"])[0]["records"], 5);
+    assert_eq!(folder.run(&["topic", "produce", "other", "--key-separator", ""]).code, 2);
 }
 
 #[test]
