@@ -138,7 +138,7 @@ impl Connection {
 
     fn load_with(&self, flags: Vec<Flag>) -> Result<Effective, Failure> {
         let file = config::find(self.config.as_deref());
-        let text = file.as_deref().map(read).transpose()?;
+        let text = file.as_deref().map(|file| read(file, self.config.is_some())).transpose()?;
         let environment: Vec<(String, String)> = std::env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
             .collect();
@@ -187,12 +187,19 @@ fn word<T: ValueEnum>(choice: &Option<T>) -> Option<String> {
     Some(choice.as_ref()?.to_possible_value()?.get_name().to_owned())
 }
 
-fn read(path: &Path) -> Result<String, Failure> {
+/// The text of the settings file, which the command line named or which stands where it is looked for.
+fn read(path: &Path, is_named: bool) -> Result<String, Failure> {
     std::fs::read_to_string(path).map_err(|error| {
-        Failure::usage(format!("cannot read the settings in {}: {error}", path.display())).help(format!(
-            "Name another file with --config, or leave that out: then {} are looked for.",
-            PLACES.join(" and ")
-        ))
+        let failure = Failure::usage(format!("cannot read the settings in {}: {error}", path.display()));
+        failure.help(match is_named {
+            true => format!(
+                "Name another file with --config, or leave that out: then {} are looked for.",
+                PLACES.join(" and ")
+            ),
+            false => "Settings that stand there are never passed over: make the file readable, move it away, or name \
+                      another with --config."
+                .to_owned(),
+        })
     })
 }
 

@@ -138,6 +138,29 @@ fn wrong_settings_are_exit_code_2_and_named_all_at_once() {
     assert!(ran.code == 2 && ran.err.contains("cannot be used with"), "{}", ran.err);
 }
 
+/// A run with other settings than those that somebody wrote down is another run.
+#[test]
+fn settings_that_are_there_and_cannot_be_read_are_never_passed_over() {
+    let no_file = folder(&[("config/millstream.yaml/other", ""), ("copy.yaml", PIPELINE)]);
+    let no_target = folder(&[("config/other", ""), ("copy.yaml", PIPELINE)]);
+    std::os::unix::fs::symlink("gone", no_target.path().join("config/millstream.yaml")).unwrap();
+    let no_text = folder(&[("config/other", ""), ("copy.yaml", PIPELINE)]);
+    fs::write(no_text.path().join("config/millstream.yaml"), b"threads: \xff").unwrap();
+    for (folder, why) in [(no_file, "Is a directory"), (no_target, "No such file"), (no_text, "valid UTF-8")] {
+        for command in [&["config"][..], &["run", "copy.yaml"], &["topic", "list"]] {
+            let ran = run(&folder, command, &[]);
+            let said = "error: cannot read the settings in config/millstream.yaml: ";
+            assert!(ran.code == 2 && ran.err.starts_with(said) && ran.err.contains(why), "{why}: {}", ran.err);
+            assert!(ran.err.contains("help: Settings that stand there"), "{}", ran.err);
+        }
+        assert_eq!(run(&folder, &["config", "--config", "/dev/null"], &[]).code, 0, "another was named");
+    }
+    // Nothing is there, nor can be.
+    for files in [&[][..], &[("config", "")]] {
+        assert_eq!(run(&folder(files), &["config"], &[]).code, 0);
+    }
+}
+
 /// The client takes them all, and brokers that do not answer would be all that is ever said.
 #[test]
 fn addresses_of_brokers_that_are_none_are_named_with_the_place_that_has_them() {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -100,11 +101,21 @@ impl ConfigError {
     }
 }
 
-/// The settings file: the one that is named, else the first of [`PLACES`] that is there.
+/// The settings file: the one that is named, else the first of [`PLACES`] that is there, whether it can be read or not: a run
+/// without the settings that somebody wrote down would be another run.
 pub fn find(named: Option<&Path>) -> Option<PathBuf> {
     match named {
         Some(path) => Some(path.to_owned()),
-        None => PLACES.iter().map(PathBuf::from).find(|path| path.is_file()),
+        None => PLACES.iter().map(PathBuf::from).find(|path| !is_missing(path)),
+    }
+}
+
+/// Whether nothing is at a path, not even a link to nowhere. What the system does not tell may well be there.
+fn is_missing(path: &Path) -> bool {
+    match path.symlink_metadata() {
+        Ok(_) => false,
+        // A file where the folder would be has no files in it.
+        Err(error) => matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory),
     }
 }
 
