@@ -1,5 +1,6 @@
 //! Reading the places in which settings stand, in order: defaults, file, environment, flags. All mistakes at once.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io::ErrorKind;
@@ -21,8 +22,8 @@ use super::file::File;
 use super::layers::{self, Key, Layers, Leaf};
 use super::origin::Origin;
 use super::properties::{self, Properties};
-use super::secret::Secret;
-use super::{PLACES, SCHEMA, Settings, schema_registry};
+use super::secret::{STARS, Secret};
+use super::{PLACES, SCHEMA, Settings, schema_registry, show};
 
 /// What settings are made from, each over those before it.
 pub struct Sources<'a> {
@@ -286,10 +287,10 @@ fn settings(layers: &Layers) -> Result<Settings, ConfigError> {
     let (schema_registry, wrong) = schema_registry::settings(file.schema_registry, layers);
     settings.schema_registry = schema_registry;
     let mut error = ConfigError::default();
-    for (key, message, help) in contradictions(&settings).into_iter().chain(wrong) {
+    for (key, message, help) in contradictions(&settings, layers).into_iter().chain(wrong) {
         let key: Key = key.iter().map(|&part| part.to_owned()).collect();
         let origin = layers.get(&key).map_or(Origin::Default, |leaf| leaf.origin.clone());
-        error.problems.push(Problem { message: format!("{origin}: {message}"), help: Some(help.to_owned()) });
+        error.problems.push(Problem { message: format!("{origin}: {message}"), help: Some(help.into_owned()) });
     }
     error.into_result().map(|()| settings)
 }
@@ -314,36 +315,87 @@ pub(super) fn span(given: Option<spec::Duration>, default: Duration) -> Duration
 }
 
 /// A setting that cannot be, or not beside another: the key, why, and what to do.
-pub(super) type Contradiction = (&'static [&'static str], String, &'static str);
+pub(super) type Contradiction = (&'static [&'static str], String, Cow<'static, str>);
 
-fn contradictions(settings: &Settings) -> Vec<Contradiction> {
+/// The longest timeout of a transaction that the client takes: its milliseconds are a number of 32 bits.
+const LONGEST_TRANSACTION: Duration = Duration::from_millis(i32::MAX as u64);
+/// A commit that is late by as many intervals is still in time for its transaction.
+const INTERVALS_IN_A_TRANSACTION: u32 = 4;
+
+fn contradictions(settings: &Settings, layers: &Layers) -> Vec<Contradiction> {
     let mut wrong: Vec<Contradiction> = Vec::new();
     if settings.threads == 0 || settings.threads > 1024 {
         let message = format!("`threads` cannot be {}", settings.threads);
-        wrong.push((&["threads"], message, "It is at least 1; more than there are cores do not help."));
+        wrong.push((&["threads"], message, "It is at least 1; more than there are cores do not help.".into()));
     }
     if settings.commit_interval.is_zero() {
-        wrong.push((&["commit_interval"], "`commit_interval` cannot be 0".into(), "Leave it at 100ms, or say `1ms`."));
+        wrong.push((
+            &["commit_interval"],
+            "`commit_interval` cannot be 0".into(),
+            "Leave it at 100ms, or say `1ms`.".into(),
+        ));
     }
     if settings.transaction_timeout < Duration::from_secs(2) {
         let message = "`transaction_timeout` is less than 2s".into();
-        wrong.push((&["transaction_timeout"], message, "A broker that is slow once would abort what it holds up."));
-    } else if settings.transaction_timeout < settings.commit_interval * 4 {
-        let message = "`transaction_timeout` is less than four times `commit_interval`".into();
-        wrong.push((&["transaction_timeout"], message, "A transaction must outlive the epoch that it carries."));
+        wrong.push((
+            &["transaction_timeout"],
+            message,
+            "A broker that is slow once would abort what it holds up.".into(),
+        ));
+    } else if settings.transaction_timeout > LONGEST_TRANSACTION {
+        let message = format!("`transaction_timeout` is more than {}", show::span(LONGEST_TRANSACTION));
+        let help =
+            "The Kafka client takes no more, and brokers take 15m unless their transaction.max.timeout.ms says more.";
+        wrong.push((&["transaction_timeout"], message, help.into()));
+    } else if settings.transaction_timeout < settings.commit_interval * INTERVALS_IN_A_TRANSACTION {
+        wrong.push(too_short(settings, layers));
     }
     if settings.restart.backoff > settings.restart.max_backoff {
         let message = "`restart.backoff` is longer than `restart.max_backoff`".into();
-        wrong.push((&["restart", "backoff"], message, "The first wait is the shortest."));
+        wrong.push((&["restart", "backoff"], message, "The first wait is the shortest.".into()));
     }
     if settings.state_memory < 1 << 20 {
         let message = "`state_memory` is less than 1MiB".into();
-        wrong.push((&["state_memory"], message, "What is not in memory is read from disk for every row."));
+        wrong.push((&["state_memory"], message, "What is not in memory is read from disk for every row.".into()));
     }
     if settings.state_dir.as_os_str().is_empty() {
-        wrong.push((&["state_dir"], "`state_dir` is empty".into(), "Name a folder, or leave it at ./state."));
+        wrong.push((&["state_dir"], "`state_dir` is empty".into(), "Name a folder, or leave it at ./state.".into()));
     }
     wrong
+}
+
+/// The transaction's timeout does not fit the interval of commits. Whichever was not given is there by default, so the place of
+/// the other is named first.
+fn too_short(settings: &Settings, layers: &Layers) -> Contradiction {
+    let (commit, timeout) = (settings.commit_interval, settings.transaction_timeout);
+    let leaf = |key: &str| layers.get(&[key.to_owned()]);
+    let is_hidden = |key: &str| leaf(key).is_some_and(|leaf| leaf.from_placeholder);
+    let shown = |key: &str, value: Duration| {
+        let value = if is_hidden(key) { STARS.to_owned() } else { show::span(value) };
+        format!("{value} ({})", leaf(key).map_or(Origin::Default, |leaf| leaf.origin.clone()))
+    };
+    let first: &'static [&'static str] = match leaf("transaction_timeout") {
+        Some(_) => &["transaction_timeout"],
+        None => &["commit_interval"],
+    };
+    let message = format!(
+        "`transaction_timeout` is {}, less than four times `commit_interval`, which is {}",
+        shown("transaction_timeout", timeout),
+        shown("commit_interval", commit)
+    );
+    let longer = commit * INTERVALS_IN_A_TRANSACTION;
+    let shorter = timeout / INTERVALS_IN_A_TRANSACTION;
+    let mut ways = Vec::new();
+    // What a placeholder stands for would be told by its quarter, too.
+    if !is_hidden("transaction_timeout") && !is_hidden("commit_interval") {
+        if longer <= LONGEST_TRANSACTION {
+            ways.push(format!("`transaction_timeout` {} or more", show::span(longer)));
+        }
+        ways.push(format!("`commit_interval` {} or less", show::span(shorter)));
+    }
+    let why = "A transaction must outlive the epoch that it carries";
+    let help = if ways.is_empty() { format!("{why}.") } else { format!("{why}: make {}.", ways.join(", or ")) };
+    (first, message, help.into())
 }
 
 impl Effective {

@@ -16,7 +16,7 @@ pub(super) fn settings(section: file::SchemaRegistry, layers: &Layers) -> (Regis
     let mut wrong: Vec<load::Contradiction> = Vec::new();
     let urls = parse_urls(section.urls.as_ref().map_or("", |urls| urls.as_str())).unwrap_or_else(|error| {
         let message = format!("`schema_registry.urls` {error}");
-        wrong.push((&[SECTION, "urls"], message, "Without a registry, leave it out."));
+        wrong.push((&[SECTION, "urls"], message, "Without a registry, leave it out.".into()));
         Vec::new()
     });
     let hidden = |key: &str| {
@@ -37,16 +37,20 @@ pub(super) fn settings(section: file::SchemaRegistry, layers: &Layers) -> (Regis
     };
     if settings.password.is_some() && settings.username.is_none() {
         let message = "`schema_registry.password` stands without a username".to_owned();
-        wrong.push((&[SECTION, "password"], message, "Basic authentication has both."));
+        wrong.push((&[SECTION, "password"], message, "Basic authentication has both.".into()));
     }
     if let Some(token) = &settings.token {
         let is_token = !token.expose().is_empty() && token.expose().bytes().all(|byte| byte.is_ascii_graphic());
         if !is_token {
             let message = "`schema_registry.token` is empty, or has characters that no token has".to_owned();
-            wrong.push((&[SECTION, "token"], message, "Write the token alone, without `Bearer` before it."));
+            wrong.push((&[SECTION, "token"], message, "Write the token alone, without `Bearer` before it.".into()));
         } else if settings.username.is_some() || settings.password.is_some() {
             let message = "`schema_registry.token` stands beside a username or password".to_owned();
-            wrong.push((&[SECTION, "token"], message, "A registry is asked with one of them: leave out the other."));
+            wrong.push((
+                &[SECTION, "token"],
+                message,
+                "A registry is asked with one of them: leave out the other.".into(),
+            ));
         }
     }
     for (key, span) in [
@@ -54,7 +58,7 @@ pub(super) fn settings(section: file::SchemaRegistry, layers: &Layers) -> (Regis
         (&[SECTION, "request_timeout"], settings.request_timeout),
     ] {
         if span.is_zero() {
-            wrong.push((key, format!("`{}` cannot be 0", key.join(".")), "Leave it out for the default."));
+            wrong.push((key, format!("`{}` cannot be 0", key.join(".")), "Leave it out for the default.".into()));
         }
     }
     (settings, wrong)

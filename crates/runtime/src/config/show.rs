@@ -91,6 +91,7 @@ pub fn as_json(entries: &[Entry]) -> Value {
     entries.collect()
 }
 
-fn span(duration: std::time::Duration) -> String {
+/// A duration as it is written in the file.
+pub(super) fn span(duration: std::time::Duration) -> String {
     spec::Duration(Millis(duration.as_millis() as i64)).to_string()
 }

@@ -18,6 +18,7 @@ fn lookup(asked: Asked, name: &str) -> Result<String, NoValue> {
     match (asked, name) {
         (Asked::Env, "PASSWORD") | (Asked::File, "password" | "registry-token") => Ok(CANARY.to_owned()),
         (Asked::Env, "THREADS") => Ok("3".to_owned()),
+        (Asked::Env, "INTERVAL") => Ok("5s".to_owned()),
         _ => Err(NoValue::NotSet),
     }
 }
@@ -230,14 +231,39 @@ fn settings_that_cannot_be_are_refused_with_where_they_came_from() {
         &[("MILLSTREAM_TRANSACTION_TIMEOUT", "5s"), ("MILLSTREAM_COMMIT_INTERVAL", "2s")],
         &[],
     );
-    for part in [
-        "m.yaml:1: `threads` cannot be 0",
-        "m.yaml:2: `restart.backoff` is longer",
-        "m.yaml:3: `state_memory` is less",
-        "environment: MILLSTREAM_TRANSACTION_TIMEOUT: `transaction_timeout` is less than four times",
-    ] {
+    for part in
+        ["m.yaml:1: `threads` cannot be 0", "m.yaml:2: `restart.backoff` is longer", "m.yaml:3: `state_memory` is less"]
+    {
         assert!(said.contains(part), "{part}: {said}");
     }
+}
+
+#[test]
+fn a_transaction_is_longer_than_four_commits_and_no_longer_than_the_client_takes() {
+    let why = "help: A transaction must outlive the epoch that it carries";
+    let given = wrong("commit_interval: 2s\n", &[("MILLSTREAM_TRANSACTION_TIMEOUT", "5s")], &[]);
+    let variable = "environment: MILLSTREAM_TRANSACTION_TIMEOUT";
+    let said = format!(
+        "error: {variable}: `transaction_timeout` is 5s ({variable}), less than four times `commit_interval`, which is 2s \
+         (m.yaml:1)\n{why}: make `transaction_timeout` 8s or more, or `commit_interval` 1s250ms or less.\n"
+    );
+    assert_eq!(given, said);
+    let by_default = wrong("commit_interval: 5s\n", &[], &[]);
+    let said = format!(
+        "error: m.yaml:1: `transaction_timeout` is 15s (default), less than four times `commit_interval`, which is 5s \
+         (m.yaml:1)\n{why}: make `transaction_timeout` 20s or more, or `commit_interval` 3s750ms or less.\n"
+    );
+    assert_eq!(by_default, said);
+    let hidden = wrong("commit_interval: ${env:INTERVAL}\n", &[], &[]);
+    assert!(hidden.contains("which is *** (m.yaml:1)\n") && hidden.ends_with(&format!("{why}.\n")), "{hidden}");
+    let endless = wrong("commit_interval: 106751991167d\n", &[], &[]);
+    assert!(endless.ends_with(&format!("{why}: make `commit_interval` 3s750ms or less.\n")), "{endless}");
+    let too_long = wrong("", &[("MILLSTREAM_TRANSACTION_TIMEOUT", "106751991167d")], &[]);
+    let said = format!("error: {variable}: `transaction_timeout` is more than 24d20h31m23s647ms\nhelp: ");
+    assert!(too_long.starts_with(&said), "{too_long}");
+    let longest = load_from("transaction_timeout: 2147483647ms\n", &[], &[]).unwrap();
+    let client = longest.settings.client_properties();
+    assert_eq!(client["transaction.timeout.ms"], "2147483647");
 }
 
 #[test]
