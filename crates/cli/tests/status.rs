@@ -1,6 +1,7 @@
 //! `millstream status` beside an instance that this process plays.
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, clippy::disallowed_types)]
 
+use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::process::{Command, Output};
 use std::time::Duration;
@@ -108,4 +109,55 @@ fn an_instance_is_found_by_a_name_and_by_the_environment() {
     }
     let (code, _, err) = asked("nowhere.invalid:9464", &[]);
     assert!(code == 1 && err.contains("cannot find the address of nowhere.invalid:9464: "), "{err}");
+}
+
+#[test]
+fn an_instance_is_found_by_its_settings() {
+    let (_telemetry, server) = instance();
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("config")).unwrap();
+    let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+    write("config/millstream.yaml", &format!("http: {{listen: '0.0.0.0:{}'}}\n", server.address().port()));
+    write("other.yaml", "http: {listen: '127.0.0.1:1'}\n");
+    write("off.yaml", "http: {enabled: false}\n");
+    write("wrong.yaml", "htpp: {}\n");
+    let asked = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_millstream"));
+        command.arg("status").args(arguments).current_dir(folder.path());
+        finish(command.env_remove("MILLSTREAM_HTTP__LISTEN").env_remove("KAFKA_BROKER_ADDRESS"))
+    };
+    assert_eq!(asked(&["--live"]), (0, String::new(), String::new()));
+    let (code, _, err) = asked(&["--live", "--config", "other.yaml"]);
+    assert!(code == 1 && err.contains("nobody listens on 127.0.0.1:1"), "{err}");
+    let (code, _, err) = asked(&["--config", "off.yaml"]);
+    assert!(code == 1 && err.contains("error: off.yaml:1: `http.enabled` is false"), "{err}");
+    let (code, _, err) = asked(&["--config", "wrong.yaml"]);
+    assert!(code == 2 && err.contains("wrong.yaml:1:1") && err.contains("with --address"), "{err}");
+    let address = server.address().to_string();
+    assert_eq!(asked(&["--live", "--config", "wrong.yaml", "--address", &address]).0, 0, "no settings are read");
+}
+
+#[test]
+fn somebody_else_who_answers_is_said_so() {
+    let foreign = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = foreign.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for stream in foreign.incoming().map(Result::unwrap) {
+            let request = BufReader::new(&stream).lines().map(Result::unwrap);
+            let request: Vec<String> = request.take_while(|line| !line.is_empty()).collect();
+            // JSON too may be somebody else's.
+            let (code, body) = if request[0].contains("/status") { ("200 OK", "{}") } else { ("404 Not Found", "") };
+            let length = body.len();
+            let answer = format!("HTTP/1.1 {code}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}");
+            (&stream).write_all(answer.as_bytes()).unwrap();
+        }
+    });
+    for arguments in [&[][..], &["--live"], &["--json"]] {
+        let (code, out, err) = status(address, arguments);
+        assert_eq!((code, out.as_str()), (1, ""));
+        assert!(
+            err.contains(&format!("error: what answers on {address} is not millstream's http port\nhelp:")),
+            "{err}"
+        );
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::net::{SocketAddr, ToSocketAddrs};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
@@ -11,13 +12,17 @@ use serde_json::Value;
 
 use crate::exit::{Exit, Failure};
 use crate::render::{DIM, ERROR, GOOD, RESET, count, table};
+use crate::settings::Connection;
 
 /// How a running instance is: its pipelines, lag, watermarks, last commits and errors. Exit code 0 if it is ready, else 1.
 #[derive(Debug, Args)]
 pub(crate) struct Status {
-    /// Where the instance listens (`http.listen` in its settings).
-    #[arg(long, value_name = "HOST:PORT", env = "MILLSTREAM_HTTP__LISTEN", default_value = DEFAULT_ADDRESS)]
-    address: String,
+    /// Where the instance listens. By default `http.listen` of the settings.
+    #[arg(long, value_name = "HOST:PORT", env = "MILLSTREAM_HTTP__LISTEN")]
+    address: Option<String>,
+    /// The settings file. By default config/millstream.yaml or, without that, /etc/millstream/millstream.yaml.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
     /// Only whether the process answers, for health checks of containers: prints nothing if it does.
     #[arg(long, conflicts_with = "json")]
     live: bool,
@@ -26,32 +31,55 @@ pub(crate) struct Status {
     json: bool,
 }
 
-const DEFAULT_ADDRESS: &str = "127.0.0.1:9464";
-
 /// An instance that takes longer is not well.
 const WITHIN: Duration = Duration::from_secs(4);
 
 impl Status {
     pub(crate) fn run(self) -> crate::Outcome {
-        let addresses = addresses(&self.address)?;
+        let addresses = self.addresses()?;
         if self.live {
-            let (_, answer) = ask(&addresses, "/live")?;
-            return Ok(if answer.code == 200 { Exit::Well } else { Exit::RunFailed });
+            let (address, answer) = ask(&addresses, "/live")?;
+            return if answer.code == 200 { Ok(Exit::Well) } else { Err(foreign(address)) };
         }
         let (address, answer) = ask(&addresses, "/status")?;
-        let status: Value = serde_json::from_str(&answer.body)
-            .map_err(|_| Failure::run(format!("what answers on {address} is not millstream's http port")))?;
+        let status: Option<Value> = serde_json::from_str(&answer.body).ok();
+        let status = status.filter(|status| status["ready"].is_boolean()).ok_or_else(|| foreign(address))?;
         let shown = if self.json { answer.body } else { shown(address, &status) };
         out!("{shown}");
         Ok(if status["ready"] == true { Exit::Well } else { Exit::RunFailed })
     }
 }
 
-/// What an address stands for. An empty one is one that was not set, as settings have it.
+impl Status {
+    /// Where to ask. An empty address is one that was not set, as settings have it. The settings are read only if nothing else
+    /// says where: a health check should not depend on them.
+    fn addresses(&self) -> Result<Vec<SocketAddr>, Failure> {
+        if let Some(address) = self.address.as_deref().filter(|address| !address.is_empty()) {
+            return addresses(address);
+        }
+        let with_address = "Name the instance's http.listen with --address: then no settings are read.";
+        let effective =
+            Connection::at(self.config.clone(), None).load().map_err(|failure| failure.help(with_address))?;
+        let http = effective.settings.http;
+        if !http.enabled {
+            let origin = effective.origin(&["http", "enabled"]);
+            return Err(
+                Failure::run(format!("{origin}: `http.enabled` is false, so nobody answers")).help(with_address)
+            );
+        }
+        Ok(vec![client::reach(http.listen)])
+    }
+}
+
+/// Somebody answers, and is not an instance.
+fn foreign(address: SocketAddr) -> Failure {
+    Failure::run(format!("what answers on {address} is not millstream's http port"))
+        .help("Name the instance's http.listen with --address.")
+}
+
+/// What an address stands for.
 fn addresses(written: &str) -> Result<Vec<SocketAddr>, Failure> {
-    let written = if written.is_empty() { DEFAULT_ADDRESS } else { written };
-    let help =
-        format!("An address is HOST:PORT, such as {DEFAULT_ADDRESS}: --address names it, or MILLSTREAM_HTTP__LISTEN.");
+    let help = "An address is HOST:PORT, such as 127.0.0.1:9464: --address names it, or MILLSTREAM_HTTP__LISTEN.";
     let port = written.rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok());
     if port.is_none_or(|port| port == 0) {
         return Err(Failure::usage(format!("`{written}` is not an address with a port")).help(help));
@@ -71,7 +99,7 @@ fn ask(addresses: &[SocketAddr], path: &str) -> Result<(SocketAddr, Answer), Fai
             Ok(answer) => return Ok((address, answer)),
             Err(error @ AskError::Refused { .. }) => {
                 failure = Failure::run(error.to_string()).help(format!(
-                    "Is `millstream run` running? Name its http.listen with --address if it is not {DEFAULT_ADDRESS}."
+                    "Is `millstream run` running? Name its http.listen with --address if it is not {address}."
                 ));
             }
             Err(other) => failure = Failure::run(other.to_string()),
