@@ -1,15 +1,17 @@
 //! Pipeline files from the command line: found, read, parsed and checked, with their diagnostics printed.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use millstream_pipeline::case::TestSpec;
+use millstream_pipeline::codes;
 use millstream_pipeline::diagnostic::{Diagnostic, Diagnostics, Severity, Style};
 use millstream_pipeline::found::Found;
 use millstream_pipeline::interpolate::{Asked, NoValue};
 use millstream_pipeline::lower;
 use millstream_pipeline::spec::Pipeline;
 use millstream_pipeline::topology::{PartitionCounts, SinkDef, Topology};
-use millstream_pipeline::yaml::source_map::SourceMap;
+use millstream_pipeline::yaml::source_map::{SourceFile, SourceMap};
 use millstream_pipeline::yaml::spanned::Spanned;
 use millstream_runtime::contracts::{self, Searched, SinkReport};
 use millstream_runtime::registry::RegistryError;
@@ -172,17 +174,43 @@ fn check_case(path: &Path, text: &str, schemas: &Schemas) -> Result<(Diagnostics
 }
 
 fn read(path: &Path) -> Result<String, Failure> {
-    let bytes = std::fs::read(path).map_err(|error| {
+    String::from_utf8(read_bytes(path)?)
+        .map_err(|error| Failure::usage(format!("{} is not UTF-8 text: {}", path.display(), error.utf8_error())))
+}
+
+fn read_bytes(path: &Path) -> Result<Vec<u8>, Failure> {
+    std::fs::read(path).map_err(|error| {
         Failure::usage(format!("cannot read {}: {error}", path.display()))
             .help("Name a pipeline file, or a folder of them.")
-    })?;
-    String::from_utf8(bytes)
-        .map_err(|error| Failure::usage(format!("{} is not UTF-8 text: {}", path.display(), error.utf8_error())))
+    })
 }
 
 /// Reads and checks one file.
 pub(crate) fn check(path: &Path, schemas: &Schemas) -> Result<Checked, Failure> {
-    Ok(check_text(path, &read(path)?, schemas))
+    Ok(match String::from_utf8(read_bytes(path)?) {
+        Ok(text) => check_text(path, &text, schemas),
+        Err(error) => {
+            let good = error.utf8_error().valid_up_to();
+            Checked {
+                path: path.to_owned(),
+                diagnostics: no_text(path, error.as_bytes(), good),
+                right: None,
+                away: None,
+            }
+        }
+    })
+}
+
+/// The bytes of a file are text up to `good` only.
+fn no_text(path: &Path, bytes: &[u8], good: usize) -> Diagnostics {
+    let shown = format!("{}\u{fffd}", String::from_utf8_lossy(&bytes[..good]));
+    let file = Arc::new(SourceFile::new(path.display().to_string(), shown));
+    let span = file.span(good..good + '\u{fffd}'.len_utf8());
+    let mut diagnostics = Diagnostics::new(file);
+    let message = format!("the file is not UTF-8 text: the byte {:#04x} cannot be here", bytes[good]);
+    let help = "Save it as UTF-8, or name another file if this is no pipeline.";
+    diagnostics.push(Diagnostic::error(codes::YAML_SYNTAX, span, message).help(help));
+    diagnostics
 }
 
 /// Parses and checks the text of a pipeline. `path` names it, and `${file:..}` is read from its folder.

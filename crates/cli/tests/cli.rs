@@ -169,6 +169,34 @@ fn check_names_every_mistake_of_every_file_at_once() {
 }
 
 #[test]
+fn a_check_goes_on_behind_files_that_it_cannot_read() {
+    let folder = Folder::new();
+    fs::write(folder.path().join("a.yaml"), b"version: 1\npipeline: caf\xe9\n").unwrap();
+    let ran = folder.run(&["check", "."]);
+    assert_eq!((ran.code, ran.out.as_str()), (3, "wrong ./a.yaml: 1 error\nok    ./rooms.yaml (rooms)\n"));
+    insta::assert_snapshot!(ran.err, @r"
+    error[MS0103]: the file is not UTF-8 text: the byte 0xe9 cannot be here
+     --> ./a.yaml:2:14
+      |
+    2 | pipeline: caf�
+      |              ^
+      |
+      = help: Save it as UTF-8, or name another file if this is no pipeline.
+    ");
+    assert_eq!(folder.run(&["run", "."]).code, 3);
+
+    let ran = folder.run(&["check", "--json", "missing.yaml", "a.yaml", "rooms.yaml"]);
+    let results: Value = serde_json::from_str(&ran.out).unwrap();
+    assert_eq!((ran.code, results.as_array().unwrap().len()), (2, 3));
+    assert_eq!((&results[0]["file"], &results[0]["ok"]), (&"missing.yaml".into(), &false.into()));
+    assert!(results[0]["error"].as_str().unwrap().starts_with("cannot read missing.yaml: No such file"));
+    assert_eq!((&results[1]["diagnostics"][0]["line"], &results[2]["ok"]), (&2.into(), &true.into()));
+    let ran = folder.run(&["check", "missing.yaml", "rooms.yaml"]);
+    let said = "wrong missing.yaml: it cannot be read\nok    rooms.yaml (rooms)\n";
+    assert_eq!((ran.code, ran.out.as_str()), (2, said));
+}
+
+#[test]
 fn a_wrong_pipeline_is_exit_code_3_everywhere() {
     let folder = Folder::new();
     folder.write("wrong.yaml", &wrong());

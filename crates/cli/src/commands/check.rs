@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::exit::{Exit, Failure};
 use crate::load;
-use crate::render::{GOOD, RESET};
+use crate::render::{ERROR, GOOD, RESET};
 use crate::settings::RegistryArguments;
 
 /// Checks pipelines: syntax, names, types, windows, keys. Every mistake is named at once, with its place.
@@ -28,10 +28,19 @@ impl Check {
     pub(crate) fn run(self) -> crate::Outcome {
         let schemas = self.registry.schemas()?;
         let mut right = true;
+        let mut unread = None;
         let mut results = Vec::new();
         let mut names: Vec<(PathBuf, String)> = Vec::new();
         for path in load::files(&self.paths)? {
-            let mut checked = load::check(&path, &schemas)?;
+            let mut checked = match load::check(&path, &schemas) {
+                Ok(checked) => checked,
+                // The others may have mistakes too.
+                Err(failure) => {
+                    results.push(unread_json(&path, &failure));
+                    unread = Some(self.say_unread(&path, failure));
+                    continue;
+                }
+            };
             let mut sinks = Vec::new();
             if let Some(loaded) = &mut checked.right {
                 let (reports, more) = schemas.settle(loaded, Act::Look)?;
@@ -67,8 +76,7 @@ impl Check {
                 None => {
                     let errors = load::errors(&checked.diagnostics);
                     outln!(
-                        "{}wrong{RESET} {}: {}",
-                        crate::render::ERROR,
+                        "{ERROR}wrong{RESET} {}: {}",
                         checked.path.display(),
                         crate::render::count(errors as u64, "error")
                     );
@@ -81,6 +89,26 @@ impl Check {
         let names: Vec<(&Path, &str)> = names.iter().map(|(path, name)| (path.as_path(), name.as_str())).collect();
         // Each is right by itself, and a run of them together is refused.
         let together = load::refuse_twins(&names).map_or_else(Failure::report, |()| Exit::Well);
-        Ok(if right { together } else { Exit::PipelineWrong })
+        Ok(unread.unwrap_or(if right { together } else { Exit::PipelineWrong }))
     }
+
+    /// Tells of a file that cannot be read, and gives the exit code of that.
+    fn say_unread(&self, path: &Path, failure: Failure) -> Exit {
+        let exit = failure.report();
+        if !self.json {
+            outln!("{ERROR}wrong{RESET} {}: it cannot be read", path.display());
+        }
+        exit
+    }
+}
+
+/// There is no text that a diagnostic could point into.
+fn unread_json(path: &Path, failure: &Failure) -> serde_json::Value {
+    json!({
+        "file": path.display().to_string(),
+        "ok": false,
+        "diagnostics": [],
+        "schemas": [],
+        "error": failure.message(),
+    })
 }
