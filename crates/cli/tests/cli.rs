@@ -277,6 +277,14 @@ fn plan_and_graph_show_the_pipeline() {
     }
     folder.well(&["topic", "create", "readings", "--partitions", "3"]);
     assert!(folder.well(&["plan", "rooms.yaml", "--local", "data"]).contains("3 tasks"));
+    folder.write("gone.yaml", &ROOMS.replace("readings:", "gone:"));
+    let ran = folder.run(&["plan", "gone.yaml", "--local", "data"]);
+    let missing = "topic gone, which source gone reads, does not exist: create it with \
+                   `millstream topic create gone --local data`";
+    assert!(ran.code == 1 && ran.out.ends_with(&format!("\ntopics in data\n  error: {missing}\n")), "{}", ran.out);
+    let ran = folder.run(&["plan", "gone.yaml", "--local", "data", "--json"]);
+    let plan: Value = serde_json::from_str(&ran.out).unwrap();
+    assert_eq!((ran.code, &plan["folder"]["findings"][0]["message"]), (1, &missing.into()));
     assert_eq!(folder.json(&["plan", "rooms.yaml", "--json"])["pipeline"], "rooms");
 
     let mermaid = folder.well(&["graph", "rooms.yaml"]);

@@ -1,6 +1,6 @@
 //! `millstream plan`: what a pipeline comes to, and what a cluster has against it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use millstream_pipeline::explain::{self, Created, Plan, PlanKafka};
@@ -10,10 +10,11 @@ use millstream_runtime::contracts::{Act, SinkReport};
 use millstream_runtime::daemon::Instance;
 use millstream_runtime::log::TopicSettings;
 use millstream_runtime::log::kafka::topic_config;
-use millstream_runtime::preflight::{self, Examined, Gravity};
+use millstream_runtime::preflight::{self, Examined, Finding, Gravity};
 use serde_json::json;
 
 use crate::exit::{Exit, Failure};
+use crate::folder;
 use crate::load::{self, Loaded};
 use crate::place::{self, Place};
 use crate::render::{ERROR, GOOD, RESET, WARNING};
@@ -22,7 +23,8 @@ use crate::schemas::Schemas;
 /// Shows what a pipeline comes to: the graph with columns and types after each step, tasks, topics, state, group.
 ///
 /// With --brokers, --config or --kafka it also asks the brokers: whether topics exist and fit, whether the group is free,
-/// whether the user has the rights that are needed. It changes nothing. Exit code 1 if something speaks against a run.
+/// whether the user has the rights that are needed; with --local, whether the folder has the source topics. It changes
+/// nothing. Exit code 1 if something speaks against a run.
 #[derive(Debug, Args)]
 pub(crate) struct PlanCommand {
     /// The pipeline file.
@@ -48,12 +50,12 @@ impl PlanCommand {
         let (sinks, breaches) = schemas.settle(&mut loaded, Act::Look)?;
         load::print(&breaches);
         let asked = settings.as_ref().filter(|_| self.place.connection.is_named());
-        let examined = asked.map(|settings| examine(&loaded, settings)).transpose()?;
-        let counts = match (&examined, &self.place.local) {
-            (Some(examined), _) => examined.counts.clone(),
-            (None, Some(_)) => self.local_counts(&loaded.topology)?,
-            (None, None) => PartitionCounts::unknown(),
+        let examined = match (&self.place.local, asked) {
+            (Some(dir), _) => Some(self.examine_folder(dir, &loaded)?),
+            (None, Some(settings)) => Some(examine(&loaded, settings)?),
+            (None, None) => None,
         };
+        let counts = examined.as_ref().map_or_else(PartitionCounts::unknown, |examined| examined.counts.clone());
         // What does not fit the partitions is a finding already.
         let topology = match (loaded.lower(&counts), &examined) {
             (Ok(topology), _) => topology,
@@ -72,15 +74,28 @@ impl PlanCommand {
         Ok(if is_wrong { Exit::RunFailed } else { Exit::Well })
     }
 
-    fn local_counts(&self, topology: &Topology) -> Result<PartitionCounts, Failure> {
+    /// What a folder has against the pipeline. A run makes all other topics there by itself.
+    fn examine_folder(&self, dir: &Path, loaded: &Loaded) -> Result<Examined, Failure> {
         let mut opened = self.place.open()?;
-        let mut counts = PartitionCounts::unknown();
-        for topic in &topology.topics {
-            if let Some(partitions) = opened.log().partitions(topic)? {
-                counts.0.insert(topic.clone(), partitions);
+        let mut examined = Examined { counts: PartitionCounts::unknown(), running: Vec::new(), findings: Vec::new() };
+        let mut error = |message| examined.findings.push(Finding { gravity: Gravity::Error, message });
+        for source in &loaded.topology.sources {
+            match opened.log().partitions(&source.topic)? {
+                Some(partitions) => {
+                    examined.counts.0.insert(source.topic.clone(), partitions);
+                }
+                None => error(format!(
+                    "topic {}, which source {} reads, does not exist: create it with `{}`",
+                    source.topic,
+                    source.name,
+                    folder::command(&format!("create {}", source.topic), dir)
+                )),
             }
         }
-        Ok(counts)
+        if let Err(message) = loaded.lower(&examined.counts) {
+            error(message);
+        }
+        Ok(examined)
     }
 
     fn print(
@@ -93,7 +108,8 @@ impl PlanCommand {
         if self.json {
             let mut value = serde_json::to_value(plan).map_err(|error| Failure::run(error.to_string()))?;
             if let Some(examined) = examined {
-                value["cluster"] = as_json(examined);
+                let place = if self.place.local.is_some() { "folder" } else { "cluster" };
+                value[place] = as_json(examined);
             }
             if !sinks.is_empty() {
                 value["registry"] = crate::schemas::as_json(sinks);
@@ -106,8 +122,13 @@ impl PlanCommand {
             outln!("\nregistry");
             sinks.iter().for_each(|report| outln!("  {}", report.line()));
         }
-        if let (Some(examined), Some(settings)) = (examined, settings) {
-            show(examined, settings.kafka.brokers());
+        let place = match (&self.place.local, settings) {
+            (Some(dir), _) => format!("topics in {}", dir.display()),
+            (None, Some(settings)) => format!("brokers at {}", settings.kafka.brokers()),
+            (None, None) => return Ok(()),
+        };
+        if let Some(examined) = examined {
+            show(examined, &place);
         }
         Ok(())
     }
@@ -161,8 +182,8 @@ fn kafka(topology: &Topology, settings: &Settings) -> PlanKafka {
     }
 }
 
-fn show(examined: &Examined, brokers: &str) {
-    outln!("\nbrokers at {brokers}");
+fn show(examined: &Examined, place: &str) {
+    outln!("\n{place}");
     for (client, host) in &examined.running {
         outln!("  running: {client} at {}", host.trim_start_matches('/'));
     }
