@@ -223,6 +223,7 @@ fn a_wrong_command_line_is_exit_code_2() {
         &["completions", "cobol"],
         &["demo", "--dir", "."],
         &["test", "rooms.yaml", "--filter", "no test has this name"],
+        &["bench", "-n", "0"],
     ];
     folder.well(&["topic", "create", "readings"]);
     for arguments in wrong {

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use clap::Args;
+use clap::{Args, value_parser};
 use millstream_pipeline::topology::PartitionCounts;
 use millstream_runtime::bench::kafka::{self, Broker};
 use millstream_runtime::bench::{self, EventFormat, EventKeys, Measured, Place, Shape, WORKLOADS, Workload};
@@ -24,7 +24,7 @@ pub(crate) struct Bench {
     /// Only these workloads; all, if none is named.
     workloads: Vec<String>,
     /// How many input records.
-    #[arg(long, short = 'n', default_value_t = 1_000_000)]
+    #[arg(long, short = 'n', default_value_t = 1_000_000, value_parser = at_least_one)]
     records: usize,
     /// The seed of the events.
     #[arg(long, default_value_t = 1)]
@@ -53,7 +53,7 @@ pub(crate) struct Bench {
     at_least_once: bool,
     /// Instead of cost, the latency from send to readable result at so many records a second, for workloads that answer
     /// each record (same, project), and that of the broker alone.
-    #[arg(long, value_name = "RECORDS/S", requires = "kafka")]
+    #[arg(long, value_name = "RECORDS/S", requires = "kafka", value_parser = value_parser!(u64).range(1..))]
     rate: Option<u64>,
     /// How long an open loop runs, in seconds, after 8 s of warming up.
     #[arg(long, default_value_t = 20, requires = "rate")]
@@ -64,6 +64,15 @@ pub(crate) struct Bench {
     /// As JSON.
     #[arg(long)]
     json: bool,
+}
+
+/// Of nothing there is no cost by record.
+fn at_least_one(written: &str) -> Result<usize, String> {
+    match written.parse() {
+        Ok(0) => Err("it is at least 1".to_owned()),
+        Ok(number) => Ok(number),
+        Err(error) => Err(error.to_string()),
+    }
 }
 
 impl Bench {
