@@ -249,6 +249,14 @@ fn tests_pass_or_fail_with_exit_code_4() {
     assert!(ran.out.ends_with("1 passed, 1 failed\n"), "{}", ran.out);
     assert_eq!(ran.out.matches("mean is 21.0").count(), 1, "three ways, one message: {}", ran.out);
 
+    let ran = folder.run(&["test", "rooms.yaml", "-f", "nothing"]);
+    let said = "error: no name of a test holds `nothing` (--filter), of 1 test\nhelp: A test is named `a minute closes";
+    assert!(ran.code == 2 && ran.err.starts_with(said), "{}", ran.err);
+    folder.write("fails.yaml", ROOMS.split("tests:").next().unwrap());
+    let ran = folder.run(&["test", "fails.yaml", "-f", "nothing"]);
+    assert!(ran.code == 2 && ran.err.contains("Add a `tests:` section"), "{}", ran.err);
+    folder.write("fails.yaml", &ROOMS.replace("mean: 21", "mean: 20"));
+
     let ran = folder.run(&["test", "--json", "."]);
     let results: Value = serde_json::from_str(&ran.out).unwrap();
     assert_eq!((ran.code, &results["passed"], &results["failed"]), (4, &1.into(), &1.into()));

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use millstream_pipeline::case::TestSpec;
+use millstream_pipeline::suggest;
 use millstream_runtime::case::{self as runner, Failure as Failed, TestReport};
 use serde_json::json;
 
@@ -37,7 +38,9 @@ impl Test {
         let mut passed = 0;
         let mut failed = 0;
         let mut results = Vec::new();
+        let mut names: Vec<String> = Vec::new();
         for case in load::load_cases(&self.paths, &self.registry.schemas()?)? {
+            names.extend(case.tests.iter().map(|test| test.name.value.clone()));
             let tests = case.tests.iter().filter(|test| self.is_asked_for(test));
             for test in tests {
                 let report = runner::run(&|counts| case.pipeline.lower(counts), test);
@@ -59,9 +62,23 @@ impl Test {
             outln!("{passed} passed, {failed} failed");
         }
         if passed + failed == 0 {
-            return Err(Failure::usage("there is no test to run").help("Add a `tests:` section to the pipeline."));
+            return Err(self.nothing_to_run(&names));
         }
         Ok(if failed == 0 { Exit::Well } else { Exit::TestFailed })
+    }
+
+    /// There is no test, or none that the filter lets through.
+    fn nothing_to_run(&self, names: &[String]) -> Failure {
+        let Some(text) = self.filter.as_ref().filter(|_| !names.is_empty()) else {
+            return Failure::usage("there is no test to run").help("Add a `tests:` section to the pipeline.");
+        };
+        let tests = crate::render::count(names.len() as u64, "test");
+        let failure = Failure::usage(format!("no name of a test holds `{text}` (--filter), of {tests}"));
+        let nearest = suggest::nearest(text, names.iter().map(String::as_str)).or(names.first().map(String::as_str));
+        match nearest {
+            Some(name) => failure.help(format!("A test is named `{name}`.")),
+            None => failure,
+        }
     }
 
     fn is_asked_for(&self, test: &TestSpec) -> bool {
