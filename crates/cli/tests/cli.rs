@@ -658,6 +658,14 @@ fn the_demo_shows_candles_and_what_to_try_next() {
 }
 
 #[test]
+fn a_folder_that_cannot_be_made_for_the_demo_is_named() {
+    let folder = Folder::new();
+    let ran = folder.run(&["demo", "--dir", "rooms.yaml/demo"]);
+    let said = "error: cannot make the folder rooms.yaml/demo: Not a directory (os error 20)\nhelp: Name ";
+    assert!(ran.code == 1 && ran.err.starts_with(said), "{}", ran.err);
+}
+
+#[test]
 fn the_demo_that_kills_itself_proves_that_nothing_is_lost() {
     let folder = Folder::new();
     let out = folder.well(&["demo", "--crash"]);

@@ -97,7 +97,10 @@ impl Demo {
             return Err(Failure::usage(format!("{} is not empty", dir.display()))
                 .help("The demo wants a fresh folder: name another with --dir, or none."));
         }
-        std::fs::create_dir_all(&dir)?;
+        std::fs::create_dir_all(&dir).map_err(|error| {
+            Failure::run(format!("cannot make the folder {}: {error}", dir.display()))
+                .help("Name a folder that may be made with --dir.")
+        })?;
         Ok(dir)
     }
 }
@@ -105,7 +108,8 @@ impl Demo {
 /// Puts the example pipeline beside the data, to be looked at and changed.
 pub(super) fn write_pipeline(dir: &std::path::Path) -> Result<PathBuf, Failure> {
     let file = dir.join("trades-ohlc.yaml");
-    std::fs::write(&file, PIPELINE)?;
+    std::fs::write(&file, PIPELINE)
+        .map_err(|error| Failure::run(format!("cannot write {}: {error}", file.display())))?;
     Ok(file)
 }
 
