@@ -51,7 +51,16 @@ enum Command {
 
 fn main() -> std::process::ExitCode {
     millstream_runtime::crash::arm();
-    let outcome = match Arguments::parse().command {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) if error.use_stderr() => error.exit(),
+        // Help and the version are output as any other.
+        Err(asked_for) => {
+            out!("{}", asked_for.render().ansi());
+            return ended(Exit::Well);
+        }
+    };
+    let outcome = match arguments.command {
         Command::Demo(command) => command.run(),
         Command::Run(command) => command.run(),
         Command::Check(command) => command.run(),
@@ -67,16 +76,19 @@ fn main() -> std::process::ExitCode {
         Command::Bench(command) => command.run(),
         Command::Completions(command) => command.run(),
     };
-    let exit = outcome.unwrap_or_else(Failure::report);
-    match stdout::finish() {
-        Err(failure) if exit == Exit::Well => failure.report(),
-        Err(failure) => {
-            failure.report();
-            exit
-        }
+    ended(outcome.unwrap_or_else(Failure::report))
+}
+
+/// The exit code of a command that ended so, if what it printed was written.
+fn ended(exit: Exit) -> std::process::ExitCode {
+    let exit = match stdout::finish() {
         Ok(()) => exit,
-    }
-    .into()
+        Err(failure) => {
+            let unwritten = failure.report();
+            if exit == Exit::Well { unwritten } else { exit }
+        }
+    };
+    exit.into()
 }
 
 /// The command line as clap sees it, for completions.

@@ -26,6 +26,8 @@ const COMMANDS: &[&[&str]] = &[
     &["graph", "copy.yaml"],
     &["check", "copy.yaml"],
     &["test", "copy.yaml"],
+    &["--version"],
+    &["plan", "--help"],
     &["schema"],
     &["config"],
     &["config", "--schema"],
