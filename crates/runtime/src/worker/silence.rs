@@ -97,11 +97,11 @@ impl Lane {
     /// without rows. After a pause the lane asks.
     pub(super) fn listens<L: Log>(&mut self, log: &mut L, questions: &mut Questions, now: Millis) -> bool {
         let has_listened = now.0 - self.silence.listened_at.0 < PAUSE_MS;
-        if !has_listened && !(self.may_ask(now) && self.is_silent(log, questions, now).is_some()) {
-            return false;
+        let is_heard = has_listened || (self.may_ask(now) && self.is_silent(log, questions, now).is_some());
+        if is_heard {
+            self.silence.listened_at = now;
         }
-        self.silence.listened_at = now;
-        true
+        is_heard
     }
 
     /// By how much time may go on without rows of this lane since it last did; `None` if it may not.
