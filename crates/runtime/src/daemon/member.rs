@@ -167,6 +167,7 @@ impl Member {
             Guarantee::AtLeastOnce if self.topology.exchanges.is_empty() => Waiting::Offsets,
             Guarantee::AtLeastOnce | Guarantee::ExactlyOnce => Waiting::Results,
         };
+        let transaction_timeout = self.log.properties.get("transaction.timeout.ms").and_then(|ms| ms.parse().ok());
         let mut log = KafkaLog::connect(self.log)?;
         let _ = self.leash.set(log.interrupt());
         if !stable_offsets(&mut log, &self.topology, &self.stop)? {
@@ -193,6 +194,7 @@ impl Member {
             owned: Vec::new(),
             pace: Pace::new(interval, waiting, started),
             epoch_bytes,
+            transaction_timeout: transaction_timeout.map(Duration::from_millis),
             epoch_began: None,
             load: Load::Idle,
             failures: 0,
@@ -259,6 +261,7 @@ struct Running {
     owned: Vec<TopicPartition>,
     pace: Pace,
     epoch_bytes: usize,
+    transaction_timeout: Option<Duration>,
     epoch_began: Option<Instant>,
     load: Load,
     /// Failures since the last commit.
@@ -510,6 +513,7 @@ impl Running {
             return Err(error.into());
         }
         self.note(&error);
+        self.note_long_epoch(&error);
         let keeps_tasks = self.stage == Stage::Taking;
         if !keeps_tasks {
             self.worker.forget();
@@ -534,6 +538,25 @@ impl Running {
             pipeline = %self.worker.topology().name, thread = self.thread, task, topic, partition,
             "{error}; nothing of the open epoch is visible, its input is taken again"
         );
+    }
+
+    /// A coordinator puts out the producer of a transaction that takes too long, and then says what it says of any other.
+    fn note_long_epoch(&self, error: &WorkerError) {
+        let WorkerError::Log(error) = error else { return };
+        let (Some(took), Some(limit)) = (self.epoch_began.map(|began| began.elapsed()), self.transaction_timeout)
+        else {
+            return;
+        };
+        if error.kind() == FailureKind::Fenced && took >= limit {
+            let (pipeline, thread) = (self.worker.topology().name.as_str(), self.thread);
+            let (took, limit) = (took.as_secs(), limit.as_secs());
+            tracing::warn!(
+                pipeline,
+                thread,
+                "the epoch took {took} s, and brokers end a transaction after {limit} s: raise `transaction_timeout`, or it will be \
+                 repeated without end"
+            );
+        }
     }
 
     /// New partitions mean another topology.

@@ -35,7 +35,7 @@ impl NewRecord<'_> {
         self.key.map_or(0, <[u8]>::len) + self.value.map_or(0, <[u8]>::len) + headers.sum::<usize>()
     }
 
-    /// How much the record takes of what its topic allows ([`Log::record_limit`](super::Log::record_limit)): whoever asks whether
+    /// How much the record takes of what its topic allows ([`RecordLimits`](super::RecordLimits)): whoever asks whether
     /// it fits, and whoever refuses it, must count the same.
     pub fn size(&self) -> usize {
         self.byte_len() + HEADER_OVERHEAD * self.headers.len()

@@ -243,7 +243,7 @@ fn records_that_are_too_large_leave_the_transaction_whole() -> Result {
     with_topics.output_topics = vec!["narrow".to_owned(), "wide".to_owned()];
     let mut log = KafkaLog::connect(with_topics).told()?;
     init(&mut log)?;
-    let limit = log.record_limit("narrow").ok_or("no limit")?;
+    let limit = log.record_limits("narrow").bytes.ok_or("no limit")?;
     ensure!(limit < 2_000 && limit > 1_500, "{limit}");
     let large = "x".repeat(2_000);
     let record = NewRecord { key: None, value: Some(large.as_bytes()), timestamp: Millis(1), headers: &[] };
