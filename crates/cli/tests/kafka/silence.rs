@@ -100,7 +100,7 @@ sources:
     event_time: ts
     watermark: {idle: 1s, idle_close: 1s}
 steps:
-  - window: {id: w, by: key, tumbling: 5s, aggregates: {n: count(*)}}
+  - window: {id: w, by: key, tumbling: 10s, aggregates: {n: count(*)}}
 sink: {topic: PREFIXcounts, format: json, key: key}
 ";
 
@@ -113,7 +113,11 @@ fn time_does_not_go_on_over_what_came_in_a_sleep() -> Result {
         let time = BEGIN + seconds * 1000;
         Message::value(format!(r#"{{"key":"k","ts":{time}}}"#)).to(0).at(time)
     };
-    let mut daemon = scenario.daemon("a").env("MILLSTREAM_KAFKA__SESSION_TIMEOUT_MS", "30000").start()?;
+    let mut daemon = scenario
+        .daemon("a")
+        .env("MILLSTREAM_KAFKA__SESSION_TIMEOUT_MS", "30000")
+        .env("MILLSTREAM_TRANSACTION_TIMEOUT", "30s")
+        .start()?;
     daemon.wait_until_ready(READY)?;
     scenario.client.produce(&events, &[at(0)])?;
     scenario.wait_for_input()?;
@@ -121,7 +125,7 @@ fn time_does_not_go_on_over_what_came_in_a_sleep() -> Result {
     std::thread::sleep(Duration::from_secs(1));
     scenario.client.produce(&events, &[at(1)])?;
     // The window would be over.
-    std::thread::sleep(Duration::from_secs(6));
+    std::thread::sleep(Duration::from_secs(11));
     daemon.resume();
     let read = || scenario.client.read(&counts);
     let read = wait::until("the window to close", READY, read, |read| !read.is_empty())?;
