@@ -172,7 +172,7 @@ on_error: {dead_letter: PREFIXdead}
 /// By default brokers take no time that is more than an hour ahead of their clocks. Dead letters of rows are of now, as old ones
 /// would soon be deleted.
 fn what_a_topic_refuses_for_its_time_or_its_key_is_a_dead_letter() -> Result {
-    let scenario = Scenario::new("refused")?;
+    let scenario = Scenario::new("misfits")?;
     scenario.set_pipeline(COPY)?;
     let (copied, dead) = (scenario.topic("copied"), scenario.topic("dead"));
     scenario.client.create_topic(&dead, 1)?;

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use millstream_harness::{Message, Result, ensure, suite, tests, wait};
+use millstream_harness::proxy::{Action, Api, Rule};
+use millstream_harness::{Broker, Message, Proxy, Result, ensure, suite, tests, wait};
 
 use crate::controls::seen;
 use crate::scenario::{PARTITIONS, READY, Scenario};
@@ -47,7 +48,8 @@ fn a_silence_that_is_trusted_unasked_is_seen() -> Result {
 }
 
 fn sleeps(name: &str, failpoints: &str) -> Result {
-    let scenario = Scenario::new(name)?;
+    let broker = Broker::start()?;
+    let (scenario, proxy) = (Scenario::on(name, &broker)?, Proxy::before(&broker)?);
     scenario.set_pipeline(COUNTS)?;
     let (events, counts) = (scenario.topic("events"), scenario.topic("counts"));
     scenario.client.create_topic(&counts, 1)?;
@@ -58,7 +60,7 @@ fn sleeps(name: &str, failpoints: &str) -> Result {
     };
     let fast = |seconds: i64| (1..PARTITIONS).map(move |partition| at(partition, seconds));
     let mut daemon = scenario
-        .daemon("a")
+        .daemon_at("a", &proxy.bootstrap())
         .env("FAILPOINTS", failpoints)
         .env("MILLSTREAM_KAFKA__SESSION_TIMEOUT_MS", "30000")
         .env("MILLSTREAM_TRANSACTION_TIMEOUT", "30s")
@@ -74,7 +76,11 @@ fn sleeps(name: &str, failpoints: &str) -> Result {
     std::thread::sleep(Duration::from_secs(1));
     scenario.client.produce(&events, &[at(0, 2)])?;
     std::thread::sleep(SLEEP);
+    // It wakes, and does not hear at once what there is.
+    proxy.add(Rule::always(Api::Fetch, Action::Delay(Duration::from_secs(2))));
     daemon.resume();
+    std::thread::sleep(Duration::from_secs(3));
+    proxy.clear();
     scenario.wait_for_input()?;
     scenario.client.produce(&events, &fast(90).chain([at(0, 90)]).collect::<Vec<_>>())?;
     let slow = || {
