@@ -154,26 +154,12 @@ fn a_row_too_large_for_a_repartition_is_a_dead_letter() -> Result {
     Ok(())
 }
 
-const COPY: &str = r#"
-version: 1
-pipeline: PREFIXtorture
-sources:
-  events:
-    topic: PREFIXevents
-    format: json
-    schema: {id: bigint, key: string, ts: timestamp(ms)}
-    event_time: ts
-steps:
-  - filter: id > 0
-sink: {topic: PREFIXcopied, format: json, key: key}
-on_error: {dead_letter: PREFIXdead}
-"#;
-
 /// By default brokers take no time that is more than an hour ahead of their clocks. Dead letters of rows are of now, as old ones
 /// would soon be deleted.
 fn what_a_topic_refuses_for_its_time_or_its_key_is_a_dead_letter() -> Result {
     let scenario = Scenario::new("misfits")?;
-    scenario.set_pipeline(COPY)?;
+    let text = LARGE.replace("map: {text: \"repeat(key, abs(amount))\"}", "filter: id > 0");
+    scenario.set_pipeline(&text)?;
     let (copied, dead) = (scenario.topic("copied"), scenario.topic("dead"));
     scenario.client.create_topic(&dead, 1)?;
     scenario.client.set_topic_config(&copied, &[("cleanup.policy", "compact")])?;

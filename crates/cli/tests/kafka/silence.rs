@@ -93,26 +93,11 @@ fn sleeps(name: &str, failpoints: &str) -> Result {
     Ok(())
 }
 
-/// Time goes on by the clock on the wall.
-const CLOSES: &str = "\
-version: 1
-pipeline: PREFIXtorture
-sources:
-  events:
-    topic: PREFIXevents
-    format: json
-    schema: {key: string, ts: timestamp(ms)}
-    key: key
-    event_time: ts
-    watermark: {idle: 1s, idle_close: 1s}
-steps:
-  - window: {id: w, by: key, tumbling: 10s, aggregates: {n: count(*)}}
-sink: {topic: PREFIXcounts, format: json, key: key}
-";
-
+/// As it goes on by the clock on the wall, time closes the window of one partition alone.
 fn time_does_not_go_on_over_what_came_in_a_sleep() -> Result {
     let scenario = Scenario::new("overslept")?;
-    scenario.set_pipeline(CLOSES)?;
+    let text = COUNTS.replace("watermark: {idle: 8s}", "key: key\n    watermark: {idle: 1s, idle_close: 1s}");
+    scenario.set_pipeline(&text)?;
     let (events, counts) = (scenario.topic("events"), scenario.topic("counts"));
     scenario.client.create_topic(&counts, 1)?;
     let at = |seconds: i64| {
