@@ -36,7 +36,7 @@ pub(crate) fn is_due(emit: Emit, now: Millis, last: i64) -> bool {
     match emit {
         Emit::Final | Emit::Arrival => false,
         Emit::Changes => true,
-        Emit::Every(span) => last == i64::MIN || now.0.saturating_sub(last) >= span.0,
+        Emit::Every(_) => due_at(emit, last).is_some_and(|due_at| due_at <= now),
     }
 }
 
