@@ -120,21 +120,25 @@ fn no_answer() -> NativeError {
     NativeError::new(Code::TIMED_OUT, "no broker has answered in time")
 }
 
+/// The settings of a topic, by name and value.
+pub(super) fn settings(client: &Client, topic: &str) -> Result<Vec<(String, String)>, NativeError> {
+    let admin = Admin::new(client);
+    admin.describe_topic(client, topic, WAIT)?;
+    loop {
+        match admin.next_reply(WAIT + Duration::from_secs(1)) {
+            Some(AdminReply::Config(config)) => return config,
+            Some(_) => {}
+            None => return Err(no_answer()),
+        }
+    }
+}
+
 /// What records a topic takes; `None` if it is not there, or if that may not be asked.
 ///
 /// # Errors
 /// If nobody answers.
 pub(super) fn limits(client: &Client, topic: &str) -> Result<Option<TopicLimits>, NativeError> {
-    let admin = Admin::new(client);
-    admin.describe_topic(client, topic, WAIT)?;
-    let config = loop {
-        match admin.next_reply(WAIT + Duration::from_secs(1)) {
-            Some(AdminReply::Config(config)) => break config,
-            Some(_) => continue,
-            None => return Err(no_answer()),
-        }
-    };
-    match config {
+    match settings(client, topic) {
         Ok(config) => Ok(Some(TopicLimits::of(&config))),
         Err(error) if error.code == Code::UNKNOWN_TOPIC_OR_PARTITION => Ok(None),
         Err(error) if error.code == Code::TOPIC_AUTHORIZATION_FAILED => {

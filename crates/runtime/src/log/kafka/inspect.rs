@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use millstream_engine::ids::Offset;
 
 use super::error::failed;
-use super::native::{AdminReply, Code, NativeError, describe};
+use super::native::{Code, NativeError, describe};
 use super::{KafkaLog, offsets_list};
 use crate::log::{CommittedOffset, LogError, TopicPartition};
 
@@ -134,22 +134,10 @@ impl KafkaLog {
     /// # Errors
     /// If no broker answers, or if there is no such topic.
     pub fn settings_of(&self, topic: &str) -> Result<Option<BTreeMap<String, String>>, LogError> {
-        let doing = format!("ask for the settings of topic {topic}");
-        let admin = super::native::Admin::new(self.client());
-        admin.describe_topic(self.client(), topic, WAIT).map_err(|error| failed(&doing, &error))?;
-        loop {
-            match admin.next_reply(WAIT + Duration::from_secs(1)) {
-                Some(AdminReply::Config(Ok(config))) => return Ok(Some(config.into_iter().collect())),
-                Some(AdminReply::Config(Err(error))) if error.code == Code::TOPIC_AUTHORIZATION_FAILED => {
-                    return Ok(None);
-                }
-                Some(AdminReply::Config(Err(error))) => return Err(failed(&doing, &error)),
-                Some(_) => {}
-                None => {
-                    let error = NativeError::new(Code::TIMED_OUT, "no broker has answered in time");
-                    return Err(failed(&doing, &error));
-                }
-            }
+        match super::cluster::settings(self.client(), topic) {
+            Ok(config) => Ok(Some(config.into_iter().collect())),
+            Err(error) if error.code == Code::TOPIC_AUTHORIZATION_FAILED => Ok(None),
+            Err(error) => Err(failed(&format!("ask for the settings of topic {topic}"), &error)),
         }
     }
 
