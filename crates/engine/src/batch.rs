@@ -67,6 +67,9 @@ pub struct RowClock {
     pub before: Option<Int64Array>,
     /// What a row itself says.
     pub own: OwnTime,
+    /// By what each row is late, where that is more than W_i of the input: behind a repartition, W_i of the input by which
+    /// the sender had it. [`Watermark::UNKNOWN`] where it is not more; `None` where that is so for all rows.
+    pub late_by: Option<Int64Array>,
     /// A watermark to apply after the last row; [`Watermark::UNKNOWN`] for none.
     pub after: Watermark,
 }
@@ -83,12 +86,17 @@ pub enum OwnTime {
 impl RowClock {
     /// The clock of rows of which none has been dropped.
     pub fn new(own: OwnTime) -> RowClock {
-        RowClock { before: None, own, after: Watermark::UNKNOWN }
+        RowClock { before: None, own, late_by: None, after: Watermark::UNKNOWN }
     }
 
     /// The watermark to apply before row `row`.
     pub fn before(&self, row: usize) -> Watermark {
         self.before.as_ref().map_or(Watermark::UNKNOWN, |before| Watermark(before.value(row)))
+    }
+
+    /// By what row `row` is late, if that is more than W_i.
+    pub fn late_by(&self, row: usize) -> Watermark {
+        self.late_by.as_ref().map_or(Watermark::UNKNOWN, |late_by| Watermark(late_by.value(row)))
     }
 
     /// The watermark that a row with a group key and event time `t` itself stands for.
@@ -110,7 +118,7 @@ impl Batch {
                 event_time: Int64Array::from(Vec::<i64>::new()),
                 origin: RowOrigin::One(Origin::default()),
                 offset: Int64Array::from(Vec::<i64>::new()),
-                clock: RowClock { before: None, own: OwnTime::Silent, after },
+                clock: RowClock { after, ..RowClock::new(OwnTime::Silent) },
                 position: None,
                 tombstone: None,
             },
@@ -172,6 +180,7 @@ impl Batch {
                 offset: meta.offset.slice(from, rows),
                 clock: RowClock {
                     before: meta.clock.before.as_ref().map(|before| before.slice(from, rows)),
+                    late_by: meta.clock.late_by.as_ref().map(|late_by| late_by.slice(from, rows)),
                     ..meta.clock
                 },
                 position: meta.position.as_ref().map(|position| position.slice(from, rows)),
@@ -248,6 +257,7 @@ impl RowMeta {
         RowClock {
             before: any.then(|| Int64Array::from(before)),
             own: self.clock.own,
+            late_by: self.clock.late_by.as_ref().map(|late_by| take_as(late_by, indices)),
             after: self.clock.after.max(Watermark(left_out)),
         }
     }

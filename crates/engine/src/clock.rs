@@ -17,6 +17,26 @@ pub struct Clock {
     w: Watermark,
 }
 
+/// How far time has come at each row of a batch, the row included; see [`Clock::walk`].
+#[derive(Debug, Default)]
+pub struct RowWatermarks {
+    w: Vec<i64>,
+    /// Empty where it is the same.
+    late_by: Vec<i64>,
+}
+
+impl RowWatermarks {
+    /// W_i of the batch's input.
+    pub fn w(&self) -> &[i64] {
+        &self.w
+    }
+
+    /// What the row is late by: W_i of the input by which it was read first. It is never less than [`w`](Self::w).
+    pub fn late_by(&self) -> &[i64] {
+        if self.late_by.is_empty() { &self.w } else { &self.late_by }
+    }
+}
+
 #[derive(Debug, Clone)]
 struct Input {
     id: InputId,
@@ -112,11 +132,13 @@ impl Clock {
         self.w = self.w.max(watermark);
     }
 
-    /// Walks over the rows of a batch in order and writes W_i as it stands for each row's lateness check into
-    /// `watermarks` (cleared first): what the batch says before the row, then the row's own time if `keyed` is true for
-    /// it. Then applies what the batch says after its last row. W is not computed anew.
-    pub fn walk(&mut self, batch: &Batch, keyed: Option<&BooleanArray>, watermarks: &mut Vec<i64>) {
+    /// Walks over the rows of a batch in order and writes how far time has come at each row into `walked` (cleared first):
+    /// what the batch says before the row, then the row's own time if `keyed` is true for it. Then applies what the batch
+    /// says after its last row. W is not computed anew.
+    pub fn walk(&mut self, batch: &Batch, keyed: Option<&BooleanArray>, walked: &mut RowWatermarks) {
+        let RowWatermarks { w: watermarks, late_by } = walked;
         watermarks.clear();
+        late_by.clear();
         let clock = &batch.meta.clock;
         if batch.is_empty() {
             self.advance(batch.meta.input, clock.after);
@@ -141,6 +163,9 @@ impl Clock {
             watermarks.push(w.0);
         }
         input.w = w.max(clock.after);
+        if let Some(own) = &clock.late_by {
+            late_by.extend(watermarks.iter().zip(own.values()).map(|(&w, &own)| w.max(own)));
+        }
     }
 
     /// What W would be if W_i of `input` stood at `watermark`: for what is emitted in the midst of a batch. To be called

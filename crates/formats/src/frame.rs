@@ -47,6 +47,9 @@ const IDLE: u8 = 1;
 const ORIGIN_EACH: u8 = 2;
 const BEFORE: u8 = 4;
 const TOMBSTONE: u8 = 8;
+const LATE_BY: u8 = 16;
+/// Those that stand for a column each.
+const COLUMNS: u8 = ORIGIN_EACH | BEFORE | TOMBSTONE | LATE_BY;
 
 /// Why bytes are not a frame, or a batch cannot become one.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -75,7 +78,8 @@ pub struct ExchangeFrame {
     pub sender: TaskId,
     /// Whether every input of the sender is idle.
     pub idle: bool,
-    /// The rows (perhaps none), with the sender's W at each row in `clock.before` and at the end in `clock.after`.
+    /// The rows (perhaps none), with the sender's W at each row in `clock.before` and at the end in `clock.after`, and what a
+    /// row is late by in `clock.late_by`.
     /// `position` does not travel, `clock.own` always arrives as [`OwnTime::Silent`].
     pub batch: Batch,
 }
@@ -163,6 +167,10 @@ pub fn encode_exchange(frame: &ExchangeFrame) -> Result<Vec<u8>, FrameError> {
         flags |= TOMBSTONE;
         extra.push(Arc::new(tombstone.clone()));
     }
+    if let Some(late_by) = &meta.clock.late_by {
+        flags |= LATE_BY;
+        extra.push(Arc::new(late_by.clone()));
+    }
     let subtopology = u32::try_from(frame.sender.subtopology)
         .map_err(|_| FrameError::Unwritable(format!("subtopology {}", frame.sender.subtopology)))?;
     let mut header = Vec::with_capacity(EXCHANGE_LEN);
@@ -191,7 +199,7 @@ pub fn decode_exchange(bytes: &[u8], input: InputId) -> Result<ExchangeFrame, Fr
     let (flags, content, len) = open(bytes, EXCHANGE)?;
     let (header, content) = exchange_header(content)?;
     let all = rows(flags, content, len)?;
-    let count = 2 + (header.flags & (ORIGIN_EACH | BEFORE | TOMBSTONE)).count_ones() as usize;
+    let count = 2 + (header.flags & COLUMNS).count_ones() as usize;
     let split = all.num_columns().checked_sub(count).ok_or(FrameError::Damaged("columns are missing"))?;
     let mut extra = all.columns()[split..].iter();
     let event_time = next::<Int64Array>(&mut extra)?;
@@ -202,7 +210,8 @@ pub fn decode_exchange(bytes: &[u8], input: InputId) -> Result<ExchangeFrame, Fr
     };
     let before = if header.flags & BEFORE == 0 { None } else { Some(next::<Int64Array>(&mut extra)?) };
     let tombstone = if header.flags & TOMBSTONE == 0 { None } else { Some(next::<BooleanArray>(&mut extra)?) };
-    let clock = RowClock { before, own: OwnTime::Silent, after: header.after };
+    let late_by = if header.flags & LATE_BY == 0 { None } else { Some(next::<Int64Array>(&mut extra)?) };
+    let clock = RowClock { before, own: OwnTime::Silent, late_by, after: header.after };
     let meta = RowMeta { input, event_time, origin, offset, clock, position: None, tombstone };
     let batch = Batch { rows: first_columns(&all, split)?, meta };
     Ok(ExchangeFrame { sender: header.sender, idle: header.flags & IDLE != 0, batch })
@@ -227,6 +236,9 @@ fn exchange_header(content: &[u8]) -> Result<(ExchangeHeader, &[u8]), FrameError
         return Err(FrameError::Damaged("its header is cut off"));
     };
     let partition = PartitionId(u32::from_le_bytes([p0, p1, p2, p3]));
+    if own & !(IDLE | COLUMNS) != 0 {
+        return Err(FrameError::Damaged("it says what this release does not know"));
+    }
     let header = ExchangeHeader {
         flags: own,
         sender: TaskId { subtopology: subtopology as usize, partition },

@@ -1,10 +1,11 @@
-//! Repartition: rows leave for the tasks that own their keys, with the sender's watermark at each row.
+//! Repartition: rows leave for the tasks that own their keys, with the sender's watermark at each row, and with what the row
+//! is late by.
 
 use arrow::array::{Array, ArrayRef, BinaryArray, BooleanArray, Int64Array, UInt32Array};
 use arrow::datatypes::SchemaRef;
 
 use crate::batch::{Batch, OwnTime, RowClock};
-use crate::clock::Clock;
+use crate::clock::{Clock, RowWatermarks};
 use crate::context::{Context, Effect, ExchangeOutput};
 use crate::error::TaskError;
 use crate::ids::{ExchangeId, InputId, PartitionId, Port};
@@ -42,6 +43,14 @@ struct Told {
     idle: bool,
 }
 
+/// Time at each row of a batch, the row included.
+struct Times {
+    /// W of this task.
+    w: Vec<i64>,
+    /// What the row is late by, where that is not W for all.
+    late_by: Option<Vec<i64>>,
+}
+
 impl Exchange {
     /// The sender of `plan` over rows of `schema`. `inputs` are those whose batches reach it.
     pub fn new(
@@ -74,17 +83,17 @@ impl Exchange {
         (0..batch.len()).map(|row| Some(keys.iter().all(|key| key.is_valid(row)))).collect()
     }
 
-    /// W of this task at each row, the row included.
-    fn watermarks(&mut self, batch: &Batch, keyed: &BooleanArray) -> Vec<i64> {
-        let mut watermarks = Vec::with_capacity(batch.len());
+    /// Takes a batch's time.
+    fn walk(&mut self, batch: &Batch, keyed: &BooleanArray) -> Times {
+        let mut walked = RowWatermarks::default();
         let others = self.clock.least_of_others(batch.meta.input);
         let floor = self.clock.w();
-        self.clock.walk(batch, Some(keyed), &mut watermarks);
-        for w in &mut watermarks {
-            *w = floor.max(others.min(Watermark(*w))).0;
-        }
+        self.clock.walk(batch, Some(keyed), &mut walked);
         self.clock.refresh();
-        watermarks
+        let w: Vec<i64> = walked.w().iter().map(|&w| floor.max(others.min(Watermark(w))).0).collect();
+        // Of a task with one input it is the same.
+        let late_by = (walked.late_by() != w).then(|| walked.late_by().to_vec());
+        Times { w, late_by }
     }
 
     fn now_true(&self) -> Told {
@@ -119,7 +128,7 @@ impl Exchange {
 impl Operator for Exchange {
     fn process(&mut self, _port: Port, batch: Batch, cx: &mut Context<'_>) -> Result<(), TaskError> {
         let keyed = self.keyed_rows(&batch);
-        let watermarks = self.watermarks(&batch, &keyed);
+        let times = self.walk(&batch, &keyed);
         self.clock_changed = true;
         cx.ledger().null_key += keyed.false_count() as u64;
         cx.ledger().passed += keyed.true_count() as u64;
@@ -137,9 +146,10 @@ impl Operator for Exchange {
             }
         }
         for (partition, rows) in rows_of.into_iter().enumerate().filter(|(_, rows)| !rows.is_empty()) {
-            let before: Int64Array = rows.iter().map(|&row| watermarks[row as usize]).collect();
+            let at_rows = |times: &Vec<i64>| rows.iter().map(|&row| times[row as usize]).collect::<Int64Array>();
+            let (before, late_by) = (Some(at_rows(&times.w)), times.late_by.as_ref().map(at_rows));
             let mut part = batch.take(&UInt32Array::from(rows));
-            part.meta.clock = RowClock { before: Some(before), own: OwnTime::Silent, after: self.clock.w() };
+            part.meta.clock = RowClock { before, own: OwnTime::Silent, late_by, after: self.clock.w() };
             self.send(partition, part, cx);
         }
         Ok(())

@@ -103,6 +103,10 @@ fn interleave(batches: &[&Batch]) -> Result<Batch, ArrowError> {
         .iter()
         .any(|batch| batch.meta.clock.before.is_some())
         .then(|| picks.iter().map(|&(batch, row)| batches[batch].meta.clock.before(row).0).collect::<Vec<_>>().into());
+    let late_by = batches
+        .iter()
+        .any(|batch| batch.meta.clock.late_by.is_some())
+        .then(|| picks.iter().map(|&(batch, row)| batches[batch].meta.clock.late_by(row).0).collect::<Vec<_>>().into());
     let position = batches
         .iter()
         .all(|batch| batch.meta.position.is_some())
@@ -121,7 +125,7 @@ fn interleave(batches: &[&Batch]) -> Result<Batch, ArrowError> {
         ),
         origin: origins(batches, &picks),
         offset: Int64Array::from_iter_values(picks.iter().map(|&(batch, row)| batches[batch].meta.offset.value(row))),
-        clock: RowClock { before, own: own.unwrap_or(OwnTime::Silent), after: first.clock.after },
+        clock: RowClock { before, own: own.unwrap_or(OwnTime::Silent), late_by, after: first.clock.after },
         position,
         tombstone,
     };

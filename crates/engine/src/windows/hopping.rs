@@ -187,6 +187,7 @@ impl Kind for Hopping {
         let (size, every) = (layout.size, layout.windows.every);
         let reach = size.saturating_add(self.grace);
         let times = batch.meta.event_time.values();
+        let late_by = taken.watermarks.late_by();
         // The pane of the row before, as a range that is empty at first, and the windows that hold it.
         let (mut start, mut end, mut id, mut first, mut holders) = (0, 0, 0, 0, 0);
         for &row in &taken.rows {
@@ -205,7 +206,7 @@ impl Kind for Hopping {
                 continue;
             }
             // Windows that begin here or before are late.
-            let late = taken.watermarks[at].saturating_sub(reach);
+            let late = late_by[at].saturating_sub(reach);
             let refused = if late < first { 0 } else { ((late - first) / every + 1).min(holders) };
             if refused > 0 {
                 let by = if refused == holders { Taken::ByNone } else { Taken::BySome };

@@ -5,7 +5,7 @@ use arrow::datatypes::Schema;
 
 use crate::aggregate::RowOrder;
 use crate::batch::Batch;
-use crate::clock::Clock;
+use crate::clock::{Clock, RowWatermarks};
 use crate::context::Context;
 use crate::error::TaskError;
 use crate::state::aggregates::{Aggregates, Arguments};
@@ -17,7 +17,7 @@ pub(crate) struct Intake {
     columns: Vec<usize>,
     format: KeyFormat,
     keys: Keys,
-    watermarks: Vec<i64>,
+    watermarks: RowWatermarks,
     rows: Vec<u32>,
 }
 
@@ -26,8 +26,8 @@ pub(crate) struct Intake {
 pub(crate) struct Taken {
     /// The group keys, for each row of the batch.
     pub(crate) keys: Keys,
-    /// W_i as the lateness of each row of the batch is measured by it.
-    pub(crate) watermarks: Vec<i64>,
+    /// How far time has come at each row of the batch.
+    pub(crate) watermarks: RowWatermarks,
     /// The rows that have a key and arguments, ascending.
     pub(crate) rows: Vec<u32>,
     /// The arguments, for each row of the batch.
@@ -41,7 +41,13 @@ impl Intake {
     /// If a key column has a type that cannot be ordered.
     pub(crate) fn new(step: &str, input: &Schema, keys: &[usize]) -> Result<Intake, TaskError> {
         let format = KeyFormat::of_columns(step, input, keys)?;
-        Ok(Intake { columns: keys.to_vec(), keys: format.keys(), format, watermarks: Vec::new(), rows: Vec::new() })
+        Ok(Intake {
+            columns: keys.to_vec(),
+            keys: format.keys(),
+            format,
+            watermarks: RowWatermarks::default(),
+            rows: Vec::new(),
+        })
     }
 
     /// Takes a batch in: moves the clock (W itself moves at its next refresh), evaluates arguments, and refuses rows

@@ -13,7 +13,7 @@ use super::panes::Panes;
 use super::results::{BATCH_ROWS, Ready, Results};
 use super::timeline::{LineId, Spot, Timelines, part_width};
 use crate::aggregate::Slot;
-use crate::batch::{Batch, OwnTime, RowClock, RowMeta};
+use crate::batch::{Batch, OwnTime, RowClock};
 use crate::context::Context;
 use crate::error::TaskError;
 use crate::ids::Port;
@@ -99,10 +99,11 @@ impl Over {
         let table = &mut self.kept.table;
         let mut rows = Vec::with_capacity(taken.rows.len());
         let mut slots = Vec::with_capacity(taken.rows.len());
+        let late_by = taken.watermarks.late_by();
         for &row in &taken.rows {
             let at = row as usize;
             let time = batch.meta.event_time.value(at);
-            if time < taken.watermarks[at].saturating_sub(self.grace.0) {
+            if time < late_by[at].saturating_sub(self.grace.0) {
                 let window = (time.saturating_sub(self.span), time);
                 self.late.add(row, 1, late::Taken::ByNone, std::iter::once(window), cx);
                 continue;
@@ -152,13 +153,16 @@ impl Over {
             self.lines.run_if_many(&mut self.kept.table)?;
         }
         self.lines.run(&mut self.kept.table)?;
-        let before = rows.iter().map(|&row| taken.watermarks[row as usize]).collect::<Vec<_>>();
-        let clock = RowClock {
+        let watermarks = taken.watermarks.w();
+        let before = rows.iter().map(|&row| watermarks[row as usize]).collect::<Vec<_>>();
+        let mut meta = batch.meta.take(&UInt32Array::from(rows));
+        meta.tombstone = None;
+        meta.clock = RowClock {
             before: Some(Int64Array::from(before)),
             own: OwnTime::Silent,
+            late_by: meta.clock.late_by,
             after: self.kept.clock.input_watermark(batch.meta.input),
         };
-        let meta = RowMeta { clock, tombstone: None, ..batch.meta.take(&UInt32Array::from(rows)) };
         self.results.emit_rows(&self.kept, &ready, meta, cx)?;
         self.kept.table.release(&ready.values);
         Ok(())

@@ -244,7 +244,7 @@ impl Results {
             event_time: Int64Array::from(times),
             offset: Int64Array::from(offsets),
             origin: RowOrigin::One(Origin::RESULTS),
-            clock: RowClock { before, own: OwnTime::Silent, after: Watermark::UNKNOWN },
+            clock: RowClock { before, ..RowClock::new(OwnTime::Silent) },
             position: None,
             tombstone: None,
         }

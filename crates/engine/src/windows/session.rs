@@ -97,10 +97,11 @@ impl Session {
     /// Takes the rows that are not late into their sessions.
     fn take_in(&mut self, batch: &Batch, taken: &Taken, cx: &mut Context<'_>) -> Result<(), TaskError> {
         let times = batch.meta.event_time.values();
+        let late_by = taken.watermarks.late_by();
         let (gap, patience) = (self.gap.0, self.grace.plus(self.gap).0);
         for &row in &taken.rows {
             let at = row as usize;
-            let (time, open_from) = (times[at], taken.watermarks[at].saturating_sub(patience));
+            let (time, open_from) = (times[at], late_by[at].saturating_sub(patience));
             let (reach_from, reach_to) = (time.saturating_sub(gap), time.saturating_add(gap));
             let (hash, key) = (taken.keys.hash(at), taken.keys.key(at));
             let table = &self.kept.table;

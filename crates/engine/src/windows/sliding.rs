@@ -92,10 +92,11 @@ impl Sliding {
         let table = &mut self.kept.table;
         let mut rows = Vec::with_capacity(taken.rows.len());
         let mut slots = Vec::with_capacity(taken.rows.len());
+        let late_by = taken.watermarks.late_by();
         for &row in &taken.rows {
             let at = row as usize;
             let time = batch.meta.event_time.value(at);
-            let from = time.max(taken.watermarks[at].saturating_sub(self.grace.0));
+            let from = time.max(late_by[at].saturating_sub(self.grace.0));
             if time < from {
                 // The window that the row would anchor stands for all that refuse it: none that holds it ends sooner.
                 let is_lost = time.saturating_add(self.span) < from;

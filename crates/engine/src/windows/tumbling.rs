@@ -54,6 +54,7 @@ impl Kind for Tumbling {
         cx: &mut Context<'_>,
     ) {
         let times = batch.meta.event_time.values();
+        let late_by = taken.watermarks.late_by();
         // The window of the row before, as a range that is empty at first.
         let (mut start, mut end, mut closes) = (0, 0, 0);
         for &row in &taken.rows {
@@ -63,7 +64,7 @@ impl Kind for Tumbling {
                 start = self.grid.floor(time);
                 (end, closes) = (self.end(start), self.closes(start));
             }
-            if closes <= taken.watermarks[at] {
+            if closes <= late_by[at] {
                 to.late.add(row, 1, Taken::ByNone, std::iter::once((start, end)), cx);
                 continue;
             }

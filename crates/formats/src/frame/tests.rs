@@ -132,6 +132,7 @@ fn exchange(seed: u64, count: usize) -> ExchangeFrame {
     let clock = RowClock {
         before: seed.is_multiple_of(2).then(|| numbers(&mut random)),
         own: OwnTime::Silent,
+        late_by: seed.is_multiple_of(7).then(|| numbers(&mut random)),
         after: if seed.is_multiple_of(3) { Watermark::UNKNOWN } else { Watermark(-5) },
     };
     let meta = RowMeta {

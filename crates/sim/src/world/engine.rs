@@ -111,7 +111,7 @@ pub(super) fn batch(case: &Case, rows: &[&Row]) -> Batch {
                 None => Watermark::UNKNOWN.0,
             };
             let before = Some(rows.iter().map(says).collect::<Vec<_>>().into());
-            RowClock { before, own: OwnTime::Silent, after: Watermark::UNKNOWN }
+            RowClock { before, ..RowClock::new(OwnTime::Silent) }
         }
     };
     Batch {
