@@ -12,13 +12,16 @@ use crate::context::Context;
 use crate::error::TaskError;
 use crate::ids::{InputId, Port};
 use crate::operator::{Operator, Signal};
+use crate::time::Watermark;
 
 /// See [`crate::plan::NodeKind::Merge`]. Within a pass it holds back what comes, signals too, and sends it on at the end
 /// of the pass: rows of one input by their position in the batch that entered the task, at equal positions by port;
 /// what has no position (results of a window) by port.
 ///
 /// A row's `before` holds times of rows with lesser positions only, whichever port it comes by, and a row left out by
-/// every branch stands in the `before` of each branch's next row: so the merged rows keep their `before` as it is.
+/// every branch stands in the `before` of each branch's next row: so the merged rows keep their `before` as it is. A row left
+/// out by some branch says its time to the row behind it whichever port that comes by: it does so by those branches also
+/// where it has no key to say it by itself.
 #[derive(Debug)]
 pub struct Merge {
     ports: Vec<Vec<Batch>>,
@@ -79,19 +82,40 @@ fn by_input(batches: Vec<Batch>) -> Vec<Vec<Batch>> {
 /// One batch of the rows of several that came by one input. Its time after the last row is the greatest of theirs.
 fn merge(batches: Vec<Batch>) -> Result<Batch, ArrowError> {
     let after = batches.iter().map(|batch| batch.meta.clock.after).max().expect("a group is not empty");
-    let with_rows = |batch: &&Batch| !batch.is_empty();
-    let mut merged = if batches.iter().filter(with_rows).count() < 2 {
-        batches.iter().find(with_rows).unwrap_or(&batches[0]).clone()
-    } else {
-        interleave(&batches.iter().filter(with_rows).collect::<Vec<_>>())?
+    let with_rows = batches.iter().filter(|batch| !batch.is_empty()).collect::<Vec<_>>();
+    let picks = order(&with_rows);
+    let mut merged = match with_rows.as_slice() {
+        [] => batches[0].clone(),
+        [only] => Batch::clone(only),
+        several => interleave(several, &picks)?,
     };
+    if batches.len() > 1 && merged.meta.clock.own != OwnTime::Silent {
+        merged.meta.clock.before = with_left_out(&merged.meta, &picks, batches.len());
+    }
     merged.meta.clock.after = after;
     Ok(merged)
 }
 
-fn interleave(batches: &[&Batch]) -> Result<Batch, ArrowError> {
-    let picks = order(batches);
-    let pick = |arrays: Vec<&dyn Array>| compute::interleave(&arrays, &picks);
+/// What is said before each row, and the time of the row before it where one of the `ports` has left that row out.
+fn with_left_out(meta: &RowMeta, picks: &[(usize, usize)], ports: usize) -> Option<Int64Array> {
+    let positions = meta.position.as_ref()?.values();
+    let mut before = Vec::with_capacity(picks.len());
+    let mut left_out = Watermark::UNKNOWN;
+    for rows in positions.chunk_by(|one, next| one == next) {
+        let rows = before.len()..before.len() + rows.len();
+        let kept_by = picks[rows.clone()].chunk_by(|one, next| one.0 == next.0).count();
+        for row in rows.clone() {
+            before.push(meta.clock.before(row).max(std::mem::replace(&mut left_out, Watermark::UNKNOWN)).0);
+        }
+        if kept_by < ports {
+            left_out = meta.clock.own(meta.event_time.value(rows.start));
+        }
+    }
+    before.iter().any(|&w| w != Watermark::UNKNOWN.0).then(|| Int64Array::from(before))
+}
+
+fn interleave(batches: &[&Batch], picks: &[(usize, usize)]) -> Result<Batch, ArrowError> {
+    let pick = |arrays: Vec<&dyn Array>| compute::interleave(&arrays, picks);
     let schema = common_schema(batches);
     let columns = (0..schema.fields().len())
         .map(|column| pick(batches.iter().map(|batch| batch.rows.column(column).as_ref()).collect()))
@@ -123,7 +147,7 @@ fn interleave(batches: &[&Batch]) -> Result<Batch, ArrowError> {
         event_time: Int64Array::from_iter_values(
             picks.iter().map(|&(batch, row)| batches[batch].meta.event_time.value(row)),
         ),
-        origin: origins(batches, &picks),
+        origin: origins(batches, picks),
         offset: Int64Array::from_iter_values(picks.iter().map(|&(batch, row)| batches[batch].meta.offset.value(row))),
         clock: RowClock { before, own: own.unwrap_or(OwnTime::Silent), late_by, after: first.clock.after },
         position,
