@@ -28,6 +28,9 @@ pub enum Reading {
     AsItComes,
     /// The row with the least event time among the heads of the inputs; ties by source, then partition.
     ByEventTime,
+    /// As by event time, and each row goes through the graph alone: results that its step lets out then come between this
+    /// row and the next, as they do where a commit falls in between.
+    RowByRow,
 }
 
 /// One node.

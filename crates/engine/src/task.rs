@@ -119,7 +119,7 @@ impl Task {
     pub fn wants(&self, input: InputId) -> bool {
         match self.reading {
             Reading::AsItComes => true,
-            Reading::ByEventTime => self.heads.is_empty(input),
+            Reading::ByEventTime | Reading::RowByRow => self.heads.is_empty(input),
         }
     }
 
@@ -147,7 +147,7 @@ impl Task {
                 self.run(input, chunk.batch)?;
                 self.inputs[input.0 as usize].position = chunk.next;
             }
-            Reading::ByEventTime => {
+            Reading::ByEventTime | Reading::RowByRow => {
                 let times = self.event_times(input, &chunk.batch)?;
                 self.heads.push(input, chunk, times);
             }
@@ -306,6 +306,15 @@ impl Task {
     }
 
     fn run(&mut self, input: InputId, mut batch: Batch) -> Result<(), TaskError> {
+        while self.reading == Reading::RowByRow && batch.len() > 1 {
+            let (first, rest) = batch.split_at(1);
+            self.run_whole(input, first)?;
+            batch = rest;
+        }
+        self.run_whole(input, batch)
+    }
+
+    fn run_whole(&mut self, input: InputId, mut batch: Batch) -> Result<(), TaskError> {
         if self.keeps_positions {
             batch.meta.position = Some(UInt32Array::from_iter_values(0..batch.len() as u32));
         }

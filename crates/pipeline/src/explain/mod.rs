@@ -208,6 +208,7 @@ pub fn plan(topology: &Topology, counts: &PartitionCounts) -> Plan {
         reading: match part.plan.reading {
             Reading::AsItComes => "as it comes",
             Reading::ByEventTime => "by event time",
+            Reading::RowByRow => "by event time, row by row",
         },
         nodes: part.plan.nodes.iter().map(|node| nodes::node(node, topology)).collect(),
     });

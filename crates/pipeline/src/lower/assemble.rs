@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use millstream_engine::plan::{NodeKind, Reading, SubtopologyPlan};
+use millstream_engine::plan::{Emit, NodeKind, NodePlan, Reading, SubtopologyPlan};
 use millstream_engine::time::Millis;
 
 use super::builder::{Builder, SinkDraft};
@@ -230,7 +230,30 @@ fn readings(physical: &Physical<'_>) -> Vec<Reading> {
             }
         }
     }
+    for (reading, nodes) in readings.iter_mut().zip(&physical.nodes) {
+        if *reading == Reading::ByEventTime && mixes_results(nodes) {
+            *reading = Reading::RowByRow;
+        }
+    }
     readings
+}
+
+/// Whether results of a step come together with rows that are not: they leave at the end of what is processed in one go.
+fn mixes_results(nodes: &[NodePlan]) -> bool {
+    let mut origins: Vec<BTreeSet<usize>> = Vec::with_capacity(nodes.len());
+    for (index, node) in nodes.iter().enumerate() {
+        let is_origin = match &node.kind {
+            NodeKind::Source(_) | NodeKind::ExchangeSource(_) | NodeKind::Aggregate(_) => true,
+            NodeKind::Window(plan) => plan.emit != Emit::Arrival,
+            _ => false,
+        };
+        let before = node.inputs.iter().flat_map(|(before, _)| origins[before.0].iter().copied()).collect();
+        origins.push(if is_origin { BTreeSet::from([index]) } else { before });
+    }
+    let is_result = |origin: &usize| matches!(nodes[*origin].kind, NodeKind::Window(_) | NodeKind::Aggregate(_));
+    nodes.iter().zip(&origins).any(|(node, origins)| {
+        matches!(node.kind, NodeKind::Merge) && origins.len() > 1 && origins.iter().any(is_result)
+    })
 }
 
 fn sink_def(draft: &SinkDraft, placed: &Placed, arriving: &Placed, columns: &super::columns::Columns) -> SinkDef {
