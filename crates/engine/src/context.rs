@@ -4,7 +4,7 @@ use crate::batch::Batch;
 use crate::error::{RecordError, Rejected, RowFault, TaskError};
 use crate::ids::{ExchangeId, SinkId};
 use crate::ledger::Ledger;
-use crate::operator::Signal;
+use crate::operator::{End, Signal};
 use arrow::array::ArrayRef;
 
 /// What a node sends to the nodes behind it.
@@ -50,6 +50,8 @@ pub struct ExchangeOutput {
     pub batch: Batch,
     /// Whether every input of the sender is idle.
     pub idle: bool,
+    /// How the sender stands, behind these rows, to what there is for it to read.
+    pub end: End,
 }
 
 /// What happens to a record that fails.

@@ -20,6 +20,15 @@ pub enum Signal {
     Close,
 }
 
+/// How a task stands to what there is to read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// It has processed all of it.
+    Reached,
+    /// There is more.
+    Ahead,
+}
+
 /// A node of a task's graph. Batches and signals of one input arrive in the order in which they were sent.
 pub trait Operator: Send {
     /// Takes a batch (perhaps without rows: time only) and emits what follows from it, now or later.
@@ -54,6 +63,9 @@ pub trait Operator: Send {
     fn before_commit(&mut self, _now: Millis, _cx: &mut Context<'_>) -> Result<(), TaskError> {
         Ok(())
     }
+
+    /// Hears, before [`before_commit`](Self::before_commit), how its task stands.
+    fn on_end(&mut self, _end: End) {}
 
     /// When, by the clock on the wall, a commit is due though no input comes: something waits to be emitted with it. To be
     /// asked right after [`before_commit`](Self::before_commit).

@@ -2,6 +2,7 @@
 
 mod build;
 mod heads;
+mod heard;
 
 use std::collections::BTreeMap;
 
@@ -14,13 +15,13 @@ use crate::error::{Rejected, TaskError};
 use crate::expr::Expr;
 use crate::ids::{ExchangeId, InputId, NodeId, Offset, Origin, PartitionId, Port, TaskId};
 use crate::ledger::Ledger;
-use crate::operator::{Operator, Signal};
+use crate::operator::{End, Operator, Signal};
 use crate::operators::source;
 use crate::plan::Reading;
 use crate::state::StateHandle;
 use crate::time::{Millis, Watermark};
 
-pub use build::{ExchangeWiring, Wiring};
+pub use build::{Ends, ExchangeWiring, Wiring};
 use heads::Heads;
 
 /// One of a task's inputs, as the world outside names it.
@@ -52,8 +53,19 @@ pub struct Chunk {
     pub null_values: Vec<i64>,
     /// The position behind everything that was read.
     pub next: Position,
-    /// For a frame of a repartition, the position of its first row here: its rows are counted within the frame.
-    pub frame: Option<Position>,
+    /// What is known of a frame of a repartition.
+    pub frame: Option<FrameChunk>,
+}
+
+/// What a chunk that is a frame of a repartition, or the rest of one, has beside its rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FrameChunk {
+    /// The position of its first row here: rows are counted within the frame.
+    pub first: Position,
+    /// How the sender stood, behind these rows, to what there was for it to read.
+    pub end: End,
+    /// Whether all its inputs had been silent for long.
+    pub idle: bool,
 }
 
 /// A running subtopology over one partition.
@@ -64,6 +76,8 @@ pub struct Task {
     reading: Reading,
     on_error: OnError,
     heads: Heads,
+    /// The node that what senders have said goes by in state, where that matters.
+    heard_node: Option<NodeId>,
     /// Whether rows must remember their place in the pass, because a merge restores it.
     keeps_positions: bool,
     effects: Vec<Effect>,
@@ -148,15 +162,15 @@ impl Task {
                 self.inputs[input.0 as usize].position = chunk.next;
             }
             Reading::ByEventTime | Reading::RowByRow => {
-                let times = self.event_times(input, &chunk.batch)?;
+                let times = self.times_of(input, &chunk.batch)?;
                 self.heads.push(input, chunk, times);
             }
         }
         Ok(())
     }
 
-    /// Processes rows that wait, in order of event time, as long as every input either has a row or `at_end` says that
-    /// there is none to wait for.
+    /// Processes rows that wait, in order of event time, as long as every input has a row, or `at_end` says that nothing more
+    /// has been written for it and, of a sender, it has said that it has none either, or is further in time.
     ///
     /// # Errors
     /// What stops the task.
@@ -200,14 +214,26 @@ impl Task {
         self.pass()
     }
 
-    /// Lets operators emit what is emitted by commit.
+    /// Whether so many rows wait for those of other inputs that the next [`advance`](Self::advance) does not wait: the order in
+    /// which they are processed then is that in which they came.
+    pub fn cannot_wait(&self) -> bool {
+        self.heads.is_full()
+    }
+
+    /// Whether every row that was pushed has been processed and, where senders say so, none has more.
+    pub fn is_at_end(&self) -> bool {
+        self.heads.are_at_end()
+    }
+
+    /// Lets operators emit what is emitted by commit, knowing how the task stands to what there is.
     ///
     /// # Errors
     /// What stops the task.
-    pub fn before_commit(&mut self, now: Millis) -> Result<(), TaskError> {
+    pub fn before_commit(&mut self, now: Millis, end: End) -> Result<(), TaskError> {
         for index in 0..self.nodes.len() {
             self.run_node(index)?;
             let node = &mut self.nodes[index];
+            node.operator.on_end(end);
             let mut cx = Context::new(&node.name, self.on_error, &mut node.ledger, &mut self.outbox, &mut self.effects);
             node.operator.before_commit(now, &mut cx)?;
             self.deliver(index);
@@ -226,12 +252,12 @@ impl Task {
         std::mem::take(&mut self.effects)
     }
 
-    /// The stateful nodes and their state.
+    /// The stateful nodes and their state. What senders have said goes by the node of the first that is a repartition's.
     pub fn states(&mut self) -> impl Iterator<Item = (NodeId, &mut dyn StateHandle)> {
-        self.nodes
-            .iter_mut()
-            .enumerate()
-            .filter_map(|(index, node)| node.operator.state().map(|state| (NodeId(index), state)))
+        let heard = self.heard_node.map(|node| (node, self.heads.state() as &mut dyn StateHandle));
+        let nodes = self.nodes.iter_mut().enumerate();
+        let states = nodes.filter_map(|(index, node)| node.operator.state().map(|state| (NodeId(index), state)));
+        states.chain(heard)
     }
 
     /// State has been restored: what it holds is where the ledger begins.
@@ -292,10 +318,15 @@ impl Task {
         Ok(())
     }
 
-    /// The event times that the rows of a chunk will have. Rows whose time is in error get the least time there is: they
-    /// are read, and refused, at once.
-    fn event_times(&self, input: InputId, batch: &Batch) -> Result<Vec<i64>, TaskError> {
+    /// The times by which the rows of a chunk are put in order: those that they will have. Rows whose time is in error get the
+    /// least time there is: they are read, and refused, at once. A sender's rows count as no earlier than its W, so that who
+    /// knows W need not wait for them.
+    fn times_of(&self, input: InputId, batch: &Batch) -> Result<Vec<i64>, TaskError> {
         let input = &self.inputs[input.0 as usize];
+        if let InputKind::Sender(..) = input.kind {
+            let times = batch.meta.event_time.values().iter().enumerate();
+            return Ok(times.map(|(row, &time)| time.max(batch.meta.clock.before(row).0)).collect());
+        }
         let (times, faults) = source::event_times(input.event_time.as_ref(), batch)
             .map_err(|message| TaskError::Kernel { step: self.nodes[input.node.0].name.clone(), message })?;
         let mut times = times.values().to_vec();

@@ -16,6 +16,7 @@ use arrow_ipc::reader::StreamDecoder;
 use arrow_ipc::writer::{IpcWriteOptions, StreamWriter};
 use millstream_engine::batch::{Batch, OwnTime, RowClock, RowMeta, RowOrigin};
 use millstream_engine::ids::{InputId, Origin, PartitionId, TaskId};
+use millstream_engine::operator::End;
 use millstream_engine::state::PageId;
 use millstream_engine::time::Watermark;
 
@@ -48,6 +49,7 @@ const ORIGIN_EACH: u8 = 2;
 const BEFORE: u8 = 4;
 const TOMBSTONE: u8 = 8;
 const LATE_BY: u8 = 16;
+const AT_END: u8 = 32;
 /// Those that stand for a column each.
 const COLUMNS: u8 = ORIGIN_EACH | BEFORE | TOMBSTONE | LATE_BY;
 
@@ -78,6 +80,8 @@ pub struct ExchangeFrame {
     pub sender: TaskId,
     /// Whether every input of the sender is idle.
     pub idle: bool,
+    /// How the sender stands, behind these rows, to what there is for it to read.
+    pub end: End,
     /// The rows (perhaps none), with the sender's W at each row in `clock.before` and at the end in `clock.after`, and what a
     /// row is late by in `clock.late_by`.
     /// `position` does not travel, `clock.own` always arrives as [`OwnTime::Silent`].
@@ -150,6 +154,9 @@ pub fn decode_page(bytes: &[u8]) -> Result<(PageId, RecordBatch), FrameError> {
 pub fn encode_exchange(frame: &ExchangeFrame) -> Result<Vec<u8>, FrameError> {
     let meta = &frame.batch.meta;
     let mut flags = if frame.idle { IDLE } else { 0 };
+    if frame.end == End::Reached {
+        flags |= AT_END;
+    }
     let mut extra: Vec<ArrayRef> = vec![Arc::new(meta.event_time.clone()), Arc::new(meta.offset.clone())];
     let origin = match &meta.origin {
         RowOrigin::One(origin) => origin.0,
@@ -214,7 +221,8 @@ pub fn decode_exchange(bytes: &[u8], input: InputId) -> Result<ExchangeFrame, Fr
     let clock = RowClock { before, own: OwnTime::Silent, late_by, after: header.after };
     let meta = RowMeta { input, event_time, origin, offset, clock, position: None, tombstone };
     let batch = Batch { rows: first_columns(&all, split)?, meta };
-    Ok(ExchangeFrame { sender: header.sender, idle: header.flags & IDLE != 0, batch })
+    let end = if header.flags & AT_END == 0 { End::Ahead } else { End::Reached };
+    Ok(ExchangeFrame { sender: header.sender, idle: header.flags & IDLE != 0, end, batch })
 }
 
 /// What stands before the rows of a repartition.
@@ -236,7 +244,7 @@ fn exchange_header(content: &[u8]) -> Result<(ExchangeHeader, &[u8]), FrameError
         return Err(FrameError::Damaged("its header is cut off"));
     };
     let partition = PartitionId(u32::from_le_bytes([p0, p1, p2, p3]));
-    if own & !(IDLE | COLUMNS) != 0 {
+    if own & !(IDLE | AT_END | COLUMNS) != 0 {
         return Err(FrameError::Damaged("it says what this release does not know"));
     }
     let header = ExchangeHeader {

@@ -10,11 +10,11 @@ use crate::context::{Context, Effect, ExchangeOutput};
 use crate::error::TaskError;
 use crate::ids::{ExchangeId, InputId, PartitionId, Port};
 use crate::key::{self, KeyStyle};
-use crate::operator::{Operator, Signal};
+use crate::operator::{End, Operator, Signal};
 use crate::plan::ExchangePlan;
 use crate::state::keys::group_equal;
-use crate::state::{Delta, PageId, PageImage, StateHandle, scalars};
-use crate::task::ExchangeWiring;
+use crate::state::{Delta, StateHandle, scalars};
+use crate::task::{Ends, ExchangeWiring};
 use crate::time::{Millis, Watermark};
 
 /// What it is called in errors.
@@ -29,8 +29,11 @@ pub struct Exchange {
     schema: SchemaRef,
     clock: Clock,
     clock_changed: bool,
-    /// What each partition has been told: the watermark, and whether all inputs are idle.
+    /// What each partition has been told.
     told: Vec<Told>,
+    /// Whether partitions hear of the end, and how this task stands to it.
+    ends: Ends,
+    end: End,
     /// How often partitions may be told of time alone.
     tell_every: Millis,
     /// When they were last.
@@ -40,8 +43,13 @@ pub struct Exchange {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Told {
     watermark: Watermark,
+    /// Whether all inputs are idle.
     idle: bool,
+    end: End,
 }
+
+const IDLE: u8 = 1;
+const AT_END: u8 = 2;
 
 /// Time at each row of a batch, the row included.
 struct Times {
@@ -63,7 +71,7 @@ impl Exchange {
             [_] => KeyStyle::Plain,
             keys => KeyStyle::Object(keys.iter().map(|&key| schema.field(key).name().clone()).collect()),
         };
-        let told = Told { watermark: Watermark::UNKNOWN, idle: false };
+        let told = Told { watermark: Watermark::UNKNOWN, idle: false, end: End::Ahead };
         Exchange {
             exchange: plan.exchange,
             keys: plan.keys,
@@ -72,6 +80,8 @@ impl Exchange {
             clock: Clock::new(inputs),
             clock_changed: false,
             told: vec![told; wiring.partitions as usize],
+            ends: wiring.ends,
+            end: End::Ahead,
             tell_every: wiring.tell_every,
             told_at: None,
         }
@@ -97,13 +107,14 @@ impl Exchange {
     }
 
     fn now_true(&self) -> Told {
-        Told { watermark: self.clock.w(), idle: self.clock.all_idle() }
+        Told { watermark: self.clock.w(), idle: self.clock.all_idle(), end: self.end }
     }
 
     /// Whether some partition has not been told what is true.
     fn owes(&self) -> bool {
         let now_true = self.now_true();
-        (now_true.watermark.is_known() || now_true.idle) && self.told.iter().any(|told| *told != now_true)
+        let is_worth_it = now_true.watermark.is_known() || now_true.idle || now_true.end == End::Reached;
+        is_worth_it && self.told.iter().any(|told| *told != now_true)
     }
 
     fn partitions(&self, batch: &Batch) -> BinaryArray {
@@ -111,8 +122,8 @@ impl Exchange {
         key::render(&columns, &self.style)
     }
 
-    fn send(&mut self, partition: usize, batch: Batch, cx: &mut Context<'_>) {
-        let told = Told { watermark: batch.meta.clock.after, idle: self.clock.all_idle() };
+    fn send(&mut self, partition: usize, batch: Batch, end: End, cx: &mut Context<'_>) {
+        let told = Told { watermark: batch.meta.clock.after, idle: self.clock.all_idle(), end };
         self.clock_changed |= self.told[partition] != told;
         self.told[partition] = told;
         cx.ledger().rows_out += batch.len() as u64;
@@ -121,6 +132,7 @@ impl Exchange {
             partition: PartitionId(partition as u32),
             batch,
             idle: told.idle,
+            end: told.end,
         }));
     }
 }
@@ -150,7 +162,8 @@ impl Operator for Exchange {
             let (before, late_by) = (Some(at_rows(&times.w)), times.late_by.as_ref().map(at_rows));
             let mut part = batch.take(&UInt32Array::from(rows));
             part.meta.clock = RowClock { before, own: OwnTime::Silent, late_by, after: self.clock.w() };
-            self.send(partition, part, cx);
+            // There may be more; what is true is told with the commit.
+            self.send(partition, part, End::Ahead, cx);
         }
         Ok(())
     }
@@ -163,6 +176,12 @@ impl Operator for Exchange {
             self.clock_changed |= self.clock.refresh() != before;
         }
         Ok(())
+    }
+
+    fn on_end(&mut self, end: End) {
+        if self.ends == Ends::Told {
+            self.end = end;
+        }
     }
 
     /// Every partition hears of a watermark that moved, also those that got no rows; but not with each commit where this is
@@ -178,7 +197,7 @@ impl Operator for Exchange {
         for partition in 0..self.told.len() {
             if self.told[partition] != now_true {
                 let batch = Batch::time_only(self.schema.clone(), InputId::default(), now_true.watermark);
-                self.send(partition, batch, cx);
+                self.send(partition, batch, now_true.end, cx);
             }
         }
         Ok(())
@@ -203,13 +222,14 @@ impl StateHandle for Exchange {
         delta.scalars.map_or(Ok(()), |scalars| self.load_scalars(&scalars))
     }
 
-    /// The clock, then what each partition has been told, watermark and idleness: a restart need not tell it again.
+    /// The clock, then what each partition has been told: a restart need not tell it again.
     fn scalars(&self) -> Vec<u8> {
         let mut scalars = scalars::begin();
         scalars.extend(self.clock.save());
         for told in &self.told {
             scalars.extend(told.watermark.0.to_le_bytes());
-            scalars.push(u8::from(told.idle));
+            let end = if told.end == End::Reached { AT_END } else { 0 };
+            scalars.push(end | if told.idle { IDLE } else { 0 });
         }
         scalars
     }
@@ -218,35 +238,12 @@ impl StateHandle for Exchange {
         let scalars = scalars::open(STEP, scalars)?;
         let told = scalars.get(self.clock.load(scalars)?..).unwrap_or_default();
         for (told, bytes) in self.told.iter_mut().zip(told.chunks_exact(9)) {
-            if let Some((watermark, idle)) = bytes.split_first_chunk() {
-                *told = Told { watermark: Watermark(i64::from_le_bytes(*watermark)), idle: idle == [1] };
+            if let Some((watermark, &[flags])) = bytes.split_first_chunk() {
+                let end = if flags & AT_END == 0 { End::Ahead } else { End::Reached };
+                *told = Told { watermark: Watermark(i64::from_le_bytes(*watermark)), idle: flags & IDLE != 0, end };
             }
         }
         Ok(())
-    }
-
-    fn take_dirty_pages(&mut self, _most: usize) -> Result<Vec<PageImage>, TaskError> {
-        Ok(Vec::new())
-    }
-
-    fn load_page(&mut self, id: PageId, _rows: arrow::array::RecordBatch) -> Result<(), TaskError> {
-        Err(TaskError::State { step: STEP.to_owned(), message: format!("it has no pages, but found {id:?}") })
-    }
-
-    fn page_ids(&self) -> Vec<PageId> {
-        Vec::new()
-    }
-
-    fn page(&self, id: PageId) -> Result<PageImage, TaskError> {
-        Ok(PageImage { id, rows: None })
-    }
-
-    fn held_rows(&self) -> u64 {
-        0
-    }
-
-    fn memory_bytes(&self) -> usize {
-        0
     }
 }
 

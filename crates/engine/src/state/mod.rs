@@ -69,6 +69,8 @@ impl Delta {
 ///
 /// A state is rebuilt by [`load_scalars`](Self::load_scalars) and [`load_page`](Self::load_page) for what the store had, then
 /// [`apply`](Self::apply) for every later delta of the changelog, in order. Applying a delta twice is harmless.
+///
+/// What is said of pages here holds for a state of scalars alone.
 pub trait StateHandle {
     /// What changed since the last call, and forgets that it changed. Two runs over the same input, cut into the same
     /// epochs, give equal deltas.
@@ -98,7 +100,9 @@ pub trait StateHandle {
     ///
     /// # Errors
     /// If a value of state cannot be put into columns.
-    fn take_dirty_pages(&mut self, most: usize) -> Result<Vec<PageImage>, TaskError>;
+    fn take_dirty_pages(&mut self, _most: usize) -> Result<Vec<PageImage>, TaskError> {
+        Ok(Vec::new())
+    }
 
     /// Lets go of pages that the store has, least recently changed first, when the state takes more memory than
     /// `budget_bytes`; they are read back from `source` at need. To be called only right after all that
@@ -119,20 +123,31 @@ pub trait StateHandle {
     ///
     /// # Errors
     /// If its rows are not of this operator's shape.
-    fn load_page(&mut self, id: PageId, rows: RecordBatch) -> Result<(), TaskError>;
+    fn load_page(&mut self, id: PageId, _rows: RecordBatch) -> Result<(), TaskError> {
+        let message = format!("it has no pages, but found {id:?}");
+        Err(TaskError::State { step: "a clock".to_owned(), message })
+    }
 
     /// All pages in memory, in order.
-    fn page_ids(&self) -> Vec<PageId>;
+    fn page_ids(&self) -> Vec<PageId> {
+        Vec::new()
+    }
 
     /// One page as it stands.
     ///
     /// # Errors
     /// If a value of state cannot be put into columns.
-    fn page(&self, id: PageId) -> Result<PageImage, TaskError>;
+    fn page(&self, id: PageId) -> Result<PageImage, TaskError> {
+        Ok(PageImage { id, rows: None })
+    }
 
     /// Rows of input that open state still remembers.
-    fn held_rows(&self) -> u64;
+    fn held_rows(&self) -> u64 {
+        0
+    }
 
     /// Bytes of memory that the state takes, estimated.
-    fn memory_bytes(&self) -> usize;
+    fn memory_bytes(&self) -> usize {
+        0
+    }
 }

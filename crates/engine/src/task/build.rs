@@ -18,7 +18,7 @@ use crate::operators::project::Project;
 use crate::operators::sink::Sink;
 use crate::operators::source::Source;
 use crate::operators::unnest::Unnest;
-use crate::plan::{NodeKind, NodePlan, SubtopologyPlan, WindowKind};
+use crate::plan::{NodeKind, NodePlan, Reading, SubtopologyPlan, WindowKind};
 use crate::time::Millis;
 
 /// What a task must know of the world around it.
@@ -40,6 +40,17 @@ pub struct ExchangeWiring {
     pub partitions: u32,
     /// How often, by the clock on the wall, a sender may tell them of time alone; 0: with each commit.
     pub tell_every: Millis,
+    /// Whether it tells them, too, when it has processed all that there is.
+    pub ends: Ends,
+}
+
+/// Whether tasks tell those behind a repartition when they have processed all that there is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ends {
+    /// They do: those behind read by event time, and would wait.
+    Told,
+    /// Nobody needs to know.
+    Untold,
 }
 
 impl Task {
@@ -67,7 +78,12 @@ impl Task {
                 input.event_time.clone_from(&source.event_time);
             }
         }
-        let heads = Heads::new(inputs.len());
+        let senders = match plan.reading {
+            Reading::AsItComes => Vec::new(),
+            Reading::ByEventTime | Reading::RowByRow => senders(&inputs, plan),
+        };
+        let heard_node = senders.first().map(|(input, _)| inputs[input.0 as usize].node);
+        let heads = Heads::new(inputs.len(), senders);
         let inbox = nodes.iter().map(|_| Vec::new()).collect();
         Ok(Task {
             id,
@@ -76,6 +92,7 @@ impl Task {
             reading: plan.reading,
             on_error: plan.on_error,
             heads,
+            heard_node,
             keeps_positions: merges,
             effects: Vec::new(),
             inbox,
@@ -117,7 +134,7 @@ impl Builder<'_> {
             NodeKind::Merge => Box::new(Merge::new(node.inputs.len())),
             NodeKind::Sink(plan) => Box::new(Sink::new(plan.clone())),
             NodeKind::Exchange(plan) => {
-                let alone = ExchangeWiring { senders: 1, partitions: 1, tell_every: Millis(0) };
+                let alone = ExchangeWiring { senders: 1, partitions: 1, tell_every: Millis(0), ends: Ends::Untold };
                 let wiring = self.wiring.exchanges.get(&plan.exchange).copied().unwrap_or(alone);
                 Box::new(Exchange::new(plan.clone(), self.input_schema(node), wiring, upstream))
             }
@@ -157,13 +174,7 @@ impl Builder<'_> {
         inputs
             .iter()
             .filter(|input| input.node == NodeId(index))
-            .map(|input| {
-                let lane = match input.kind {
-                    InputKind::Source(_) => self.id.partition,
-                    InputKind::Sender(_, sender) => sender,
-                };
-                (input.id, format!("{}/{lane}", node.name))
-            })
+            .map(|input| (input.id, label(node, input, self.id.partition)))
             .collect()
     }
 
@@ -176,6 +187,24 @@ impl Builder<'_> {
         self.next_virtual += 1;
         input
     }
+}
+
+/// The inputs that are senders, each under the name by which state remembers it.
+fn senders(inputs: &[Input], plan: &SubtopologyPlan) -> Vec<Labelled> {
+    let senders = inputs.iter().filter_map(|input| match input.kind {
+        InputKind::Source(_) => None,
+        InputKind::Sender(_, partition) => Some((input.id, label(&plan.nodes[input.node.0], input, partition))),
+    });
+    senders.collect()
+}
+
+/// The name by which state remembers an input that enters by `node`.
+fn label(node: &NodePlan, input: &Input, partition: PartitionId) -> String {
+    let lane = match input.kind {
+        InputKind::Source(_) => partition,
+        InputKind::Sender(_, sender) => sender,
+    };
+    format!("{}/{lane}", node.name)
 }
 
 /// The results of a step as an input of what stands behind it; none where nothing reaches the step in this task: such an input

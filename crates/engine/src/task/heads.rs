@@ -1,4 +1,8 @@
 //! Rows that wait until every input has one, so that they can be processed in order of event time.
+//!
+//! Where a sender of a repartition has none it is not waited for if it has said that it has nothing more to send, or that
+//! its time is further: what it will send then comes later in any case. So the order is that of all rows, however far each
+//! sender happens to be.
 
 use std::collections::VecDeque;
 
@@ -6,12 +10,18 @@ use crate::batch::Batch;
 use crate::error::Rejected;
 use crate::ids::{InputId, Offset};
 use crate::operator::Signal;
-use crate::task::{Chunk, Position};
+use crate::task::heard::{Heard, Stand};
+use crate::task::{Chunk, FrameChunk, Position};
+
+/// So many rows wait at the most: where senders are further apart than this, rows are processed without waiting for all.
+const MOST_WAITING: usize = 1 << 18;
 
 /// What has been read and not yet processed, for each input in the order of ties.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Heads {
     queues: Vec<VecDeque<Head>>,
+    heard: Heard,
+    waiting_rows: usize,
 }
 
 /// Rows of one input that come before the head of every other.
@@ -34,13 +44,30 @@ struct Head {
     rejected: VecDeque<Rejected>,
     null_values: VecDeque<i64>,
     next: Position,
-    frame: Option<Position>,
+    frame: Option<FrameChunk>,
     behind: Option<Signal>,
 }
 
 impl Heads {
-    pub(super) fn new(inputs: usize) -> Heads {
-        Heads { queues: (0..inputs).map(|_| VecDeque::new()).collect() }
+    /// Of so many inputs; `senders` are those among them, each with the name that state knows it by.
+    pub(super) fn new(inputs: usize, senders: Vec<(InputId, String)>) -> Heads {
+        let queues = (0..inputs).map(|_| VecDeque::new()).collect();
+        Heads { queues, heard: Heard::new(senders), waiting_rows: 0 }
+    }
+
+    /// What the senders have said, as state.
+    pub(super) fn state(&mut self) -> &mut Heard {
+        &mut self.heard
+    }
+
+    /// Whether more rows wait than there is room for.
+    pub(super) fn is_full(&self) -> bool {
+        self.waiting_rows > MOST_WAITING
+    }
+
+    /// Whether no row waits, and no sender has more.
+    pub(super) fn are_at_end(&self) -> bool {
+        self.queues.iter().all(VecDeque::is_empty) && self.heard.all_at_end()
     }
 
     pub(super) fn is_empty(&self, input: InputId) -> bool {
@@ -50,6 +77,7 @@ impl Heads {
     /// Keeps what was read of `input`; `times` are the event times of its rows.
     pub(super) fn push(&mut self, input: InputId, chunk: Chunk, times: Vec<i64>) {
         assert_eq!(times.len(), chunk.batch.len(), "one time a row");
+        self.waiting_rows += times.len();
         self.queues[input.0 as usize].push_back(Head {
             batch: chunk.batch,
             times: times.into(),
@@ -72,21 +100,35 @@ impl Heads {
         }
     }
 
-    /// The next rows in order of (event time, input), or nothing while an input without a row is not `at_end`.
+    /// The next rows in order of (time, input), or nothing while they have to wait for an input without a row that is not
+    /// `at_end`.
     pub(super) fn next_run(&mut self, at_end: &dyn Fn(InputId) -> bool) -> Option<Run> {
         if let Some(rowless) = self.queues.iter().position(|queue| queue.front().is_some_and(|h| h.times.is_empty())) {
             return self.take(rowless, 0);
         }
-        let waits = |index: usize| self.queues[index].is_empty() && !at_end(InputId(index as u32));
-        if (0..self.queues.len()).any(waits) {
-            return None;
-        }
         let (_, least) = self.heads().min()?;
-        let bound = self.heads().filter(|&(_, index)| index != least).min();
+        let unknown = self.unknown(at_end).filter(|_| !self.is_full());
+        let bound = self.heads().filter(|&(_, index)| index != least).chain(unknown).min();
         let rows = self.queues[least].front().map_or(0, |head| {
             head.times.iter().take_while(|&&time| bound.is_none_or(|bound| (time, least) < bound)).count()
         });
-        self.take(least, rows)
+        if rows == 0 { None } else { self.take(least, rows) }
+    }
+
+    /// For each input that has no row, but may get one: what that will not be before.
+    fn unknown(&self, at_end: &dyn Fn(InputId) -> bool) -> impl Iterator<Item = (i64, usize)> {
+        let rowless = (0..self.queues.len()).filter(|&index| self.queues[index].is_empty());
+        rowless.filter_map(move |index| {
+            let input = InputId(index as u32);
+            if !self.heard.is_of(input) {
+                return (!at_end(input)).then_some((i64::MIN, 0));
+            }
+            match self.heard.of(input) {
+                (_, Stand::Idle) => None,
+                (_, Stand::AtEnd) if at_end(input) => None,
+                (w, Stand::Ahead | Stand::AtEnd) => Some((w.0, index)),
+            }
+        })
     }
 
     /// (event time, input) of the first row of each input.
@@ -101,7 +143,11 @@ impl Heads {
         let queue = &mut self.queues[index];
         let mut head = queue.pop_front()?;
         let input = InputId(index as u32);
+        self.waiting_rows -= rows;
         if rows == head.times.len() {
+            if let Some(frame) = head.frame {
+                self.heard.note(input, head.batch.meta.clock.after, Stand::of(frame.end, frame.idle));
+            }
             return Some(Run {
                 input,
                 batch: head.batch,
@@ -115,9 +161,9 @@ impl Heads {
         head.times.drain(..rows);
         head.batch = rest;
         let position = match &mut head.frame {
-            Some(first) => {
-                first.rows += rows as u32;
-                *first
+            Some(frame) => {
+                frame.first.rows += rows as u32;
+                frame.first
             }
             None => Position { offset: Offset(head.batch.meta.offset.value(0)), rows: 0 },
         };
@@ -132,3 +178,6 @@ fn take_while<T>(queue: &mut VecDeque<T>, before: impl Fn(&T) -> bool) -> Vec<T>
     let count = queue.iter().take_while(|item| before(item)).count();
     queue.drain(..count).collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -148,7 +148,13 @@ fn exchange(seed: u64, count: usize) -> ExchangeFrame {
         tombstone: seed.is_multiple_of(5).then(|| BooleanArray::from(vec![true; count])),
     };
     let sender = TaskId { subtopology: 1, partition: PartitionId(seed as u32) };
-    ExchangeFrame { sender, idle: seed % 2 == 1, batch: Batch { rows: batch(flat_columns(count, &mut random)), meta } }
+    let end = if seed.is_multiple_of(3) { End::Reached } else { End::Ahead };
+    ExchangeFrame {
+        sender,
+        idle: seed % 2 == 1,
+        end,
+        batch: Batch { rows: batch(flat_columns(count, &mut random)), meta },
+    }
 }
 
 #[test]
@@ -158,7 +164,7 @@ fn exchanged_rows_arrive_with_their_times() {
         let frame = encode_exchange(&sent).unwrap();
         assert_eq!(exchange_sender(&frame).unwrap(), sent.sender);
         let got = decode_exchange(&frame, InputId(9)).unwrap();
-        assert_eq!((got.sender, got.idle), (sent.sender, sent.idle));
+        assert_eq!((got.sender, got.idle, got.end), (sent.sender, sent.idle, sent.end));
         // Batches have no equality of their own; their debug form shows all there is.
         assert_eq!(format!("{:?}", got.batch), format!("{:?}", sent.batch), "seed {seed}");
         assert_eq!(decode(&frame), Err(FrameError::Foreign));
@@ -180,7 +186,8 @@ fn a_frame_of_time_only_and_a_position_that_stays_behind() {
     assert_eq!((got.batch.meta.clock.own, got.batch.meta.input), (OwnTime::Silent, InputId(2)));
 
     let time = Batch::time_only(sent.batch.rows.schema(), InputId(0), Watermark(77));
-    let frame = encode_exchange(&ExchangeFrame { sender: sent.sender, idle: true, batch: time }).unwrap();
+    let frame =
+        encode_exchange(&ExchangeFrame { sender: sent.sender, idle: true, end: End::Reached, batch: time }).unwrap();
     let got = decode_exchange(&frame, InputId(0)).unwrap();
     assert_eq!((got.batch.len(), got.batch.meta.clock.after, got.idle), (0, Watermark(77), true));
 }

@@ -585,7 +585,7 @@ impl Running {
     /// Commits, writes a checkpoint and leaves the group.
     fn leave(&mut self) -> Result<(), MemberError> {
         if self.stage == Stage::Running || self.stage == Stage::Restoring {
-            if let Err(error) = self.worker.commit(now()) {
+            if let Err(error) = self.worker.commit_and_part(now()) {
                 self.note(&error);
                 self.worker.forget();
             }

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 
 use millstream_engine::ids::{ExchangeId, NodeId, Offset, PartitionId, TaskId};
-use millstream_engine::plan::NodeKind;
-use millstream_engine::task::{ExchangeWiring, InputKind, Position, Task, Wiring};
+use millstream_engine::operator::End;
+use millstream_engine::plan::{ExchangePlan, NodeKind, NodePlan, Reading};
+use millstream_engine::task::{Ends, ExchangeWiring, InputKind, Position, Task, Wiring};
 use millstream_engine::time::Millis;
-use millstream_pipeline::topology::{Extent, PartitionCounts, Start, Topology};
+use millstream_pipeline::topology::{ExchangeDef, Extent, PartitionCounts, Start, Topology};
 
 use super::changelog::Changelog;
 use super::lane::{Lane, Reader};
@@ -45,7 +46,8 @@ impl Building<'_> {
             let store = SharedStore::new(stores.open_task(&format!("{}/{id}", self.topology.name))?);
             Some(Kept { changelog: Changelog::new(topic, id.partition, steps), store })
         };
-        Ok(RunningTask { task, lanes, kept })
+        let told_end = plan.nodes.iter().any(|node| self.tells_end(node)).then_some(End::Ahead);
+        Ok(RunningTask { task, lanes, kept, told_end, told_disorder_at: None })
     }
 
     fn wiring(&self) -> Wiring {
@@ -61,10 +63,23 @@ impl Building<'_> {
                         senders: self.extent.tasks[exchange.from],
                         partitions: self.extent.exchange_partitions[index],
                         tell_every: self.telling.interval(self.extent.exchange_partitions[index]),
+                        ends: self.ends(exchange),
                     };
                     (ExchangeId(index), wiring)
                 })
                 .collect(),
+        }
+    }
+
+    /// Whether a node sends to tasks that read by event time.
+    fn tells_end(&self, node: &NodePlan) -> bool {
+        matches!(&node.kind, NodeKind::Exchange(plan) if self.ends(&self.topology.exchanges[plan.exchange.0]) == Ends::Told)
+    }
+
+    fn ends(&self, exchange: &ExchangeDef) -> Ends {
+        match self.topology.subtopologies[exchange.to].plan.reading {
+            Reading::AsItComes => Ends::Untold,
+            Reading::ByEventTime | Reading::RowByRow => Ends::Told,
         }
     }
 
@@ -108,12 +123,14 @@ impl Building<'_> {
         }
     }
 
-    /// The name under which a node's state is kept: a step's id, or, for the clock of a repartition, its topic's.
+    /// The name under which a node's state is kept: a step's id, or, at both ends of a repartition, its topic's.
     fn step_name(&self, subtopology: usize, node: NodeId) -> String {
         let store = self.topology.stores.iter().find(|store| store.subtopology == subtopology && store.node == node);
         match (store, &self.topology.subtopologies[subtopology].plan.nodes[node.0].kind) {
             (Some(store), _) => store.id.clone(),
-            (None, NodeKind::Exchange(plan)) => self.topology.exchanges[plan.exchange.0].topic.clone(),
+            (None, NodeKind::Exchange(ExchangePlan { exchange: id, .. }) | NodeKind::ExchangeSource(id)) => {
+                self.topology.exchanges[id.0].topic.clone()
+            }
             (None, _) => format!("node-{node}"),
         }
     }

@@ -8,7 +8,7 @@ use arrow::datatypes::SchemaRef;
 use millstream_engine::batch::{Batch, OwnTime, RowClock, RowMeta, RowOrigin};
 use millstream_engine::error::Rejected;
 use millstream_engine::ids::{InputId, Offset, Origin, PartitionId};
-use millstream_engine::task::{Chunk, Position};
+use millstream_engine::task::{Chunk, FrameChunk, Position};
 use millstream_engine::time::Millis;
 use millstream_formats::{Decoded, Decoder, Headers, Message, UnknownSchemas, frame};
 use millstream_pipeline::topology::{ExchangeDef, SourceDef};
@@ -368,7 +368,8 @@ impl ExchangeReader {
                     first = done;
                 }
             }
-            let chunk = Chunk { batch, rejected: Vec::new(), null_values: Vec::new(), next, frame: Some(first) };
+            let frame_chunk = Some(FrameChunk { first, end: frame.end, idle: frame.idle });
+            let chunk = Chunk { batch, rejected: Vec::new(), null_values: Vec::new(), next, frame: frame_chunk };
             arrivals.push(Arrival { input, chunk, bytes: 0, idle: frame.idle });
         }
         Ok(arrivals)

@@ -32,7 +32,7 @@ use millstream_engine::context::{Effect, ExchangeOutput, OnError, Output};
 use millstream_engine::error::{Rejected, RowFault, TaskError};
 use millstream_engine::ids::{InputId, Offset, PartitionId};
 use millstream_engine::ledger::Ledger;
-use millstream_engine::operator::Signal;
+use millstream_engine::operator::{End, Signal};
 use millstream_engine::task::{Position, Task};
 use millstream_engine::time::Millis;
 use millstream_formats::frame::ExchangeFrame;
@@ -87,6 +87,9 @@ pub struct WorkerSettings {
 
 /// Consumed frames of a repartition are given up in groups of so many.
 const TRIM_AFTER_FRAMES: i64 = 1024;
+
+/// How often it is told that rows are not put in order.
+const TELL_DISORDER_EVERY_MS: i64 = 60_000;
 
 /// Where among the headers of a dead letter its message stands.
 const MESSAGE_HEADER: usize = 3;
@@ -202,6 +205,10 @@ struct RunningTask {
     lanes: Vec<Lane>,
     /// For tasks with state: its changelog and its store.
     kept: Option<Kept>,
+    /// How it stood at the last commit, if tasks behind it want to know.
+    told_end: Option<End>,
+    /// When it was last told that rows are not put in order.
+    told_disorder_at: Option<Millis>,
 }
 
 struct Kept {
@@ -210,6 +217,21 @@ struct Kept {
 }
 
 impl RunningTask {
+    /// Says, once a minute at the most, that the inputs are too far apart for their rows to be put in order.
+    fn tell_if_it_cannot_wait(&mut self, pipeline: &str, now: Millis) {
+        let is_told = self.told_disorder_at.is_some_and(|at| now.0 - at.0 < TELL_DISORDER_EVERY_MS);
+        if is_told || !self.task.cannot_wait() {
+            return;
+        }
+        self.told_disorder_at = Some(now);
+        tracing::warn!(
+            pipeline,
+            task = %self.task.id(),
+            "the inputs of this task are too far apart: so many rows wait for those of others that they are processed in the order \
+             in which they came, which `over` and `count` can tell"
+        );
+    }
+
     /// Writes committed state to the store and lets go of what is over the budget of each step.
     fn checkpoint(&mut self, step_budget: usize) -> Result<(), WorkerError> {
         match &mut self.kept {
@@ -281,6 +303,9 @@ impl<L: Log> Worker<L> {
                 progress = Progress::Made;
                 self.epoch_began.get_or_insert(now);
             }
+            if self.tasks[index].owes_end() {
+                self.epoch_began.get_or_insert(now);
+            }
             self.find_idle(index, &mut questions, now)?;
         }
         Ok(progress)
@@ -292,10 +317,25 @@ impl<L: Log> Worker<L> {
     /// # Errors
     /// As [`step`](Self::step).
     pub fn commit(&mut self, now: Millis) -> Result<bool, WorkerError> {
+        self.commit_telling(RunningTask::end, now)
+    }
+
+    /// As [`commit`](Self::commit), for who gives its tasks away: those behind hear that there may be more, and wait for who
+    /// comes next to say so or not.
+    ///
+    /// # Errors
+    /// As [`step`](Self::step).
+    pub fn commit_and_part(&mut self, now: Millis) -> Result<bool, WorkerError> {
+        self.commit_telling(|_| End::Ahead, now)
+    }
+
+    fn commit_telling(&mut self, end: impl Fn(&RunningTask) -> End, now: Millis) -> Result<bool, WorkerError> {
         self.epoch_began = None;
         for index in 0..self.tasks.len() {
             let _at = panics::at_task(self.tasks[index].task.id());
-            self.tasks[index].task.before_commit(now).map_err(|error| self.task_error(index, error))?;
+            let end = end(&self.tasks[index]);
+            self.tasks[index].task.before_commit(now, end).map_err(|error| self.task_error(index, error))?;
+            self.tasks[index].told_end = self.tasks[index].told_end.map(|_| end);
             self.route(index, None)?;
         }
         self.due_at = self.tasks.iter().filter_map(|running| running.task.due_at()).min();
@@ -403,6 +443,7 @@ impl<L: Log> Worker<L> {
             }
         }
         let running = &mut self.tasks[index];
+        running.tell_if_it_cannot_wait(&self.topology.name, now);
         let lanes = &running.lanes;
         let at_end = |input: InputId| lanes.iter().filter(|lane| lane.inputs().contains(&input)).all(Lane::is_at_end);
         let before = running.task.processed_rows();
@@ -510,9 +551,9 @@ impl<L: Log> Worker<L> {
 
     /// Sends rows to another task.
     fn send(&mut self, index: usize, output: ExchangeOutput) -> Result<(), WorkerError> {
-        let ExchangeOutput { exchange, partition, batch, idle } = output;
+        let ExchangeOutput { exchange, partition, batch, idle, end } = output;
         let exchange = &self.topology.exchanges[exchange.0];
-        let frame = ExchangeFrame { sender: self.tasks[index].task.id(), idle, batch };
+        let frame = ExchangeFrame { sender: self.tasks[index].task.id(), idle, end, batch };
         let mut refused = Vec::new();
         output::send_frame(&exchange.topic, partition, frame, &mut self.log, &mut refused)?;
         if refused.is_empty() {

@@ -6,6 +6,7 @@ use millstream_engine::context::Output;
 use millstream_engine::error::{RecordError, RecordErrorKind, RowFault};
 use millstream_engine::ids::PartitionId;
 use millstream_engine::key;
+use millstream_engine::operator::End;
 use millstream_engine::time::Millis;
 use millstream_formats::frame::{self, ExchangeFrame};
 use millstream_formats::{CsvDialect, EncodeFormat, Encoded, Encoder, FormatError};
@@ -116,20 +117,22 @@ pub(super) fn send_frame<L: Log>(
     let rows = frame.batch.len();
     let error = misfit(&record, log.record_limits(topic)).filter(|_| rows > 0);
     let Some(RecordError { kind, message }) = error else { return Ok(log.append(topic, partition, record)?) };
-    let ExchangeFrame { sender, idle, batch } = frame;
+    let ExchangeFrame { sender, idle, end, batch } = frame;
     if rows == 1 {
         let (input, after) = (batch.meta.input, batch.meta.clock.after);
         let batch_of_time = Batch::time_only(batch.rows.schema(), input, after);
         refused.push((batch, RecordError { kind, message: format!("repartition {topic}: {message}") }));
-        if !after.is_known() && !idle {
+        if !after.is_known() && !idle && end == End::Ahead {
             return Ok(());
         }
-        return send_frame(topic, partition, ExchangeFrame { sender, idle, batch: batch_of_time }, log, refused);
+        let frame = ExchangeFrame { sender, idle, end, batch: batch_of_time };
+        return send_frame(topic, partition, frame, log, refused);
     }
     let (first, second) = batch.split_at(rows / 2);
-    // Who falls idle says so after the last row.
-    send_frame(topic, partition, ExchangeFrame { sender, idle: false, batch: first }, log, refused)?;
-    send_frame(topic, partition, ExchangeFrame { sender, idle, batch: second }, log, refused)
+    // Who falls idle, or has nothing more, says so after the last row.
+    let first = ExchangeFrame { sender, idle: false, end: End::Ahead, batch: first };
+    send_frame(topic, partition, first, log, refused)?;
+    send_frame(topic, partition, ExchangeFrame { sender, idle, end, batch: second }, log, refused)
 }
 
 /// The dialect of separated values, for the formats.

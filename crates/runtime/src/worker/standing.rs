@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use millstream_engine::ledger::Ledger;
+use millstream_engine::operator::End;
 use millstream_engine::task::{self, Task};
 use millstream_engine::time::{Millis, Watermark};
 use millstream_pipeline::topology::PartitionCounts;
@@ -101,9 +102,9 @@ impl<L: Log> Worker<L> {
         self.epoch_began.is_some()
     }
 
-    /// Whether everything that was committed to any input has been read.
+    /// Whether everything that was committed to any input has been read, and no row waits for those of others.
     pub fn is_at_end(&self) -> bool {
-        self.tasks.iter().flat_map(|running| &running.lanes).all(Lane::is_at_end)
+        self.tasks.iter().all(|running| running.end() == End::Reached)
     }
 
     /// Whether records that were read wait until a schema registry has answered.
@@ -147,6 +148,17 @@ impl<L: Log> Worker<L> {
 }
 
 impl RunningTask {
+    /// How it stands to what there is to read, as far as it knows.
+    pub(super) fn end(&self) -> End {
+        let is_at_end = self.lanes.iter().all(Lane::is_at_end) && self.task.is_at_end();
+        if is_at_end { End::Reached } else { End::Ahead }
+    }
+
+    /// Whether tasks behind it wait to hear that it stands otherwise.
+    pub(super) fn owes_end(&self) -> bool {
+        self.told_end.is_some_and(|told| told != self.end())
+    }
+
     /// Records that the log had deleted before the task read them.
     pub(super) fn deleted(&self) -> u64 {
         self.lanes.iter().map(|lane| lane.skipped).sum()

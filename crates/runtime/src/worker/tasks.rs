@@ -211,7 +211,7 @@ impl<L: Log> Worker<L> {
     /// # Errors
     /// As [`commit`](Self::commit); the tasks are then to be [forgotten](Self::forget).
     pub fn hand_over(&mut self, now: Millis) -> Result<(), WorkerError> {
-        self.commit(now)?;
+        self.commit_and_part(now)?;
         self.restoring.clear();
         self.parked.append(&mut self.tasks);
         Ok(())
