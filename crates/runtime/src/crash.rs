@@ -60,6 +60,7 @@ pub const CONTROLS: &[&str] = &[
     "worker.control.state_without_offsets",
     "worker.control.trust_changelog",
     "worker.control.trust_silence",
+    "worker.control.wait_for_nobody",
     "worker.control.short_cycles",
 ];
 

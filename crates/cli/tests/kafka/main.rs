@@ -15,6 +15,7 @@ mod fencing;
 mod keys;
 mod latency;
 mod network;
+mod order;
 mod panics;
 mod place;
 mod records;
@@ -45,6 +46,7 @@ fn main() -> ExitCode {
         state::tests(),
         takeover::tests(),
         silence::tests(),
+        order::tests(),
         stops::tests(),
         topics::tests(),
         panics::tests(),

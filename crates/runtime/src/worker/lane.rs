@@ -17,6 +17,7 @@ use super::WorkerError;
 use super::decoders;
 use super::schemas::{Held, Learner};
 use super::silence::Silence;
+use crate::crash;
 use crate::log::{Log, LogError, ReadLimit, Records};
 use crate::registry::SchemaCache;
 
@@ -368,7 +369,8 @@ impl ExchangeReader {
                     first = done;
                 }
             }
-            let frame_chunk = Some(FrameChunk { first, end: frame.end, idle: frame.idle });
+            let idle = frame.idle || crash::control("worker.control.wait_for_nobody");
+            let frame_chunk = Some(FrameChunk { first, end: frame.end, idle });
             let chunk = Chunk { batch, rejected: Vec::new(), null_values: Vec::new(), next, frame: frame_chunk };
             arrivals.push(Arrival { input, chunk, bytes: 0, idle: frame.idle });
         }
