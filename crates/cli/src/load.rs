@@ -1,5 +1,6 @@
 //! Pipeline files from the command line: found, read, parsed and checked, with their diagnostics printed.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -13,6 +14,7 @@ use millstream_pipeline::spec::Pipeline;
 use millstream_pipeline::topology::{PartitionCounts, SinkDef, Topology};
 use millstream_pipeline::yaml::source_map::{SourceFile, SourceMap};
 use millstream_pipeline::yaml::spanned::Spanned;
+use millstream_runtime::config::{Settings, check_client};
 use millstream_runtime::contracts::{self, Searched, SinkReport};
 use millstream_runtime::registry::RegistryError;
 
@@ -248,7 +250,26 @@ fn refused_properties(pipeline: &Pipeline, map: &SourceMap) -> Diagnostics {
             refused.push(Diagnostic::error(wrong.code, name.span, wrong.message).help(wrong.help));
         }
     }
+    if refused.is_empty() {
+        refuse_together(pipeline, &mut refused);
+    }
     refused
+}
+
+/// Each of them the client may take, and not all together. Settings that stand elsewhere are those by default here.
+fn refuse_together(pipeline: &Pipeline, refused: &mut Diagnostics) {
+    let own: BTreeMap<_, _> =
+        pipeline.kafka.iter().map(|(name, value)| (name.to_string(), value.as_str().to_owned())).collect();
+    // Without properties of its own it can have none that do not go together.
+    let Some((first, _)) = pipeline.kafka.iter().next() else { return };
+    let settings = Settings::default();
+    let guarantee = pipeline.guarantee.as_ref().map_or(settings.guarantee, |guarantee| guarantee.value);
+    for wrong in check_client(&settings, &own, guarantee) {
+        let names = || pipeline.kafka.iter().map(|(name, _)| name);
+        let meant = names().find(|name| wrong.property.as_deref() == Some(name.as_str()));
+        let at = meant.unwrap_or(first).span;
+        refused.push(Diagnostic::error(codes::BAD_PROPERTY, at, wrong.message).help(wrong.help));
+    }
 }
 
 /// Reads and checks all files; prints what is wrong with them, and goes on only if nothing is.

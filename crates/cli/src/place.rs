@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use clap::Args;
-use millstream_runtime::config::Settings;
+use millstream_runtime::config::Effective;
 use millstream_runtime::log::Log;
 use millstream_runtime::log::embedded::{Access, EmbeddedLog};
 use millstream_runtime::log::kafka::{Guarantee, KafkaLog, KafkaLogSettings};
 
 use crate::exit::Failure;
 use crate::folder;
-use crate::settings::Connection;
+use crate::settings::{self, Connection};
 
 /// Where the topics are: on the brokers of the settings, or in a folder.
 #[derive(Debug, Args)]
@@ -50,7 +50,7 @@ impl Place {
 
     fn connect(&self) -> Result<Topics, Failure> {
         let effective = self.connection.load()?;
-        connect(&effective.settings, "millstream-topic").map(|log| Topics::Cluster(Box::new(log)))
+        connect(&effective, "millstream-topic").map(|log| Topics::Cluster(Box::new(log)))
     }
 
     /// There is no such topic.
@@ -75,17 +75,18 @@ impl Topics {
 }
 
 /// Connects to the brokers of the settings, as no member of any group. Within 10 seconds, or not.
-pub(crate) fn connect(settings: &Settings, group: &str) -> Result<KafkaLog, Failure> {
-    connect_for(settings, group, &BTreeMap::new())
+pub(crate) fn connect(effective: &Effective, group: &str) -> Result<KafkaLog, Failure> {
+    connect_for(effective, group, &BTreeMap::new())
 }
 
 /// As [`connect`], with the properties of a pipeline over those of the settings.
 pub(crate) fn connect_for(
-    settings: &Settings,
+    effective: &Effective,
     group: &str,
     properties: &BTreeMap<String, String>,
 ) -> Result<KafkaLog, Failure> {
-    let mut all = settings.client_properties();
+    settings::check_client_of(effective, group, properties, effective.settings.guarantee)?;
+    let mut all = effective.settings.client_properties();
     all.extend(properties.iter().map(|(name, value)| (name.clone(), value.clone())));
     let settings = KafkaLogSettings {
         properties: all,

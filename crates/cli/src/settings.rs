@@ -1,10 +1,12 @@
 //! Settings as the command line gives them, over the environment, over a file.
 
+use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use millstream_runtime::config::{self, ConfigError, Effective, Flag, PLACES, Secret, Sources};
+use millstream_runtime::log::kafka;
 
 use crate::exit::Failure;
 use crate::load;
@@ -201,6 +203,21 @@ fn read(path: &Path, is_named: bool) -> Result<String, Failure> {
                 .to_owned(),
         })
     })
+}
+
+/// Refuses settings with which no client of Kafka can be made: before one waits for what will not come.
+pub(crate) fn check_client(effective: &Effective) -> Result<(), Failure> {
+    effective.check_client().map_err(|error| wrong(&error))
+}
+
+/// As [`check_client`], for a pipeline that has properties of its own.
+pub(crate) fn check_client_of(
+    effective: &Effective,
+    pipeline: &str,
+    own: &BTreeMap<String, String>,
+    guarantee: kafka::Guarantee,
+) -> Result<(), Failure> {
+    effective.check_client_of(pipeline, own, guarantee).map_err(|error| wrong(&error))
 }
 
 /// Prints what is wrong with the settings.

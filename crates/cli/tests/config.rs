@@ -195,8 +195,88 @@ fn addresses_of_brokers_that_are_none_are_named_with_the_place_that_has_them() {
             assert!(!ran.err.contains(CANARY), "{}", ran.err);
         }
     }
-    let well = run(&folder, &["config", "--brokers", "SSL://[::1]:9093,b:1"], &[("KAFKA_BROKER_ADDRESS", "broker")]);
+    let well = ["config", "--kafka", "security.protocol=SSL", "--brokers", "SSL://[::1]:9093,b:1"];
+    let well = run(&folder, &well, &[("KAFKA_BROKER_ADDRESS", "broker")]);
     assert!(well.code == 0 && well.out.contains("SSL://[::1]:9093,b:1"), "{}", well.err);
+}
+
+/// A run would try again and again what no time mends.
+#[test]
+fn settings_that_no_client_can_be_made_with_are_named_with_the_place_that_has_them() {
+    let folder = folder(&[
+        (
+            "mechanism.yaml",
+            &format!("kafka:\n  sasl.mechanism: SCRAM-SHA-521\nschema_registry: {{password: {CANARY}, username: a}}\n"),
+        ),
+        ("no-user.yaml", "kafka: {security.protocol: SASL_SSL, sasl.mechanism: PLAIN}\n"),
+        ("hidden.yaml", "kafka: {security.protocol: SASL_SSL, sasl.mechanism: \"${env:PASSWORD}\"}\n"),
+        ("tls.yaml", "kafka:\n  security.protocol: SSL\n  ssl.ca.location: gone.pem\n  ssl.key.location: gone.key\n"),
+        ("pem.yaml", "kafka:\n  security.protocol: SSL\n  ssl.certificate.location: copy.yaml\n"),
+        ("copy.yaml", PIPELINE),
+    ]);
+    let key = format!("ssl.key.pem={CANARY}");
+    let wrong: &[(&[&str], &[&str])] = &[
+        (
+            &["--config", "mechanism.yaml"],
+            &["error: mechanism.yaml:2: `sasl.mechanism` is SCRAM-SHA-521, which the", "Did you mean SCRAM-SHA-512?"],
+        ),
+        (
+            &["--config", "no-user.yaml"],
+            &["no-user.yaml:1: `sasl.mechanism` is PLAIN, and `sasl.username` and `sasl.password` are not set"],
+        ),
+        (
+            &["--config", "hidden.yaml"],
+            &["hidden.yaml:1: `sasl.mechanism` is ***, which the Kafka client does not know"],
+        ),
+        (
+            &["--config", "tls.yaml"],
+            &[
+                "tls.yaml:3: `ssl.ca.location` is gone.pem, which cannot be read: No such file",
+                "tls.yaml:4: `ssl.key.loc",
+            ],
+        ),
+        (&["--config", "pem.yaml"], &["pem.yaml:3: the Kafka client refuses `ssl.certificate.location`", "PEM form."]),
+        (
+            &["--kafka", "security.protocol=SASL_SSL"],
+            &["flag: --kafka: `security.protocol` is SASL_SSL, and `sasl.mecha"],
+        ),
+        (
+            &["--kafka", "security.protocol=SSL", "--kafka", &key],
+            &["flag: --kafka: the Kafka client refuses `ssl.key.pem`"],
+        ),
+        (&["--kafka", "fetch.max.bytes=1000"], &["flag: --kafka: the Kafka client refuses `fetch.max.bytes`: "]),
+        (&["--brokers", "SSL://b:1"], &["flag: --brokers: SSL://b:1 in `bootstrap.servers` has another protocol"]),
+    ];
+    for (arguments, parts) in wrong {
+        let plan = ["plan", "copy.yaml", "--brokers", "b:1"];
+        let plan = if arguments.contains(&"--brokers") { &plan[..2] } else { &plan[..] };
+        for command in [&["config"][..], &["run", "copy.yaml"], &["topic", "list"], plan] {
+            let ran = run(&folder, &[command, arguments].concat(), &[("PASSWORD", CANARY)]);
+            assert_eq!((ran.code, ran.out.as_str()), (2, ""), "{command:?} {arguments:?}: {}", ran.err);
+            for part in *parts {
+                assert!(ran.err.contains(part), "{part}: {}", ran.err);
+            }
+            assert!(!ran.err.contains(CANARY), "{}", ran.err);
+        }
+    }
+    // Nobody connects.
+    let planned = run(&folder, &["plan", "copy.yaml"], &[("MILLSTREAM_KAFKA__SECURITY_PROTOCOL", "SASL_SSL")]);
+    assert_eq!(planned.code, 0, "{}", planned.err);
+}
+
+#[test]
+fn what_the_client_refuses_of_settings_and_pipeline_together_is_named_before_it_runs() {
+    let alone = format!("{PIPELINE}kafka: {{fetch.max.bytes: 1000}}\n");
+    let together = format!("{PIPELINE}kafka: {{fetch.max.bytes: 3000000}}\n");
+    let folder = folder(&[("alone.yaml", &alone), ("together.yaml", &together)]);
+    for command in ["check", "plan", "run"] {
+        let ran = run(&folder, &[command, "alone.yaml"], &[]);
+        assert_eq!(ran.code, 3, "{}", ran.err);
+        assert!(ran.err.contains("MS0903") && ran.err.contains("alone.yaml:6:9"), "{}", ran.err);
+    }
+    let arguments = ["run", "together.yaml", "--kafka", "receive.message.max.bytes=2000000"];
+    let ran = run(&folder, &arguments, &[]);
+    assert!(ran.code == 2 && ran.err.contains("`receive.message.max.bytes`"), "{}", ran.err);
 }
 
 #[test]

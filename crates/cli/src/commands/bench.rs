@@ -15,7 +15,7 @@ use serde_json::json;
 use crate::exit::{Exit, Failure};
 use crate::load;
 use crate::schemas::Schemas;
-use crate::settings::Connection;
+use crate::settings::{self, Connection};
 
 /// Runs seeded Nexmark workloads (bids of 360 bytes as JSON, or the same as Avro) and prints what they cost: records/s,
 /// CPU-seconds per million records, peak memory. Decoding and encoding are part of it, the making of the events is not.
@@ -149,9 +149,10 @@ impl Bench {
     }
 
     fn broker<'a>(&self, dir: &'a Path) -> Result<Broker<'a>, Failure> {
-        let connection = Connection::at(self.config.clone(), self.brokers.clone());
+        let effective = Connection::at(self.config.clone(), self.brokers.clone()).load()?;
+        settings::check_client(&effective)?;
         Ok(Broker {
-            properties: connection.load()?.settings.client_properties(),
+            properties: effective.settings.client_properties(),
             partitions: 4,
             shape: Shape {
                 format: self.format(),

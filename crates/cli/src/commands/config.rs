@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::exit::Exit;
 use crate::render::{DIM, RESET};
-use crate::settings::SettingsArguments;
+use crate::settings::{self, SettingsArguments};
 
 /// Shows the settings in force and where each of them came from: default, file and line, environment, command line.
 ///
@@ -30,6 +30,7 @@ impl Config {
             return Ok(Exit::Well);
         }
         let effective = self.settings.load()?;
+        settings::check_client(&effective)?;
         let entries = effective.entries();
         let file = effective.file.as_ref().map(|file| file.display().to_string());
         if self.json {

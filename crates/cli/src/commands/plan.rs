@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use millstream_pipeline::explain::{self, Created, Plan, PlanKafka};
 use millstream_pipeline::topology::{CreateDef, Guarantee, PartitionCounts, Topology};
-use millstream_runtime::config::Settings;
+use millstream_runtime::config::{Effective, Settings};
 use millstream_runtime::contracts::{Act, SinkReport};
 use millstream_runtime::daemon::Instance;
 use millstream_runtime::log::TopicSettings;
@@ -38,21 +38,21 @@ pub(crate) struct PlanCommand {
 
 impl PlanCommand {
     pub(crate) fn run(self) -> crate::Outcome {
-        let settings = match &self.place.local {
+        let effective = match &self.place.local {
             Some(_) => None,
-            None => Some(self.place.connection.load()?.settings),
+            None => Some(self.place.connection.load()?),
         };
-        let schemas = match &settings {
-            Some(settings) => Schemas::of(settings)?,
+        let schemas = match &effective {
+            Some(effective) => Schemas::of(&effective.settings)?,
             None => Schemas::none(),
         };
         let mut loaded = load::load_one(&self.path, &schemas)?;
         let (sinks, breaches) = schemas.settle(&mut loaded, Act::Look)?;
         load::print(&breaches);
-        let asked = settings.as_ref().filter(|_| self.place.connection.is_named());
+        let asked = effective.as_ref().filter(|_| self.place.connection.is_named());
         let examined = match (&self.place.local, asked) {
             (Some(dir), _) => Some(self.examine_folder(dir, &loaded)?),
-            (None, Some(settings)) => Some(examine(&loaded, settings)?),
+            (None, Some(effective)) => Some(examine(&loaded, effective)?),
             (None, None) => None,
         };
         let counts = examined.as_ref().map_or_else(PartitionCounts::unknown, |examined| examined.counts.clone());
@@ -64,7 +64,7 @@ impl PlanCommand {
         };
         let mut plan = explain::plan(&topology, &counts);
         fill_in_topics(&mut plan, &topology);
-        plan.kafka = settings.as_ref().map(|settings| kafka(&topology, settings));
+        plan.kafka = effective.as_ref().map(|effective| kafka(&topology, &effective.settings));
         self.print(&plan, examined.as_ref(), asked, &sinks)?;
         if breaches.has_errors() {
             return Ok(Exit::RunFailed);
@@ -102,7 +102,7 @@ impl PlanCommand {
         &self,
         plan: &Plan,
         examined: Option<&Examined>,
-        settings: Option<&Settings>,
+        asked: Option<&Effective>,
         sinks: &[SinkReport],
     ) -> Result<(), Failure> {
         if self.json {
@@ -122,9 +122,9 @@ impl PlanCommand {
             outln!("\nregistry");
             sinks.iter().for_each(|report| outln!("  {}", report.line()));
         }
-        let place = match (&self.place.local, settings) {
+        let place = match (&self.place.local, asked) {
             (Some(dir), _) => format!("topics in {}", dir.display()),
-            (None, Some(settings)) => format!("brokers at {}", settings.kafka.brokers()),
+            (None, Some(effective)) => format!("brokers at {}", effective.settings.kafka.brokers()),
             (None, None) => return Ok(()),
         };
         if let Some(examined) = examined {
@@ -134,9 +134,9 @@ impl PlanCommand {
     }
 }
 
-fn examine(loaded: &Loaded, settings: &Settings) -> Result<Examined, Failure> {
+fn examine(loaded: &Loaded, effective: &Effective) -> Result<Examined, Failure> {
     let topology = &loaded.topology;
-    let log = place::connect_for(settings, &topology.name, &topology.kafka)?;
+    let log = place::connect_for(effective, &topology.name, &topology.kafka)?;
     Ok(preflight::examine(&log, &|counts| loaded.lower(counts))?)
 }
 

@@ -81,7 +81,7 @@ impl Reset {
             None => {
                 let effective = self.place.connection.load()?;
                 let topology = &loaded.topology;
-                let log = place::connect_for(&effective.settings, &topology.name, &topology.kafka)?;
+                let log = place::connect_for(&effective, &topology.name, &topology.kafka)?;
                 Ok(Topics::Cluster(Box::new(log)))
             }
         }

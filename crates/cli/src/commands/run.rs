@@ -9,14 +9,16 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use clap::Args;
 use millstream_engine::ledger::Ledger;
+use millstream_pipeline::topology::Topology;
+use millstream_runtime::config::Effective;
 use millstream_runtime::follow::{Stop, Until};
 use millstream_runtime::worker::Standing;
 use serde_json::json;
 
 use crate::exit::{Exit, Failure};
-use crate::load;
+use crate::load::{self, Loaded};
 use crate::schemas::{Deployed, Patience, Schemas};
-use crate::settings::SettingsArguments;
+use crate::settings::{self, SettingsArguments};
 use deferred::Deferred;
 
 /// Runs pipelines over Kafka, exactly once: stop it, kill it, start it again, start more of it on other machines.
@@ -68,6 +70,9 @@ impl Report {
 impl Run {
     pub(crate) fn run(self) -> crate::Outcome {
         let effective = self.settings.load()?;
+        if self.local.is_none() {
+            settings::check_client(&effective)?;
+        }
         let schemas = Schemas::of(&effective.settings)?;
         let until = match (self.until_end, self.close) {
             (false, _) => Until::Stopped,
@@ -86,6 +91,9 @@ impl Run {
         let names = loaded.iter().map(|loaded| (loaded.path.as_path(), loaded.topology.name.as_str()));
         let waiting = deferred.iter().map(|deferred| (deferred.path(), deferred.name()));
         load::refuse_twins(&names.chain(waiting).collect::<Vec<_>>())?;
+        if self.local.is_none() {
+            check_clients(&loaded, &deferred, &effective)?;
+        }
         let Deployed { loaded, waiting, sinks } = schemas.deploy(loaded, patience)?;
         deferred.extend(waiting.into_iter().map(Deferred::from));
         let reports = match &self.local {
@@ -111,6 +119,18 @@ impl Run {
             }
         }
     }
+}
+
+/// Whether clients can be made with what pipelines set over the settings.
+fn check_clients(loaded: &[Loaded], deferred: &[Deferred], effective: &Effective) -> Result<(), Failure> {
+    let by_default = effective.settings.guarantee;
+    for Topology { name, kafka, guarantee, .. } in loaded.iter().map(|loaded| &loaded.topology) {
+        settings::check_client_of(effective, name, kafka, guarantee.unwrap_or(by_default))?;
+    }
+    for deferred in deferred {
+        settings::check_client_of(effective, deferred.name(), &deferred.kafka(), deferred.guarantee(by_default))?;
+    }
+    Ok(())
 }
 
 /// How a process ends that did not wait until all is committed and left.

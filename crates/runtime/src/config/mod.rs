@@ -2,6 +2,7 @@
 //! from. What the process is given is passed in: it never reads the environment or the command line itself.
 
 mod brokers;
+mod client;
 mod environment;
 mod file;
 mod layers;
@@ -28,6 +29,7 @@ use crate::log::kafka::Guarantee;
 use crate::registry::{RegistrySettings, SchemaCache};
 use crate::worker::WorkerSettings;
 
+pub use client::{WrongClient, check as check_client};
 pub use file::{LogFormat, LogLevel};
 pub use load::{ConfigError, Effective, Flag, Problem, Sources, find, load};
 pub use origin::Origin;

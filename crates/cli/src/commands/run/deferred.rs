@@ -1,5 +1,6 @@
 //! Pipelines that cannot be loaded before a schema registry answers: they wait for it, and the others run meanwhile.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -8,6 +9,7 @@ use millstream_pipeline::diagnostic::{Diagnostics, Severity};
 use millstream_pipeline::found::{Wanted, wanted};
 use millstream_pipeline::interpolate::Asked;
 use millstream_pipeline::spec::Pipeline;
+use millstream_pipeline::topology::Guarantee;
 use millstream_runtime::config::Settings;
 use millstream_runtime::contracts::Act;
 use millstream_runtime::daemon::{NotLowered, PipelineUnit};
@@ -106,17 +108,26 @@ impl Deferred {
         self.pipeline.pipeline.as_str()
     }
 
+    /// The properties of librdkafka that it sets for itself.
+    pub(super) fn kafka(&self) -> BTreeMap<String, String> {
+        self.pipeline.kafka.iter().map(|(name, value)| (name.to_string(), value.as_str().to_owned())).collect()
+    }
+
+    /// What its commits promise.
+    pub(super) fn guarantee(&self, by_default: Guarantee) -> Guarantee {
+        self.pipeline.guarantee.as_ref().map_or(by_default, |guarantee| guarantee.value)
+    }
+
     /// The pipeline as the daemon takes it: each attempt asks the registry, until one was answered. From then on the schemas
     /// are those of that answer.
     pub(super) fn unit(self, settings: &Settings) -> Result<PipelineUnit, Failure> {
         let schemas = Schemas::of_one_try(settings)?;
-        let Deferred { path, pipeline } = self;
         let loaded: Mutex<Option<Loaded>> = Mutex::new(None);
-        let kafka = pipeline.kafka.iter();
+        let path = self.path.clone();
         Ok(PipelineUnit {
-            name: pipeline.pipeline.to_string(),
-            kafka: kafka.map(|(name, value)| (name.to_string(), value.as_str().to_owned())).collect(),
-            guarantee: pipeline.guarantee.as_ref().map_or(settings.guarantee, |guarantee| guarantee.value),
+            name: self.name().to_owned(),
+            kafka: self.kafka(),
+            guarantee: self.guarantee(settings.guarantee),
             lower: Arc::new(move |counts| {
                 let mut loaded = loaded.lock().unwrap_or_else(PoisonError::into_inner);
                 if loaded.is_none() {

@@ -31,6 +31,7 @@ mod native;
 mod sender;
 mod settings;
 mod transaction;
+mod trial;
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
@@ -58,6 +59,7 @@ pub use counters::{CommitTime, KafkaCounters};
 pub use inspect::{ClusterFacts, GroupFacts, Right, TopicFacts, TopicStanding};
 pub use interrupt::Interrupt;
 pub use settings::{Guarantee, KafkaLogSettings, topic_config};
+pub use trial::try_clients;
 
 /// How long a connection may take before it is said that nobody answers.
 const CONNECT_WAIT: Duration = Duration::from_secs(8);
