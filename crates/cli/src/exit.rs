@@ -11,7 +11,7 @@ use millstream_runtime::worker::WorkerError;
 pub(crate) enum Exit {
     /// All went well.
     Well = 0,
-    /// The run failed.
+    /// The run failed, or somebody who is needed could not be asked.
     RunFailed = 1,
     /// The command line or the settings are wrong (clap uses the same).
     Usage = 2,
@@ -82,6 +82,11 @@ impl Failure {
     pub(crate) fn help(mut self, help: impl Into<String>) -> Failure {
         self.help = Some(help.into());
         self
+    }
+
+    /// Says what happened in other words.
+    pub(crate) fn with(self, message: String) -> Failure {
+        Failure { message, ..self }
     }
 
     /// Adds to what happened.

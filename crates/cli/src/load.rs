@@ -68,6 +68,43 @@ pub(crate) struct Checked {
     pub(crate) away: Option<RegistryError>,
 }
 
+impl Checked {
+    /// Why it is not known whether it is right, if that is all that is to be said: the registry could not be asked.
+    pub(crate) fn unknown(&self) -> Option<&RegistryError> {
+        let mut errors = self.diagnostics.iter().filter(|diagnostic| diagnostic.severity == Severity::Error);
+        self.away.as_ref().filter(|_| errors.all(|error| error.code == codes::SCHEMA_UNAVAILABLE))
+    }
+}
+
+/// What speaks against files, one after the other.
+#[derive(Default)]
+struct Verdict {
+    is_wrong: bool,
+    /// Those of which nothing is known, as the registry could not be asked, and why it could not.
+    unknown: Vec<PathBuf>,
+    why: Option<RegistryError>,
+}
+
+impl Verdict {
+    fn add(&mut self, path: &Path, unknown: Option<&RegistryError>) {
+        match unknown {
+            Some(error) => {
+                self.unknown.push(path.to_owned());
+                self.why.get_or_insert_with(|| error.clone());
+            }
+            None => self.is_wrong = true,
+        }
+    }
+
+    fn into_result(self, schemas: &Schemas) -> Result<(), Failure> {
+        match self.why {
+            _ if self.is_wrong => Err(Failure::pipeline_wrong()),
+            Some(error) => Err(schemas.not_asked(&self.unknown, &error)),
+            None => Ok(()),
+        }
+    }
+}
+
 /// The files that `paths` name: files as they are, folders with the `.yaml` and `.yml` files in and under them, sorted.
 pub(crate) fn files(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
     let mut files = Vec::new();
@@ -117,21 +154,24 @@ pub(crate) struct Case {
 /// with them, and goes on only if nothing is.
 pub(crate) fn load_cases(paths: &[PathBuf], schemas: &Schemas) -> Result<Vec<Case>, Failure> {
     let mut cases = Vec::new();
-    let mut wrong = false;
+    let mut verdict = Verdict::default();
     for path in files(paths)? {
         let text = read(&path)?;
-        let (diagnostics, case) = if is_case_file(&text) {
-            check_case(&path, &text, schemas)?
-        } else {
-            as_case(check_text(&path, &text, schemas))
+        let (checked, tests) = match is_case_file(&text) {
+            true => check_case(&path, &text, schemas)?,
+            false => (check_text(&path, &text, schemas), Vec::new()),
         };
-        print(&diagnostics);
-        match case {
-            Some(case) => cases.push(case),
-            None => wrong = true,
+        print(&checked.diagnostics);
+        let unknown = checked.unknown().cloned();
+        match checked.right {
+            Some(pipeline) => {
+                let tests = pipeline.pipeline.tests.iter().cloned().chain(tests).collect();
+                cases.push(Case { path, pipeline, tests });
+            }
+            None => verdict.add(&path, unknown.as_ref()),
         }
     }
-    if wrong { Err(Failure::pipeline_wrong()) } else { Ok(cases) }
+    verdict.into_result(schemas).map(|()| cases)
 }
 
 /// In a case file the pipeline is a mapping or the name of a file; in a pipeline `pipeline:` is its name.
@@ -139,20 +179,14 @@ fn is_case_file(text: &str) -> bool {
     text.lines().any(|line| line.trim_end() == "pipeline:" || line.starts_with("pipeline_file:"))
 }
 
-fn as_case(checked: Checked) -> (Diagnostics, Option<Case>) {
-    let case = checked.right.map(|pipeline| Case {
-        path: pipeline.path.clone(),
-        tests: pipeline.pipeline.tests.clone(),
-        pipeline,
-    });
-    (checked.diagnostics, case)
-}
-
-fn check_case(path: &Path, text: &str, schemas: &Schemas) -> Result<(Diagnostics, Option<Case>), Failure> {
+/// The pipeline of a case file, and the tests beside it.
+fn check_case(path: &Path, text: &str, schemas: &Schemas) -> Result<(Checked, Vec<Spanned<TestSpec>>), Failure> {
     let lookup = |asked: Asked, name: &str| look_up(path, asked, name);
     let (case, map) = match millstream_pipeline::parse_case(&path.display().to_string(), text, &lookup) {
         Ok(parsed) => parsed,
-        Err(diagnostics) => return Ok((diagnostics, None)),
+        Err(diagnostics) => {
+            return Ok((Checked { path: path.to_owned(), diagnostics, right: None, away: None }, Vec::new()));
+        }
     };
     let checked = match (case.pipeline, &case.pipeline_file) {
         (Some(pipeline), _) => check_parsed(path, pipeline.value, map, schemas),
@@ -167,12 +201,7 @@ fn check_case(path: &Path, text: &str, schemas: &Schemas) -> Result<(Diagnostics
             );
         }
     };
-    let case = checked.right.map(|pipeline| {
-        let mut tests = pipeline.pipeline.tests.clone();
-        tests.extend(case.tests);
-        Case { path: path.to_owned(), pipeline, tests }
-    });
-    Ok((checked.diagnostics, case))
+    Ok((checked, case.tests))
 }
 
 fn read(path: &Path) -> Result<String, Failure> {
@@ -274,32 +303,38 @@ fn refuse_together(pipeline: &Pipeline, refused: &mut Diagnostics) {
 
 /// Reads and checks all files; prints what is wrong with them, and goes on only if nothing is.
 pub(crate) fn load(paths: &[PathBuf], schemas: &Schemas) -> Result<Vec<Loaded>, Failure> {
-    load_by(paths, |path| check(path, schemas).map(Some))
+    load_by(paths, schemas, |path| check(path, schemas).map(Some))
 }
 
 /// As [`load`], by another check; files of which it gives nothing are left out.
 pub(crate) fn load_by(
     paths: &[PathBuf],
+    schemas: &Schemas,
     mut check: impl FnMut(&Path) -> Result<Option<Checked>, Failure>,
 ) -> Result<Vec<Loaded>, Failure> {
     let mut loaded = Vec::new();
-    let mut wrong = false;
+    let mut verdict = Verdict::default();
     for path in files(paths)? {
         let Some(checked) = check(&path)? else { continue };
         print(&checked.diagnostics);
+        let unknown = checked.unknown().cloned();
         match checked.right {
             Some(right) => loaded.push(right),
-            None => wrong = true,
+            None => verdict.add(&path, unknown.as_ref()),
         }
     }
-    if wrong { Err(Failure::pipeline_wrong()) } else { Ok(loaded) }
+    verdict.into_result(schemas).map(|()| loaded)
 }
 
 /// Reads and checks one file; prints what is wrong with it, and goes on only if nothing is.
 pub(crate) fn load_one(path: &Path, schemas: &Schemas) -> Result<Loaded, Failure> {
     let checked = check(path, schemas)?;
     print(&checked.diagnostics);
-    checked.right.ok_or_else(Failure::pipeline_wrong)
+    let unknown = checked.unknown().cloned();
+    checked.right.ok_or_else(|| match unknown {
+        Some(error) => schemas.not_asked(&[path.to_owned()], &error),
+        None => Failure::pipeline_wrong(),
+    })
 }
 
 /// Two pipelines of one name would share offsets and state.

@@ -1,11 +1,13 @@
 //! The schemas that pipelines name and do not hold: files beside them, subjects of the registry if one is named.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use millstream_pipeline::diagnostic::Diagnostics;
+use millstream_pipeline::found::{Wanted, wanted};
 use millstream_pipeline::spec::Pipeline;
 use millstream_pipeline::topology::SinkDef;
-use millstream_runtime::config::Settings;
+use millstream_runtime::config::{Effective, Origin, Settings};
 use millstream_runtime::contracts::{self, Act, Judge, Outcome, Searched, SinkReport};
 use millstream_runtime::registry::{Registry, RegistryError};
 
@@ -34,25 +36,30 @@ pub(crate) struct Deployed {
 /// Where schemas are found.
 pub(crate) struct Schemas {
     registry: Option<Registry>,
+    /// Where the registry's address is from.
+    origin: Origin,
+    /// Whether the registry was asked for anything.
+    asked: AtomicBool,
 }
 
 impl Schemas {
     /// In files alone.
     pub(crate) fn none() -> Schemas {
-        Schemas { registry: None }
+        Schemas { registry: None, origin: Origin::Default, asked: AtomicBool::new(false) }
     }
 
     /// In the registry of the settings, if they name one.
-    pub(crate) fn of(settings: &Settings) -> Result<Schemas, Failure> {
-        let settings = &settings.schema_registry;
+    pub(crate) fn of(effective: &Effective) -> Result<Schemas, Failure> {
+        let settings = &effective.settings.schema_registry;
         let registry = (!settings.urls.is_empty()).then(|| Registry::new(settings)).transpose();
-        Ok(Schemas { registry: registry.map_err(wrong)? })
+        let origin = effective.origin(&["schema_registry", "urls"]);
+        Ok(Schemas { registry: registry.map_err(wrong)?, origin, ..Schemas::none() })
     }
 
     /// The same, but each question is asked once.
     pub(crate) fn of_one_try(settings: &Settings) -> Result<Schemas, Failure> {
         let registry = Registry::without_retries(&settings.schema_registry).map_err(wrong)?;
-        Ok(Schemas { registry: Some(registry) })
+        Ok(Schemas { registry: Some(registry), ..Schemas::none() })
     }
 
     /// Asks the registry once whether it is there.
@@ -65,8 +72,32 @@ impl Schemas {
         self.registry.as_ref()
     }
 
+    /// The registry that was asked, with where its address is from; none if nobody was.
+    pub(crate) fn asked(&self) -> Option<String> {
+        self.registry
+            .as_ref()
+            .filter(|_| self.asked.load(Ordering::Relaxed))
+            .map(|registry| format!("{} ({})", registry.address(), self.origin))
+    }
+
+    /// Of these files nothing is known: the registry that has their schemas could not be asked.
+    pub(crate) fn not_asked(&self, files: &[PathBuf], error: &RegistryError) -> Failure {
+        let are = if files.len() == 1 { "is" } else { "are" };
+        let files = files.iter().map(|file| file.display().to_string()).collect::<Vec<_>>().join(", ");
+        let registry = self.asked().unwrap_or_default();
+        let message = format!(
+            "it is not known whether {files} {are} right: the schema registry at {registry} could not be asked"
+        );
+        Failure::registry(error)
+            .with(message)
+            .help("Nothing is known to be wrong: try again when it answers and lets us in.")
+    }
+
     /// What is found of what the pipeline wants, which stands in the file at `path`.
     pub(crate) fn find(&self, path: &Path, pipeline: &Pipeline) -> Searched {
+        if wanted(pipeline).iter().any(|wanted| matches!(wanted, Wanted::Subject { .. })) {
+            self.asked.store(true, Ordering::Relaxed);
+        }
         let registry = self.registry.as_ref().map(|registry| registry as &dyn contracts::Subjects);
         contracts::find(pipeline, path.parent().unwrap_or(Path::new("")), registry)
     }
@@ -76,7 +107,9 @@ impl Schemas {
     pub(crate) fn settle(&self, loaded: &mut Loaded, act: Act) -> Result<(Vec<SinkReport>, Diagnostics), Failure> {
         let mut reports = Vec::new();
         if let Some(registry) = &self.registry {
-            reports = contracts::settle(&loaded.topology, registry, act, &mut loaded.found).map_err(wrong)?;
+            self.asked.fetch_or(loaded.is_open(), Ordering::Relaxed);
+            let settled = contracts::settle(&loaded.topology, registry, act, &mut loaded.found);
+            reports = settled.map_err(|error| self.failed(error))?;
             loaded.refresh()?;
         }
         let diagnostics = loaded.diagnose(&reports);
@@ -122,6 +155,17 @@ impl Schemas {
         }
     }
 
+    /// What the registry said, and which it is.
+    pub(crate) fn failed(&self, error: RegistryError) -> Failure {
+        let failure = wrong(error);
+        match self.asked() {
+            Some(registry) if failure.may_pass() || failure.is_refusal() => {
+                failure.help(format!("Asked was {registry}."))
+            }
+            _ => failure,
+        }
+    }
+
     /// Refuses a pipeline that writes by registered schemas where no registry is named.
     fn need_registry(&self, loaded: &Loaded) -> Result<(), Failure> {
         let mut schemas = loaded.topology.sinks.iter().flat_map(SinkDef::schemas).map(|(_, _, schema)| schema);
@@ -138,9 +182,12 @@ impl Schemas {
     }
 }
 
-/// What the registry said.
-pub(crate) fn wrong(error: RegistryError) -> Failure {
-    Failure::registry(&error)
+/// What the registry said, or why none can be asked.
+fn wrong(error: RegistryError) -> Failure {
+    match error {
+        RegistryError::Settings { message } => Failure::usage(message),
+        error => Failure::registry(&error),
+    }
 }
 
 /// Sinks as JSON.

@@ -36,20 +36,25 @@ pub(crate) struct RegistryArguments {
     /// The schema registry, for pipelines whose schemas stand there; also SCHEMA_REGISTRY_URL.
     #[arg(long, value_name = "URL,..")]
     registry: Option<String>,
-    /// The settings file, for how to sign in at the registry.
+    /// The settings file, for the registry and how to sign in there. Without this no file is asked for a registry.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
 }
 
+/// What names a registry in the environment.
+const REGISTRY_VARIABLES: [&str; 2] = ["SCHEMA_REGISTRY_URL", "MILLSTREAM_SCHEMA_REGISTRY__URLS"];
+
 impl RegistryArguments {
-    /// The registry, if the command line or the environment names one: commands that need no broker ask nobody else.
+    /// The registry, if the command line or the environment names one, or a file that does: commands that need no broker ask
+    /// nobody else.
     pub(crate) fn schemas(&self) -> Result<Schemas, Failure> {
-        if self.registry.is_none() && std::env::var_os("SCHEMA_REGISTRY_URL").is_none() {
+        let in_environment = || REGISTRY_VARIABLES.into_iter().any(|name| std::env::var_os(name).is_some());
+        if self.registry.is_none() && self.config.is_none() && !in_environment() {
             return Ok(Schemas::none());
         }
         let connection =
             Connection { config: self.config.clone(), registry: self.registry.clone(), ..Connection::default() };
-        Schemas::of(&connection.load()?.settings)
+        Schemas::of(&connection.load()?)
     }
 }
 

@@ -1,8 +1,10 @@
 //! Settings as people give and see them: places, order, origins, mistakes; and secrets, which nothing ever prints.
 #![cfg(unix)]
-#![allow(clippy::unwrap_used, clippy::disallowed_methods)]
+#![allow(clippy::unwrap_used, clippy::disallowed_methods, clippy::disallowed_types)]
 
 use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpListener;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -316,6 +318,72 @@ fn plan_shows_what_brokers_will_see() {
     assert_eq!(changelog["settings"]["cleanup.policy"], "compact");
 }
 
+/// A script that deploys must not take it for a mistake of whoever wrote the pipeline.
+#[test]
+fn a_registry_that_cannot_be_asked_is_no_wrong_pipeline() {
+    let at = answering("HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n");
+    let reads = "version: 1\npipeline: reads\nsources:\n  t: {format: avro}\nsink: {topic: u}\n";
+    let writes = PIPELINE.replace("{topic: copies}", "{topic: copies, format: avro}");
+    let folder = folder(&[
+        ("reads.yaml", reads),
+        ("writes.yaml", &writes),
+        ("wrong.yaml", "version: 1\npipeline: wrong\nsources: {t: {format: josn}}\nsink: {topic: u}\n"),
+        ("m.yaml", &format!("\nschema_registry:\n  urls: {at}\n")),
+        ("data/empty", ""),
+    ]);
+    let away = ["--registry", "http://127.0.0.1:1"];
+    let named = "the schema registry at http://127.0.0.1:1 (flag: --registry) could not be asked";
+    for command in [
+        &["check"][..],
+        &["plan"],
+        &["plan", "--local", "data"],
+        &["reset", "--to", "earliest", "--local", "data"],
+        &["contract"],
+        &["run", "--local", "data"],
+        &["graph"],
+        &["test"],
+    ] {
+        let ran = run(&folder, &[command, &["reads.yaml"], &away].concat(), &[]);
+        assert!(ran.code == 1 && ran.err.contains(named), "{command:?}: {} {}", ran.code, ran.err);
+    }
+    let by_variable = [("SCHEMA_REGISTRY_URL", at.as_str())];
+    for (arguments, environment, origin) in
+        [(&["--config", "m.yaml"][..], &[][..], "m.yaml:3"), (&[], &by_variable, "environment: SCHEMA_REGISTRY_URL")]
+    {
+        let ran = run(&folder, &[&["check", "reads.yaml", "writes.yaml"], arguments].concat(), environment);
+        assert_eq!(ran.code, 1, "{}{}", ran.out, ran.err);
+        let asked = format!("{at} ({origin})");
+        for part in ["not known reads.yaml", "not known writes.yaml", &format!("asked the schema registry at {asked}")]
+        {
+            assert!(ran.out.contains(part), "{part}: {}", ran.out);
+        }
+        assert!(ran.err.contains("refuses access (status 401)") && ran.err.contains(&asked), "{}", ran.err);
+    }
+    // What is wrong for certain is wrong.
+    let ran = run(&folder, &[&["check", "reads.yaml", "wrong.yaml"], &away[..]].concat(), &[]);
+    assert!(ran.code == 3 && ran.out.contains("wrong wrong.yaml: 1 error"), "{}{}", ran.out, ran.err);
+    let ran = run(&folder, &[&["check", "--json", "writes.yaml"], &away[..]].concat(), &[]);
+    let results: Value = serde_json::from_str(&ran.out).unwrap();
+    assert_eq!(results[0]["registry"], "http://127.0.0.1:1 (flag: --registry)");
+    assert!(results[0]["error"].as_str().unwrap().contains("does not answer"), "{results}");
+    // A file of certificates that is not there is nothing of the registry's.
+    let gone = [("MILLSTREAM_SCHEMA_REGISTRY__CA_FILE", "gone.pem")];
+    assert_eq!(run(&folder, &[&["check", "reads.yaml"], &away[..]].concat(), &gone).code, 2);
+}
+
+/// The address of somebody who answers whatever is asked with this, for as long as the test lasts.
+fn answering(with: &'static str) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().map_while(Result::ok) {
+            let _ = stream.read(&mut [0; 4096]);
+            let _ = stream.write_all(with.as_bytes());
+        }
+    });
+    format!("http://{address}")
+}
+
 /// Secrets in the file, the environment and on the command line; commands that go well and that fail: what they print, on
 /// either stream, never has one.
 #[test]
@@ -353,11 +421,11 @@ fn nothing_that_is_printed_shows_a_secret() {
         (&["config", "--config", "wrong.yaml"], 2),
         (&["config", "--config", "broken.yaml"], 2),
         (&["config", "--config", "registry.yaml"], 2),
-        (&["run", "avro.yaml", "--config", "good.yaml", "--until-end"], 3),
+        (&["run", "avro.yaml", "--config", "good.yaml", "--until-end"], 1),
         (&["config", "--config", "token.yaml"], 0),
         (&["config", "--json", "--config", "token.yaml"], 0),
-        (&["run", "avro.yaml", "--config", "token.yaml", "--until-end"], 3),
-        (&["contract", "avro.yaml", "--config", "token.yaml"], 3),
+        (&["run", "avro.yaml", "--config", "token.yaml", "--until-end"], 1),
+        (&["contract", "avro.yaml", "--config", "token.yaml"], 1),
         (&["config", "--config", "two-ways.yaml"], 2),
         (&["config", "--kafka", &slip], 2),
         (&["config", "--kafka", &no_value], 2),

@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::exit::{Exit, Failure};
 use crate::load;
 use crate::render::{count, table};
-use crate::schemas::{self, Schemas};
+use crate::schemas::Schemas;
 use crate::settings::Connection;
 
 /// Holds a pipeline against every version of its subjects: its sources against all schemas by which records may have been
@@ -31,13 +31,13 @@ pub(crate) struct Contract {
 
 impl Contract {
     pub(crate) fn run(self) -> crate::Outcome {
-        let schemas = Schemas::of(&self.connection.load()?.settings)?;
+        let schemas = Schemas::of(&self.connection.load()?)?;
         let Some(registry) = schemas.registry() else {
             return Err(Failure::usage("a contract is held against a registry, and none is named")
                 .help("Name it with --registry URL, SCHEMA_REGISTRY_URL or `schema_registry.urls` in the settings."));
         };
         let loaded = load::load_one(&self.path, &schemas)?;
-        let entries = contracts::history(&loaded.topology, registry).map_err(schemas::wrong)?;
+        let entries = contracts::history(&loaded.topology, registry).map_err(|error| schemas.failed(error))?;
         let breaks = entries.iter().filter(|entry| matches!(entry.verdict, Verdict::Breaks(_))).count();
         let not_judged = entries.iter().filter(|entry| matches!(entry.verdict, Verdict::NotJudged(_))).count();
         if self.json {

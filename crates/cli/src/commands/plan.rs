@@ -38,18 +38,13 @@ pub(crate) struct PlanCommand {
 
 impl PlanCommand {
     pub(crate) fn run(self) -> crate::Outcome {
-        let effective = match &self.place.local {
-            Some(_) => None,
-            None => Some(self.place.connection.load()?),
-        };
-        let schemas = match &effective {
-            Some(effective) => Schemas::of(&effective.settings)?,
-            None => Schemas::none(),
-        };
+        let effective = self.place.connection.load()?;
+        let schemas = Schemas::of(&effective)?;
         let mut loaded = load::load_one(&self.path, &schemas)?;
         let (sinks, breaches) = schemas.settle(&mut loaded, Act::Look)?;
         load::print(&breaches);
-        let asked = effective.as_ref().filter(|_| self.place.connection.is_named());
+        let over_kafka = Some(&effective).filter(|_| self.place.local.is_none());
+        let asked = over_kafka.filter(|_| self.place.connection.is_named());
         let examined = match (&self.place.local, asked) {
             (Some(dir), _) => Some(self.examine_folder(dir, &loaded)?),
             (None, Some(effective)) => Some(examine(&loaded, effective)?),
@@ -64,7 +59,7 @@ impl PlanCommand {
         };
         let mut plan = explain::plan(&topology, &counts);
         fill_in_topics(&mut plan, &topology);
-        plan.kafka = effective.as_ref().map(|effective| kafka(&topology, &effective.settings));
+        plan.kafka = over_kafka.map(|effective| kafka(&topology, &effective.settings));
         self.print(&plan, examined.as_ref(), asked, &sinks)?;
         if breaches.has_errors() {
             return Ok(Exit::RunFailed);

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::Args;
 use millstream_engine::ids::Offset;
 use millstream_pipeline::topology::{PartitionCounts, Topology};
+use millstream_runtime::config::Effective;
 use millstream_runtime::log::Log;
 use millstream_runtime::log::embedded::Access;
 use millstream_runtime::reset::{self, GroupLog, Plan, ResetError, State, Target};
@@ -49,12 +50,9 @@ pub(crate) struct Reset {
 impl Reset {
     pub(crate) fn run(self) -> crate::Outcome {
         let target: Target = self.to.parse().map_err(|why: String| Failure::usage(format!("--to: {why}")))?;
-        let schemas = match &self.place.local {
-            Some(_) => Schemas::none(),
-            None => Schemas::of(&self.place.connection.load()?.settings)?,
-        };
-        let loaded = load::load_one(&self.path, &schemas)?;
-        let mut opened = self.open(&loaded)?;
+        let effective = self.place.connection.load()?;
+        let loaded = load::load_one(&self.path, &Schemas::of(&effective)?)?;
+        let mut opened = self.open(&loaded, &effective)?;
         let counts = self.counts(&loaded.topology, opened.log())?;
         let topology = loaded.lower(&counts).map_err(Failure::run)?;
         let mut group = match &mut opened {
@@ -75,13 +73,12 @@ impl Reset {
         Ok(Exit::Well)
     }
 
-    fn open(&self, loaded: &Loaded) -> Result<Topics, Failure> {
+    fn open(&self, loaded: &Loaded, effective: &Effective) -> Result<Topics, Failure> {
         match &self.place.local {
             Some(dir) => folder::open(dir, Access::Run).map(Topics::Folder),
             None => {
-                let effective = self.place.connection.load()?;
                 let topology = &loaded.topology;
-                let log = place::connect_for(&effective, &topology.name, &topology.kafka)?;
+                let log = place::connect_for(effective, &topology.name, &topology.kafka)?;
                 Ok(Topics::Cluster(Box::new(log)))
             }
         }

@@ -73,7 +73,7 @@ impl Run {
         if self.local.is_none() {
             settings::check_client(&effective)?;
         }
-        let schemas = Schemas::of(&effective.settings)?;
+        let schemas = Schemas::of(&effective)?;
         let until = match (self.until_end, self.close) {
             (false, _) => Until::Stopped,
             (true, false) => Until::End,

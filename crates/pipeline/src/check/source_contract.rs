@@ -10,7 +10,7 @@ use millstream_formats::{DecodeFormat, Decoder, SchemaColumns, WriterSchema};
 use super::Findings;
 use super::source_schema::Declared;
 use crate::codes;
-use crate::found::{Document, Found, Part, Reading, Wanted};
+use crate::found::{Document, Found, NotFound, Part, Reading, Wanted};
 use crate::spec::format::FormatOptions;
 use crate::spec::names::Name;
 use crate::spec::schema::Framing;
@@ -147,9 +147,13 @@ pub(crate) fn document(
                 .help("Name a file by its path from the folder of the pipeline.");
         }
         (Some(Err(reason)), Wanted::Subject { .. }) => {
-            findings
-                .error(codes::SCHEMA_UNAVAILABLE, at, format!("{wanted} cannot be had: {reason}"))
-                .help("Name a subject and a version that the registry has, or a file: `schema: {file: ..}`.");
+            let help = match reason {
+                NotFound::Absent(_) => {
+                    "Name a subject and a version that the registry has, or a file: `schema: {file: ..}`."
+                }
+                NotFound::Unknown(_) => "Try again when the registry gives it, or name a file: `schema: {file: ..}`.",
+            };
+            findings.error(codes::SCHEMA_UNAVAILABLE, at, format!("{wanted} cannot be had: {reason}")).help(help);
         }
         (None, Wanted::File(path)) => {
             findings

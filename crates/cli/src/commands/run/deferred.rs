@@ -47,7 +47,7 @@ pub(super) fn load(
     let mut away = Schemas::ask_once(settings).is_err_and(|error| error.may_pass());
     let mut deferred = Vec::new();
     let mut refusals = Vec::new();
-    let ready = load::load_by(paths, |path| {
+    let ready = load::load_by(paths, schemas, |path| {
         if away && let Some(pipeline) = needs_registry(path) {
             deferred.push(Deferred { path: path.to_owned(), pipeline });
             return Ok(None);
@@ -57,15 +57,18 @@ pub(super) fn load(
             && let Some((pipeline, _)) = parsed(path)
         {
             away |= error.may_pass();
-            refusals.extend(error.is_refusal().then_some(checked.diagnostics));
+            refusals.extend(error.is_refusal().then(|| (path.to_owned(), error.clone(), checked.diagnostics)));
             deferred.push(Deferred { path: path.to_owned(), pipeline });
             return Ok(None);
         }
         Ok(Some(checked))
     })?;
-    if ready.is_empty() && !refusals.is_empty() {
-        refusals.iter().for_each(load::print);
-        return Err(Failure::pipeline_wrong());
+    if ready.is_empty()
+        && let Some((_, error, _)) = refusals.first()
+    {
+        refusals.iter().for_each(|(_, _, diagnostics)| load::print(diagnostics));
+        let paths: Vec<PathBuf> = refusals.iter().map(|(path, ..)| path.clone()).collect();
+        return Err(schemas.not_asked(&paths, error));
     }
     Ok((ready, deferred))
 }
