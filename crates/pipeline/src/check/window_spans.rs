@@ -15,6 +15,8 @@ const LONGEST_MS: i64 = 100 * 366 * 86_400_000;
 
 /// In how many windows of a grid a row may be.
 const MOST_WINDOWS: i64 = 100_000;
+/// Event times lie below this.
+const TIMES: i64 = 1 << 48;
 
 /// The kind of the window, if exactly one is given.
 pub(crate) fn check(window: &Window, at: Span, findings: &mut Findings) -> Option<WindowKind> {
@@ -105,11 +107,26 @@ fn grid(at: Span, size: Millis, every: Millis, findings: &mut Findings) {
                 format!("windows of {} every {} leave gaps", Duration(size), Duration(every)),
             )
             .help("Write an `every` of at most the size, or leave rows out by `filter`.");
-    } else if every > Millis(0) && size.0 / every.0 > MOST_WINDOWS {
-        findings
-            .error(codes::HOPPING_MANY, at, format!("each row would be in {} windows", size.0 / every.0))
-            .help(format!("Choose a greater `every`: a row may be in at most {MOST_WINDOWS} windows."));
+    } else if every > Millis(0) {
+        let windows = size.0 / every.0 + i64::from(size.0 % every.0 != 0);
+        let most = most_windows(size, every);
+        if windows > most {
+            findings
+                .error(codes::HOPPING_MANY, at, format!("each row would be in {windows} windows"))
+                .help(format!("Choose a greater `every`: in this grid a row may be in at most {most} windows."));
+        }
     }
+}
+
+/// In how many windows of this grid a row may be. The engine numbers the parts of which windows are made, for all times and for
+/// each window that a part may be in, by whole numbers of 63 bits.
+fn most_windows(size: Millis, every: Millis) -> i64 {
+    let part = greatest_common_divisor(size.0, every.0);
+    MOST_WINDOWS.min(i64::MAX / (TIMES / part).max(1))
+}
+
+fn greatest_common_divisor(a: i64, b: i64) -> i64 {
+    if b == 0 { a } else { greatest_common_divisor(b, a % b) }
 }
 
 fn count(window: &Window, rows: &Spanned<u64>, findings: &mut Findings) {
@@ -130,5 +147,21 @@ fn count(window: &Window, rows: &Spanned<u64>, findings: &mut Findings) {
         findings
             .error(codes::COUNT_LATE, late.span, "`late` has no meaning for `count`: its rows are never late")
             .help("Remove `late`.");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_grid_has_as_many_windows_as_the_engine_can_number() {
+        let most = |size, every| most_windows(Millis(size), Millis(every));
+        // 2^48 parts of a millisecond leave 15 bits of 63.
+        assert_eq!(most(40_000, 1), 32_767);
+        assert_eq!(most(40_000, 3), 32_767);
+        assert_eq!(most(40_000, 2), 65_535);
+        assert_eq!(most(86_400_000, 1_000), MOST_WINDOWS);
+        assert_eq!(most(i64::MAX, i64::MAX), MOST_WINDOWS);
     }
 }
