@@ -113,6 +113,9 @@ fn with_options(
     if formatted.as_ref().is_none_or(|format| !format.has_schema()) {
         sink_contract::only_with_schema_of_key(options, formatted.as_ref(), findings);
     }
+    if let (Some(windowed), None) = (windowed, &stream.window) {
+        not_windowed(windowed.span, findings);
+    }
     let key = match (formatted, &options.join) {
         (Some(format), _) => {
             KeyDraft::Encoded(Box::new(encoded(sink, options, &format, names?, columns, found, findings)?))
@@ -120,13 +123,9 @@ fn with_options(
         (None, Some(join)) => KeyDraft::Joined(names?, join.value.clone()),
         (None, None) => KeyDraft::Columns(names?),
     };
-    match (windowed, &stream.window) {
-        (None, _) => Some(key),
-        (Some(_), Some(bounds)) => Some(KeyDraft::Windowed(Box::new(key), bounds.clone())),
-        (Some(windowed), None) => {
-            not_windowed(windowed.span, findings);
-            None
-        }
+    match windowed {
+        None => Some(key),
+        Some(_) => Some(KeyDraft::Windowed(Box::new(key), stream.window.clone()?)),
     }
 }
 

@@ -118,7 +118,8 @@ fn only_with_schema(key: &str, span: Option<Span>, format: &FormatOptions, findi
         .help("Leave it out, or choose another format.");
 }
 
-/// The format and the declared columns of messages whose schema is the pipeline's own.
+/// The format and the declared columns of messages whose schema is the pipeline's own: where they cannot be read so, too, as
+/// what follows may have mistakes of its own.
 fn columns(
     name: &Name,
     format: &FormatOptions,
@@ -166,13 +167,13 @@ fn columns(
                     format!("raw reads `string` or `bytes`, but `{column}` is {}", a(data_type)),
                 )
                 .help("Declare it as `string`, and cast it in a step.");
-            None
+            Some((format, named()))
         }
         (SourceFormat::Raw, many) => {
             findings
                 .error(codes::RAW_COLUMNS, at, format!("raw reads one column, but {} are declared", many.len()))
                 .help("Declare one column of type `string` or `bytes`.");
-            None
+            Some((format, named()))
         }
         (_, []) => {
             findings

@@ -74,9 +74,9 @@ impl<'a> Builder<'a> {
         }
         let headers = sink_headers::check(sink.headers.as_ref(), &columns, &mut self.findings);
         let timestamp = sink.timestamp.as_ref().map(|of| expression::timestamp(of, &columns, &mut self.findings));
-        let (Some((format, schema)), Some(key), Some(headers)) = (format, key, headers) else { return };
-        let keys = if key == KeyDraft::None { Keys::None } else { Keys::Perhaps };
+        let keys = if key == Some(KeyDraft::None) { Keys::None } else { Keys::Perhaps };
         self.creates.check(&sink.topic, sink.create.as_ref(), keys, &mut self.findings);
+        let (Some((format, schema)), Some(key), Some(headers)) = (format, key, headers) else { return };
         let name = self.sink_name(&sink.topic);
         let node = format!("sinks.{name}");
         let visible = columns.names().map(str::to_owned).collect();
