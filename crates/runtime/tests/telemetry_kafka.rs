@@ -72,6 +72,7 @@ impl Running {
             worker: WorkerSettings::default(),
             backoff_min: Duration::from_millis(200),
             backoff_max: Duration::from_secs(1),
+            brokers_within: Duration::from_secs(60),
             until: Until::Stopped,
         };
         let units = pipelines.iter().map(|name| unit(name)).collect();

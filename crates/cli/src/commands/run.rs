@@ -39,7 +39,8 @@ pub(crate) struct Run {
         conflicts_with_all = ["brokers", "kafka", "state_dir", "threads", "guarantee", "http"]
     )]
     local: Option<PathBuf>,
-    /// Stops when everything that is there has been processed. Open windows stay open.
+    /// Stops when everything that is there has been processed. Open windows stay open. Over Kafka it ends with exit code 1 when
+    /// no broker has answered for a minute.
     #[arg(long)]
     until_end: bool,
     /// Closes all open windows at the end. Over a folder only: over Kafka other instances may have a part of the pipeline.

@@ -192,6 +192,7 @@ impl Names {
             worker: WorkerSettings::default(),
             backoff_min: Duration::from_secs(1),
             backoff_max: Duration::from_secs(1),
+            brokers_within: Duration::from_secs(60),
             until,
         };
         let mut reports = daemon::run(&settings, vec![unit], stop, &Telemetry::new())?;

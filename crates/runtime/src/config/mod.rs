@@ -40,6 +40,10 @@ pub use show::{Entry, as_json};
 /// Where the settings file is looked for if no other is named, in this order.
 pub const PLACES: &[&str] = &["config/millstream.yaml", "/etc/millstream/millstream.yaml"];
 
+/// How long a run to an end waits for brokers: long enough for them to be started again, short enough for whoever waits for the
+/// run.
+const BROKERS_WITHIN: Duration = Duration::from_secs(60);
+
 /// The schema of the settings file.
 static SCHEMA: LazyLock<Value> = LazyLock::new(schema::of::<file::File>);
 
@@ -138,6 +142,7 @@ impl Settings {
             backoff_min: self.restart.backoff,
             backoff_max: self.restart.max_backoff,
             until,
+            brokers_within: BROKERS_WITHIN,
         }
     }
 

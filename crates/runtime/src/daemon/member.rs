@@ -70,6 +70,8 @@ pub(super) struct Member {
     pub(super) stores: Arc<dyn StateStores + Sync>,
     pub(super) settings: WorkerSettings,
     pub(super) until: Until,
+    /// With an end: how long it goes without any broker.
+    pub(super) brokers_within: Duration,
     pub(super) thread: usize,
     pub(super) telemetry: WorkerTelemetry,
     pub(super) stop: Stop,
@@ -84,6 +86,9 @@ pub(super) enum MemberError {
     /// The worker stopped.
     #[error("{0}")]
     Worker(#[from] WorkerError),
+    /// No broker answers.
+    #[error("{error}")]
+    Unreachable { error: LogError, since: Instant },
     /// The pipeline has no topology.
     #[error("{0}")]
     Pipeline(#[from] NotLowered),
@@ -110,7 +115,10 @@ impl MemberError {
         match self {
             MemberError::Worker(error) => error.place(),
             MemberError::PartitionsChanged { topic, .. } => Place { topic: Some(topic), ..Place::default() },
-            MemberError::Pipeline(_) | MemberError::Preflight(_) | MemberError::Panicked(_) => Place::default(),
+            MemberError::Unreachable { .. }
+            | MemberError::Pipeline(_)
+            | MemberError::Preflight(_)
+            | MemberError::Panicked(_) => Place::default(),
         }
     }
 
@@ -118,7 +126,9 @@ impl MemberError {
     pub(super) fn may_pass(&self) -> bool {
         match self {
             MemberError::Worker(WorkerError::Log(error)) => error.kind() != FailureKind::Refused,
-            MemberError::PartitionsChanged { .. } | MemberError::Pipeline(NotLowered::Registry(_)) => true,
+            MemberError::Unreachable { .. }
+            | MemberError::PartitionsChanged { .. }
+            | MemberError::Pipeline(NotLowered::Registry(_)) => true,
             _ => false,
         }
     }
@@ -186,6 +196,7 @@ impl Member {
             worker,
             counts: self.counts,
             until: self.until,
+            brokers_within: self.brokers_within,
             thread: self.thread,
             telemetry: self.telemetry,
             stop: self.stop,
@@ -202,6 +213,7 @@ impl Member {
             taking_since: started,
             told_at: started,
             counted_at: started,
+            unanswered_since: None,
             quiet_since: None,
             seen: KafkaCounters::default(),
             restoring_since: None,
@@ -253,6 +265,9 @@ struct Running {
     worker: Worker<KafkaLog>,
     counts: PartitionCounts,
     until: Until,
+    brokers_within: Duration,
+    /// Since when no broker says how many partitions there are.
+    unanswered_since: Option<Instant>,
     thread: usize,
     telemetry: WorkerTelemetry,
     stop: Stop,
@@ -563,9 +578,16 @@ impl Running {
     fn count_partitions(&mut self) -> Result<(), MemberError> {
         self.counted_at = Instant::now();
         match check_partitions(&self.worker, &self.counts) {
-            // A broker that does not answer now is no reason to stop.
-            Err(MemberError::Worker(WorkerError::Log(error))) if error.kind() == FailureKind::Retriable => Ok(()),
-            checked => checked,
+            // A broker that does not answer now is no reason to stop, but for whoever waits for an end.
+            Err(MemberError::Worker(WorkerError::Log(error))) if error.kind() == FailureKind::Retriable => {
+                let since = *self.unanswered_since.get_or_insert_with(Instant::now);
+                let is_over = self.until != Until::Stopped && since.elapsed() >= self.brokers_within;
+                if is_over { Err(MemberError::Unreachable { error, since }) } else { Ok(()) }
+            }
+            checked => {
+                self.unanswered_since = None;
+                checked
+            }
         }
     }
 

@@ -72,6 +72,8 @@ pub struct DaemonSettings {
     pub backoff_max: Duration,
     /// When it ends by itself.
     pub until: Until,
+    /// How long a run to an end goes without any broker: then it ends with an error. One without an end waits for ever.
+    pub brokers_within: Duration,
 }
 
 /// What became of a pipeline.
@@ -126,4 +128,52 @@ pub fn run(
         })
     });
     Ok(reports.collect())
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::time::Instant;
+
+    use millstream_pipeline::interpolate::no_lookup;
+    use millstream_pipeline::lower;
+
+    use super::*;
+
+    const COPY: &str = "
+version: 1
+pipeline: copy
+sources: {words: {format: json, schema: {word: string}}}
+sink: {topic: copies}
+";
+
+    #[test]
+    fn a_run_to_the_end_does_not_wait_for_ever_for_brokers_that_are_not_there() {
+        let state = tempfile::tempdir().unwrap();
+        let (pipeline, map) = millstream_pipeline::parse("copy.yaml", COPY, &no_lookup).unwrap();
+        let unit = PipelineUnit {
+            name: "copy".to_owned(),
+            lower: Arc::new(move |counts| {
+                lower::lower(&pipeline, &map, counts).map_err(|_| NotLowered::Pipeline("wrong".to_owned()))
+            }),
+            kafka: BTreeMap::new(),
+            guarantee: Guarantee::ExactlyOnce,
+        };
+        let settings = DaemonSettings {
+            kafka: BTreeMap::from([("bootstrap.servers".to_owned(), "127.0.0.1:1".to_owned())]),
+            state_dir: state.path().to_owned(),
+            threads: 1,
+            worker: WorkerSettings::default(),
+            backoff_min: Duration::from_millis(10),
+            backoff_max: Duration::from_millis(10),
+            brokers_within: Duration::from_secs(1),
+            until: Until::End,
+        };
+        let began = Instant::now();
+        let reports = run(&settings, vec![unit], &Stop::new(), &Telemetry::new()).unwrap();
+        let error = reports[0].error.clone().unwrap();
+        assert!(error.contains("the brokers at 127.0.0.1:1 do not answer"), "{error}");
+        assert!(error.contains("waits no longer than 1 s"), "{error}");
+        assert!(began.elapsed() < Duration::from_secs(30));
+    }
 }

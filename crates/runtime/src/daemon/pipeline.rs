@@ -85,6 +85,7 @@ impl Supervisor {
             error: None,
         };
         let mut wait = self.settings.backoff_min;
+        let mut away_since = None;
         loop {
             let began = Instant::now();
             let attempt = self.attempt();
@@ -102,6 +103,18 @@ impl Supervisor {
             if self.stop.is_asked() && error.may_pass() {
                 // Nothing is visible of what was under way, and it will be taken again.
                 tracing::info!(pipeline = %self.unit.name, "stopped before it could be tried again: {error}");
+                break;
+            }
+            away_since = match &error {
+                MemberError::Unreachable { since, .. } => Some(away_since.unwrap_or(*since)),
+                _ => None,
+            };
+            if let Some(since) = away_since.filter(|&since| self.waits_too_long(since, wait)) {
+                report.error = Some(format!(
+                    "{error}; none has answered for {} s, and a run to the end waits no longer than {} s",
+                    since.elapsed().as_secs(),
+                    self.settings.brokers_within.as_secs()
+                ));
                 break;
             }
             self.tell(&error, wait);
@@ -122,6 +135,11 @@ impl Supervisor {
         }
         self.telemetry.set_state(PipelineState::Stopped);
         report
+    }
+
+    /// Whether somebody waits for the end of the run, and brokers have been away for too long when the next attempt begins.
+    fn waits_too_long(&self, since: Instant, wait: Duration) -> bool {
+        self.settings.until != Until::Stopped && since.elapsed() + wait >= self.settings.brokers_within
     }
 
     /// Says why an attempt has ended.
@@ -178,6 +196,7 @@ impl Supervisor {
                         ..self.settings.worker.clone()
                     },
                     until: self.settings.until,
+                    brokers_within: self.settings.brokers_within,
                     thread,
                     telemetry: self.telemetry.worker(thread),
                     stop: stop.clone(),
@@ -230,7 +249,11 @@ impl Supervisor {
         let unknown = (self.unit.lower)(&PartitionCounts::unknown())?;
         // Who waits for a registry waits until it has answered.
         self.telemetry.set_state(PipelineState::Starting);
-        let log = KafkaLog::connect(self.log_settings(&unknown, 0))?;
+        let since = Instant::now();
+        let log = KafkaLog::connect(self.log_settings(&unknown, 0)).map_err(|error| match error.kind() {
+            LogFailure::Retriable => MemberError::Unreachable { error, since },
+            _ => error.into(),
+        })?;
         let mut counts = PartitionCounts::unknown();
         for source in &unknown.sources {
             let missing = || WorkerError::MissingTopic { topic: source.topic.clone() };
@@ -324,6 +347,7 @@ pub(super) fn failure(error: &MemberError) -> Failure {
         MemberError::Pipeline(_) | MemberError::Preflight(_) | MemberError::PartitionsChanged { .. } => {
             FailureKind::Configuration
         }
+        MemberError::Unreachable { .. } => FailureKind::Log,
         MemberError::Panicked(_) => FailureKind::Internal,
         MemberError::Worker(error) => match error {
             WorkerError::Record { .. }
