@@ -39,4 +39,5 @@ pub mod reset;
 pub mod sample;
 pub mod store;
 pub mod telemetry;
+mod utc;
 pub mod worker;

@@ -3,6 +3,7 @@
 use millstream_engine::time::Millis;
 
 use super::{NewRecord, UNTIMED};
+use crate::utc::rfc3339;
 
 /// What a topic takes; the default takes everything.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -44,14 +45,15 @@ impl RecordLimits {
         if self.takes_time(record.timestamp) {
             return None;
         }
-        let (time, (first, last)) = (record.timestamp.0, self.times?);
+        let (first, last) = self.times?;
         let (side, setting, bound) = if record.timestamp > last {
-            ("after", "message.timestamp.after.max.ms", last.0)
+            ("after", "message.timestamp.after.max.ms", last)
         } else {
-            ("before", "message.timestamp.before.max.ms", first.0)
+            ("before", "message.timestamp.before.max.ms", first)
         };
+        let (time, bound) = (rfc3339(record.timestamp), rfc3339(bound));
         Some(format!(
-            "the record's time is {time} ms since 1970, {side} {bound}, the last that the topic takes now ({setting}): let the \
+            "the record's time is {time}, {side} {bound}, the last that the topic takes now ({setting}): let the \
              topic take it, or give the sink a `timestamp` of its own"
         ))
     }
@@ -94,10 +96,14 @@ mod tests {
         }
         let late = limits.why_not(&record(Millis(21))).expect("it is too late");
         assert!(
-            late.contains("21 ms since 1970, after 20") && late.contains("message.timestamp.after.max.ms"),
+            late.contains("1970-01-01T00:00:00.021Z, after 1970-01-01T00:00:00.020Z")
+                && late.contains("message.timestamp.after.max.ms"),
             "{late}"
         );
         let early = limits.why_not(&record(Millis(9))).expect("it is too early");
-        assert!(early.contains("before 10") && early.contains("message.timestamp.before.max.ms"), "{early}");
+        assert!(
+            early.contains("before 1970-01-01T00:00:00.010Z") && early.contains("message.timestamp.before.max.ms"),
+            "{early}"
+        );
     }
 }

@@ -9,6 +9,7 @@ use millstream_engine::time::Millis;
 use millstream_pipeline::spec::Start;
 
 use crate::log::TopicPartition;
+use crate::utc::rfc3339;
 
 /// Where a group is to go: `earliest`, `latest`, a time, or offsets of single partitions (`topic:partition=offset,..`).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,7 +63,7 @@ impl fmt::Display for Target {
         match self {
             Target::Earliest => f.write_str("the oldest record"),
             Target::Latest => f.write_str("behind the newest record"),
-            Target::Time(time) => write!(f, "the first record at or after {} ms since 1970", time.0),
+            Target::Time(time) => write!(f, "the first record at or after {}", rfc3339(*time)),
             Target::Offsets(_) => f.write_str("the offsets given"),
         }
     }
@@ -78,6 +79,7 @@ mod tests {
         assert_eq!("earliest".parse(), Ok(Target::Earliest));
         assert_eq!("latest".parse(), Ok(Target::Latest));
         assert_eq!("1970-01-01T00:00:01Z".parse(), Ok(Target::Time(Millis(1000))));
+        assert!(Target::Time(Millis(1000)).to_string().ends_with("at or after 1970-01-01T00:00:01.000Z"));
         let offsets = BTreeMap::from([
             (("a.b:c".to_owned(), PartitionId(0)), Offset(5)),
             (("t".to_owned(), PartitionId(12)), Offset(0)),

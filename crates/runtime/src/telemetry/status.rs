@@ -11,6 +11,7 @@ use super::pipeline::{PipelineRecord, Standing};
 use super::readiness::{self, NotReady};
 use super::snapshot::{LaneKind, LaneSnapshot, SchemaWait, Speech, TaskSnapshot, Traffic};
 use super::state::{Event, PipelineState};
+use crate::utc::rfc3339;
 
 /// Where the process stands.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -312,10 +313,4 @@ fn least_watermark(standing: &Standing) -> Option<String> {
 /// A watermark as a point in time; `None` at the ends of the range, which stand for "unknown" and "closed".
 pub(super) fn point(watermark: Watermark) -> Option<Millis> {
     (watermark.is_known() && watermark != Watermark::END).then_some(Millis(watermark.0))
-}
-
-fn rfc3339(time: Millis) -> String {
-    let mut text = Vec::with_capacity(24);
-    millstream_engine::text::write_timestamp(time.0, arrow::datatypes::TimeUnit::Millisecond, &mut text);
-    String::from_utf8_lossy(&text).into_owned()
 }
