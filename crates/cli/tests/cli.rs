@@ -355,6 +355,23 @@ fn topics_are_made_listed_written_and_read() {
     assert!(halls.len() == 2 && halls[0]["partition"] == halls[1]["partition"], "one key, one partition: {halls:?}");
 }
 
+/// On a folder that one may only read, such as another's or a copy on a medium of its own.
+#[test]
+fn who_only_reads_topics_writes_nothing_in_their_folder() {
+    let folder = Folder::new();
+    folder.well(&["topic", "create", "readings"]);
+    folder.run_with_input(&["topic", "produce", "readings", "-"], "a\n");
+    let lock = folder.path().join("data/commits.lock");
+    fs::remove_file(&lock).unwrap();
+    assert!(folder.well(&["topic", "list"]).contains("readings"));
+    folder.well(&["topic", "describe", "readings"]);
+    assert_eq!(folder.well(&["topic", "consume", "readings"]), "a\n");
+    folder.well(&["plan", "rooms.yaml", "--local", "data"]);
+    assert!(!lock.exists(), "somebody wrote");
+    folder.well(&["topic", "create", "others"]);
+    assert!(lock.exists(), "whoever writes locks");
+}
+
 #[test]
 fn slips_with_topics_are_explained_and_leave_nothing_behind() {
     let folder = Folder::new();

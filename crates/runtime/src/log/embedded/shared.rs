@@ -31,7 +31,8 @@ pub(super) struct Shared {
 #[derive(Debug)]
 struct Inner {
     commits: Commits,
-    write_lock: WriteLock,
+    /// Opened by the first write: who only reads needs no right to write in the folder.
+    write_lock: Option<WriteLock>,
     topics: Topics,
     files: SegmentFiles,
     /// Earliest offsets asked for, to be written with the next commit.
@@ -52,7 +53,7 @@ impl Shared {
         };
         let mut inner = Inner {
             commits: Commits::open(&layout.commits())?,
-            write_lock: WriteLock::open(&layout.commits_lock())?,
+            write_lock: None,
             topics: Topics::default(),
             files: SegmentFiles::default(),
             trims: BTreeMap::new(),
@@ -188,7 +189,12 @@ impl Inner {
 
     /// Keeps other writers out, and learns what they did before.
     fn hold(&mut self, layout: &Layout, options: &Options) -> Result<WriteGuard, LogError> {
-        let guard = self.write_lock.hold(&layout.commits_lock())?;
+        let path = layout.commits_lock();
+        let lock = match &mut self.write_lock {
+            Some(lock) => lock,
+            none => none.insert(WriteLock::open(&path)?),
+        };
+        let guard = lock.hold(&path)?;
         let refreshed = self.commits.refresh()?;
         if refreshed.tail_bytes > 0 {
             self.commits.cut_tail()?;
