@@ -234,11 +234,17 @@ fn stable_offsets(log: &mut KafkaLog, topology: &Topology, stop: &Stop) -> Resul
         log.partitions(topic)?;
     }
     let until = Instant::now() + TAKING_WITHIN;
+    let mut is_told = false;
     while !stop.is_asked() {
-        match log.init_producer(PRODUCER_WAIT).and_then(|()| log.committed(&topology.name)) {
+        let made = log.init_producer(PRODUCER_WAIT);
+        let is_made = made.is_ok();
+        match made.and_then(|()| log.committed(&topology.name)) {
             Ok(_) => return Ok(true),
             Err(error) if error.kind() == FailureKind::Retriable && Instant::now() < until => {
                 tracing::debug!("{error}");
+                if is_made && !std::mem::replace(&mut is_told, true) {
+                    tracing::info!("it begins when another's transaction has ended: {error}");
+                }
                 std::thread::sleep(RETRY_MIN);
             }
             Err(error) => return Err(error.into()),

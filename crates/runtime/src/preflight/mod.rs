@@ -11,7 +11,7 @@ use std::fmt;
 use millstream_pipeline::topology::{Extent, PartitionCounts, Topology};
 
 use crate::log::kafka::{ClusterFacts, GroupFacts, KafkaLog, TopicStanding};
-use crate::log::{self, CommittedOffset, Log, LogError, TopicPartition};
+use crate::log::{self, CommittedOffset, FailureKind, Log, LogError, TopicPartition};
 
 /// How grave a finding is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -55,6 +55,16 @@ enum ClientNames {
     Ours,
     /// As the user says (`client.id`): a name tells nothing.
     Users,
+}
+
+/// What follows the look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Then {
+    /// Nothing: what cannot be told now is said.
+    Nothing,
+    /// The pipeline starts. It waits for offsets that are part of an open transaction, most often one that its predecessor has left,
+    /// which it ends itself; and it looks at them once more.
+    Start,
 }
 
 /// What the brokers tell.
@@ -102,18 +112,18 @@ pub fn examine(
             unknown
         }
     };
-    examined.running = look(log, &topology, &examined.counts, topics, &mut findings)?;
+    examined.running = look(log, &topology, &examined.counts, topics, Then::Nothing, &mut findings)?;
     findings.0.sort_by_key(|finding| finding.gravity);
     Ok(Examined { findings: findings.0, ..examined })
 }
 
-/// As [`examine`], for a topology that was made for `counts`: what speaks against it, gravest first.
+/// As [`examine`], for a topology that was made for `counts` and is to start: what speaks against it, gravest first.
 ///
 /// # Errors
 /// If the brokers do not answer.
 pub fn examine_made(log: &KafkaLog, topology: &Topology, counts: &PartitionCounts) -> Result<Vec<Finding>, LogError> {
     let mut findings = Findings::default();
-    look(log, topology, counts, log.topic_facts(&topology.topics)?, &mut findings)?;
+    look(log, topology, counts, log.topic_facts(&topology.topics)?, Then::Start, &mut findings)?;
     findings.0.sort_by_key(|finding| finding.gravity);
     Ok(findings.0)
 }
@@ -124,11 +134,12 @@ fn look(
     topology: &Topology,
     counts: &PartitionCounts,
     mut topics: BTreeMap<String, TopicStanding>,
+    then: Then,
     findings: &mut Findings,
 ) -> Result<Vec<(String, String)>, LogError> {
     let others: Vec<String> = names(topology).into_iter().filter(|name| !topics.contains_key(name)).collect();
     topics.extend(log.topic_facts(&others)?);
-    let facts = gather(log, topology, topics, findings)?;
+    let facts = gather(log, topology, topics, then, findings)?;
     judge::all(topology, &extent(topology, counts, &facts), &facts, findings);
     Ok(facts.group.members)
 }
@@ -137,6 +148,7 @@ fn gather(
     log: &KafkaLog,
     topology: &Topology,
     topics: BTreeMap<String, TopicStanding>,
+    then: Then,
     findings: &mut Findings,
 ) -> Result<Facts, LogError> {
     let mut settings = BTreeMap::new();
@@ -151,7 +163,8 @@ fn gather(
         GroupFacts::default()
     });
     let committed = log.committed(&topology.name).unwrap_or_else(|error| {
-        if findings.0.is_empty() {
+        let waits = then == Then::Start && error.kind() == FailureKind::Retriable;
+        if findings.0.is_empty() && !waits {
             findings.warning(error.to_string());
         }
         BTreeMap::new()
