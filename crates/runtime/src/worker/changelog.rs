@@ -269,11 +269,6 @@ impl Changelog {
         WorkerError::ChangelogLost { topic: self.topic.clone(), partition: self.partition.0 }
     }
 
-    /// How many steps keep state.
-    pub(super) fn steps(&self) -> usize {
-        self.steps.len()
-    }
-
     /// The name under which a node's state is kept.
     pub(super) fn step(&self, node: NodeId) -> Result<String, WorkerError> {
         self.steps

@@ -119,11 +119,17 @@ impl<L: Log> Worker<L> {
             }
         }
         // Before any state is loaded, which keeps to it.
-        let steps: usize = self.tasks.iter().chain(&taken).map(RunningTask::steps).sum();
+        let steps: usize = self.tasks.iter().chain(&taken).map(|running| self.steps_with_rows(running)).sum();
         self.step_budget = self.settings.state_memory / steps.max(1);
         self.restoring = taken.into_iter().map(|running| self.begin_restore(running)).collect::<Result<_, _>>()?;
         self.epoch_began.get_or_insert(now);
         Ok(())
+    }
+
+    /// How many steps of a task keep rows; a clock alone takes no room.
+    fn steps_with_rows(&self, running: &RunningTask) -> usize {
+        let subtopology = running.task.id().subtopology;
+        self.topology.stores.iter().filter(|store| store.subtopology == subtopology).count()
     }
 
     fn build(&self, id: TaskId, now: Millis) -> Result<RunningTask, WorkerError> {
@@ -277,11 +283,6 @@ fn check_offsets(
 }
 
 impl RunningTask {
-    /// How many steps keep state.
-    fn steps(&self) -> usize {
-        self.kept.as_ref().map_or(0, |kept| kept.changelog.steps())
-    }
-
     /// Whether what is committed for its inputs is `now` what it was `then`: nobody else has processed any of them.
     fn stands_at(
         &self,
