@@ -288,6 +288,28 @@ fn a_warm_start_knows_how_large_the_changelog_is() {
     assert_eq!(bytes(&mut after), then);
 }
 
+/// An epoch that is full ends between two tasks, and the others have their turn behind its commit: no transaction holds what all
+/// tasks together can make of one read each.
+#[test]
+fn a_full_epoch_ends_between_tasks() {
+    let topology = topology();
+    let log = filled();
+    let settings = WorkerSettings { epoch_bytes: 1, ..WorkerSettings::default() };
+    let mut worker =
+        Worker::prepare(topology.clone(), log.clone(), Box::new(MemoryStores::new()), settings, NOW).unwrap();
+    let all = worker.all_tasks();
+    take(&mut worker, &all);
+    for round in 1..=PARTITIONS {
+        worker.read_once(NOW).unwrap();
+        let begun = worker.reading().iter().filter(|((topic, _), offset)| topic == "trades" && offset.0 > 0).count();
+        assert_eq!(begun as u32, round, "more than one task has read, or one twice");
+        worker.commit(NOW).unwrap();
+    }
+    worker.run_until_quiet(NOW).unwrap();
+    drop(worker);
+    assert_eq!(content(&mut log.clone()), undisturbed(&topology));
+}
+
 /// Windows that close as time goes on without input (`idle_close`).
 const SILENT: &str = "
 version: 1

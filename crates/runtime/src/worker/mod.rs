@@ -184,6 +184,8 @@ pub struct Worker<L: Log> {
     begun: BTreeMap<TopicPartition, Offset>,
     failure_rate: Option<FailureRate>,
     epoch_began: Option<Millis>,
+    /// The task that reads first in the next round.
+    next_task: usize,
     /// When a commit is due though nothing comes.
     due_at: Option<Millis>,
     checkpointed_at: Millis,
@@ -288,7 +290,8 @@ impl<L: Log> Worker<L> {
         self.run_until_quiet(now)
     }
 
-    /// Reads once from every partition and processes what came, without a commit.
+    /// Reads once from every partition and processes what came, without a commit. Where that fills the epoch, the other tasks
+    /// have their turn first behind the commit.
     ///
     /// # Errors
     /// As [`step`](Self::step).
@@ -298,7 +301,11 @@ impl<L: Log> Worker<L> {
         }
         let mut progress = Progress::None;
         let mut questions = Questions::of_a_round();
-        for index in 0..self.tasks.len() {
+        for index in in_turn(self.next_task, self.tasks.len()) {
+            if self.log.open_bytes() >= self.settings.epoch_bytes {
+                self.next_task = index;
+                break;
+            }
             if self.read_task(index, now)? == Progress::Made {
                 progress = Progress::Made;
                 self.epoch_began.get_or_insert(now);
@@ -712,6 +719,11 @@ fn find(records: &Records, offset: Offset) -> Option<RecordView<'_>> {
     // Where there are no gaps, which is nearly always, it stands just where its offset says.
     let at = usize::try_from(offset.0 - records.get(0).offset.0).ok()?.min(last);
     (0..=at).rev().map(|index| records.get(index)).find(|record| record.offset <= offset).filter(|r| r.offset == offset)
+}
+
+/// The numbers below `count`, from `first` on round.
+fn in_turn(first: usize, count: usize) -> impl Iterator<Item = usize> {
+    (0..count).map(move |step| (first + step) % count)
 }
 
 /// As much of the beginning of a text as `bytes` hold.

@@ -89,6 +89,7 @@ impl<L: Log> Worker<L> {
             committed,
             begun: BTreeMap::new(),
             epoch_began: Some(now),
+            next_task: 0,
             due_at: None,
             checkpointed_at: now,
             step_budget: 0,
