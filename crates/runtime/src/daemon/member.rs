@@ -42,6 +42,8 @@ const RETRIES: u32 = 12;
 const TAKING_WITHIN: Duration = Duration::from_secs(30);
 /// With `--until-end`: how long everything must have been at its end.
 const QUIET: Duration = Duration::from_millis(500);
+/// While tasks are being restored, those that run have a turn so often.
+const RESTORE_TURN: Duration = Duration::from_millis(100);
 
 /// Which threads of a pipeline have come to the end. One that left alone would leave what others still send it unread.
 #[derive(Clone)]
@@ -425,12 +427,17 @@ impl Running {
     }
 
     fn restore(&mut self) -> Result<(), WorkerError> {
-        let before = self.worker.running_tasks();
-        let mut last = None;
-        let restored = self.worker.restore_some(now(), &mut |task, progress| last = Some((task, progress)))?;
-        if let Some((task, progress)) = last {
-            self.say_restored(task, progress);
-        }
+        let (before, began) = (self.worker.running_tasks(), Instant::now());
+        let restored = loop {
+            let mut last = None;
+            let restored = self.worker.restore_some(now(), &mut |task, progress| last = Some((task, progress)))?;
+            if let Some((task, progress)) = last {
+                self.say_restored(task, progress);
+            }
+            if restored == Restored::All || began.elapsed() >= RESTORE_TURN {
+                break restored;
+            }
+        };
         if self.worker.running_tasks() != before {
             let reading = self.worker.reading();
             self.worker.log().assign(&reading)?;
