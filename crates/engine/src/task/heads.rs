@@ -52,7 +52,7 @@ impl Heads {
     /// Of so many inputs; `senders` are those among them, each with the name that state knows it by.
     pub(super) fn new(inputs: usize, senders: Vec<(InputId, String)>) -> Heads {
         let queues = (0..inputs).map(|_| VecDeque::new()).collect();
-        Heads { queues, heard: Heard::new(senders), waiting_rows: 0 }
+        Heads { queues, heard: Heard::new(inputs, senders), waiting_rows: 0 }
     }
 
     /// What the senders have said, as state.
@@ -120,13 +120,11 @@ impl Heads {
         let rowless = (0..self.queues.len()).filter(|&index| self.queues[index].is_empty());
         rowless.filter_map(move |index| {
             let input = InputId(index as u32);
-            if !self.heard.is_of(input) {
-                return (!at_end(input)).then_some((i64::MIN, 0));
-            }
             match self.heard.of(input) {
-                (_, Stand::Idle) => None,
-                (_, Stand::AtEnd) if at_end(input) => None,
-                (w, Stand::Ahead | Stand::AtEnd) => Some((w.0, index)),
+                None => (!at_end(input)).then_some((i64::MIN, 0)),
+                Some((_, Stand::Idle)) => None,
+                Some((_, Stand::AtEnd)) if at_end(input) => None,
+                Some((w, Stand::Ahead | Stand::AtEnd)) => Some((w.0, index)),
             }
         })
     }

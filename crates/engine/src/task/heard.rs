@@ -24,13 +24,13 @@ pub(super) enum Stand {
 /// What is committed with the position up to which frames have been processed: a restart knows what was known.
 #[derive(Debug)]
 pub(super) struct Heard {
-    senders: Vec<Sender>,
+    /// By the number of the input; `None` of sources.
+    senders: Vec<Option<Sender>>,
     changed: bool,
 }
 
 #[derive(Debug)]
 struct Sender {
-    input: InputId,
     /// The name under which state remembers it.
     label: String,
     w: Watermark,
@@ -49,34 +49,31 @@ impl Stand {
 }
 
 impl Heard {
-    /// Of these senders, each with the name that state knows it by, that have said nothing yet.
-    pub(super) fn new(senders: Vec<(InputId, String)>) -> Heard {
-        let silent = |(input, label)| Sender { input, label, w: Watermark::UNKNOWN, stand: Stand::Ahead };
-        Heard { senders: senders.into_iter().map(silent).collect(), changed: false }
-    }
-
-    /// Whether an input is a sender.
-    pub(super) fn is_of(&self, input: InputId) -> bool {
-        self.senders.iter().any(|sender| sender.input == input)
+    /// Of so many inputs; those of `senders`, each with the name that state knows it by, have said nothing yet.
+    pub(super) fn new(inputs: usize, senders: Vec<(InputId, String)>) -> Heard {
+        let mut all: Vec<_> = (0..inputs).map(|_| None).collect();
+        for (input, label) in senders {
+            all[input.0 as usize] = Some(Sender { label, w: Watermark::UNKNOWN, stand: Stand::Ahead });
+        }
+        Heard { senders: all, changed: false }
     }
 
     /// Notes what stands behind the last row of a frame.
     pub(super) fn note(&mut self, input: InputId, after: Watermark, stand: Stand) {
-        let Some(sender) = self.senders.iter_mut().find(|sender| sender.input == input) else { return };
+        let Some(sender) = &mut self.senders[input.0 as usize] else { return };
         let heard = (sender.w.max(after), stand);
         self.changed |= heard != (sender.w, sender.stand);
         (sender.w, sender.stand) = heard;
     }
 
-    /// What a sender's next rows are not before, and how it stands.
-    pub(super) fn of(&self, input: InputId) -> (Watermark, Stand) {
-        let known = self.senders.iter().find(|sender| sender.input == input);
-        known.map_or((Watermark::UNKNOWN, Stand::Ahead), |sender| (sender.w, sender.stand))
+    /// What a sender's next rows are not before, and how it stands; `None` of a source.
+    pub(super) fn of(&self, input: InputId) -> Option<(Watermark, Stand)> {
+        self.senders[input.0 as usize].as_ref().map(|sender| (sender.w, sender.stand))
     }
 
     /// Whether no sender has more, as far as they have said.
     pub(super) fn all_at_end(&self) -> bool {
-        self.senders.iter().all(|sender| sender.stand != Stand::Ahead)
+        self.senders.iter().flatten().all(|sender| sender.stand != Stand::Ahead)
     }
 }
 
@@ -93,7 +90,7 @@ impl StateHandle for Heard {
     /// For each sender W, how it stands, and its name with its length.
     fn scalars(&self) -> Vec<u8> {
         let mut scalars = scalars::begin();
-        for sender in &self.senders {
+        for sender in self.senders.iter().flatten() {
             scalars.extend(sender.w.0.to_le_bytes());
             scalars.push(match sender.stand {
                 Stand::Ahead => 0,
@@ -114,7 +111,8 @@ impl StateHandle for Heard {
                 step: STEP.to_owned(),
                 message: "what senders have said cannot be read".to_owned(),
             })?;
-            if let Some(sender) = self.senders.iter_mut().find(|sender| sender.label.as_bytes() == label) {
+            let mut senders = self.senders.iter_mut().flatten();
+            if let Some(sender) = senders.find(|sender| sender.label.as_bytes() == label) {
                 (sender.w, sender.stand) = (w, stand);
             }
         }

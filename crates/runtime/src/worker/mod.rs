@@ -23,7 +23,8 @@ mod tasks;
 
 pub(crate) use decoders::of as decoder;
 
-use std::collections::BTreeMap;
+use std::cell::OnceCell;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -452,7 +453,8 @@ impl<L: Log> Worker<L> {
         let running = &mut self.tasks[index];
         running.tell_if_it_cannot_wait(&self.topology.name, now);
         let lanes = &running.lanes;
-        let at_end = |input: InputId| lanes.iter().filter(|lane| lane.inputs().contains(&input)).all(Lane::is_at_end);
+        let ended = OnceCell::new();
+        let at_end = |input: InputId| ended.get_or_init(|| inputs_at_end(lanes)).contains(&input);
         let before = running.task.processed_rows();
         running.task.advance(&at_end).map_err(|error| self.task_error(index, error))?;
         if self.tasks[index].task.processed_rows() != before {
@@ -719,6 +721,11 @@ fn find(records: &Records, offset: Offset) -> Option<RecordView<'_>> {
     // Where there are no gaps, which is nearly always, it stands just where its offset says.
     let at = usize::try_from(offset.0 - records.get(0).offset.0).ok()?.min(last);
     (0..=at).rev().map(|index| records.get(index)).find(|record| record.offset <= offset).filter(|r| r.offset == offset)
+}
+
+/// The inputs for which nothing more has been written.
+fn inputs_at_end(lanes: &[Lane]) -> BTreeSet<InputId> {
+    lanes.iter().filter(|lane| lane.is_at_end()).flat_map(Lane::inputs).collect()
 }
 
 /// The numbers below `count`, from `first` on round.
