@@ -89,21 +89,26 @@ fn merge(batches: Vec<Batch>) -> Result<Batch, ArrowError> {
         [only] => Batch::clone(only),
         several => interleave(several, &picks)?,
     };
-    if batches.len() > 1 && merged.meta.clock.own != OwnTime::Silent {
-        merged.meta.clock.before = with_left_out(&merged.meta, &picks, batches.len());
+    // A step that has a clock of its own says all there is to say of what it left out.
+    let speaks = |batch: &&Batch| batch.meta.clock.own != OwnTime::Silent;
+    let ports = batches.iter().filter(speaks).count();
+    if ports > 1 {
+        let speaking = picks.iter().map(|&(batch, _)| Some(batch).filter(|&batch| speaks(&with_rows[batch])));
+        merged.meta.clock.before = with_left_out(&merged.meta, &speaking.collect::<Vec<_>>(), ports);
     }
     merged.meta.clock.after = after;
     Ok(merged)
 }
 
-/// What is said before each row, and the time of the row before it where one of the `ports` has left that row out.
-fn with_left_out(meta: &RowMeta, picks: &[(usize, usize)], ports: usize) -> Option<Int64Array> {
+/// What is said before each row, and the time of the row before it where one of the `ports` that speak has left that row out.
+/// `by` says for each row which of them it came by.
+fn with_left_out(meta: &RowMeta, by: &[Option<usize>], ports: usize) -> Option<Int64Array> {
     let positions = meta.position.as_ref()?.values();
-    let mut before = Vec::with_capacity(picks.len());
+    let mut before = Vec::with_capacity(by.len());
     let mut left_out = Watermark::UNKNOWN;
     for rows in positions.chunk_by(|one, next| one == next) {
         let rows = before.len()..before.len() + rows.len();
-        let kept_by = picks[rows.clone()].chunk_by(|one, next| one.0 == next.0).count();
+        let kept_by = by[rows.clone()].chunk_by(|one, next| one == next).filter(|same| same[0].is_some()).count();
         for row in rows.clone() {
             before.push(meta.clock.before(row).max(std::mem::replace(&mut left_out, Watermark::UNKNOWN)).0);
         }
