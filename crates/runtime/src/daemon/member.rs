@@ -47,19 +47,29 @@ const RESTORE_TURN: Duration = Duration::from_millis(100);
 
 /// Which threads of a pipeline have come to the end. One that left alone would leave what others still send it unread.
 #[derive(Clone)]
-pub(super) struct AtEnd(Arc<[AtomicBool]>);
+pub(super) struct AtEnd(Arc<Ends>);
+
+struct Ends {
+    threads: Box<[AtomicBool]>,
+    /// All of them were there at one time: those that leave wake others, who have nothing more to wait for.
+    reached: AtomicBool,
+}
 
 impl AtEnd {
     pub(super) fn of(threads: usize) -> AtEnd {
-        AtEnd((0..threads).map(|_| AtomicBool::new(false)).collect())
+        let threads = (0..threads).map(|_| AtomicBool::new(false)).collect();
+        AtEnd(Arc::new(Ends { threads, reached: AtomicBool::new(false) }))
     }
 
     fn tell(&self, thread: usize, is_at_end: bool) {
-        self.0[thread].store(is_at_end, Ordering::SeqCst);
+        self.0.threads[thread].store(is_at_end, Ordering::SeqCst);
     }
 
     fn is_reached(&self) -> bool {
-        self.0.iter().all(|thread| thread.load(Ordering::SeqCst))
+        if self.0.threads.iter().all(|thread| thread.load(Ordering::SeqCst)) {
+            self.0.reached.store(true, Ordering::SeqCst);
+        }
+        self.0.reached.load(Ordering::SeqCst)
     }
 }
 
@@ -605,6 +615,9 @@ impl Running {
     }
 
     fn has_come_to_the_end(&mut self) -> bool {
+        if self.at_end.is_reached() {
+            return true;
+        }
         let quiet = self.stage == Stage::Running
             && self.load == Load::Idle
             && self.worker.is_at_end()
