@@ -57,7 +57,10 @@ fn write_part(part: &PlanSubtopology, f: &mut fmt::Formatter<'_>) -> fmt::Result
         (true, 1) => "1 task".to_owned(),
         (true, tasks) => format!("{tasks} tasks"),
     };
-    let reading = if part.reading == "by event time" { ", reads by event time" } else { "" };
+    let reading = match part.reading {
+        "as it comes" => String::new(),
+        order => format!(", reads {order}"),
+    };
     writeln!(f, "\nsubtopology {}: {tasks}{reading}", part.number)?;
     for (number, node) in part.nodes.iter().enumerate() {
         write_node(number, node, f)?;
