@@ -27,6 +27,8 @@ pub enum End {
     Reached,
     /// There is more.
     Ahead,
+    /// Nobody knows: it is about to be given away.
+    Parting,
 }
 
 /// A node of a task's graph. Batches and signals of one input arrive in the order in which they were sent.

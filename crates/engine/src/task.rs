@@ -319,13 +319,14 @@ impl Task {
     }
 
     /// The times by which the rows of a chunk are put in order: those that they will have. Rows whose time is in error get the
-    /// least time there is: they are read, and refused, at once. A sender's rows count as no earlier than its W, so that who
-    /// knows W need not wait for them.
+    /// least time there is: they are read, and refused, at once. A sender's rows count as no earlier than what they are late
+    /// by, which is no less than its W, so that who knows W need not wait for them.
     fn times_of(&self, input: InputId, batch: &Batch) -> Result<Vec<i64>, TaskError> {
         let input = &self.inputs[input.0 as usize];
         if let InputKind::Sender(..) = input.kind {
             let times = batch.meta.event_time.values().iter().enumerate();
-            return Ok(times.map(|(row, &time)| time.max(batch.meta.clock.before(row).0)).collect());
+            let clock = &batch.meta.clock;
+            return Ok(times.map(|(row, &time)| time.max(clock.before(row).0).max(clock.late_by(row).0)).collect());
         }
         let (times, faults) = source::event_times(input.event_time.as_ref(), batch)
             .map_err(|message| TaskError::Kernel { step: self.nodes[input.node.0].name.clone(), message })?;

@@ -34,6 +34,8 @@ pub struct Exchange {
     /// Whether partitions hear of the end, and how this task stands to it.
     ends: Ends,
     end: End,
+    /// Whether the task is about to be given away: what is to be told cannot wait.
+    is_parting: bool,
     /// How often partitions may be told of time alone.
     tell_every: Millis,
     /// When they were last.
@@ -82,6 +84,7 @@ impl Exchange {
             told: vec![told; wiring.partitions as usize],
             ends: wiring.ends,
             end: End::Ahead,
+            is_parting: false,
             tell_every: wiring.tell_every,
             told_at: None,
         }
@@ -113,8 +116,7 @@ impl Exchange {
     /// Whether some partition has not been told what is true.
     fn owes(&self) -> bool {
         let now_true = self.now_true();
-        let is_worth_it = now_true.watermark.is_known() || now_true.idle || now_true.end == End::Reached;
-        is_worth_it && self.told.iter().any(|told| *told != now_true)
+        self.told.iter().any(|told| *told != now_true)
     }
 
     fn partitions(&self, batch: &Batch) -> BinaryArray {
@@ -180,7 +182,8 @@ impl Operator for Exchange {
 
     fn on_end(&mut self, end: End) {
         if self.ends == Ends::Told {
-            self.end = end;
+            self.is_parting = end == End::Parting;
+            self.end = if end == End::Reached { End::Reached } else { End::Ahead };
         }
     }
 
@@ -189,7 +192,7 @@ impl Operator for Exchange {
     fn before_commit(&mut self, now: Millis, cx: &mut Context<'_>) -> Result<(), TaskError> {
         // A clock that was set back must not silence it.
         let is_early = self.told_at.is_some_and(|at| (0..self.tell_every.0).contains(&(now.0 - at.0)));
-        if is_early || !self.owes() {
+        if (is_early && !self.is_parting) || !self.owes() {
             return Ok(());
         }
         self.told_at = Some(now);

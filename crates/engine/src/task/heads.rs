@@ -13,7 +13,7 @@ use crate::operator::Signal;
 use crate::task::heard::{Heard, Stand};
 use crate::task::{Chunk, FrameChunk, Position};
 
-/// So many rows wait at the most: where senders are further apart than this, rows are processed without waiting for all.
+/// So many rows of senders wait at the most: where these are further apart, rows are processed without waiting for all.
 const MOST_WAITING: usize = 1 << 18;
 
 /// What has been read and not yet processed, for each input in the order of ties.
@@ -77,7 +77,12 @@ impl Heads {
     /// Keeps what was read of `input`; `times` are the event times of its rows.
     pub(super) fn push(&mut self, input: InputId, chunk: Chunk, times: Vec<i64>) {
         assert_eq!(times.len(), chunk.batch.len(), "one time a row");
-        self.waiting_rows += times.len();
+        if chunk.frame.is_some() {
+            self.waiting_rows += times.len();
+        }
+        if chunk.batch.is_empty() && self.says_behind(input, &chunk) {
+            return;
+        }
         self.queues[input.0 as usize].push_back(Head {
             batch: chunk.batch,
             times: times.into(),
@@ -87,6 +92,19 @@ impl Heads {
             frame: chunk.frame,
             behind: None,
         });
+    }
+
+    /// Adds a frame without rows to what waits of its sender, if anything does. One that waits for long is told of time alone
+    /// again and again.
+    fn says_behind(&mut self, input: InputId, chunk: &Chunk) -> bool {
+        let Some(last) = self.queues[input.0 as usize].back_mut().filter(|last| last.behind.is_none()) else {
+            return false;
+        };
+        let (Some(frame), Some(more)) = (&mut last.frame, chunk.frame) else { return false };
+        (frame.end, frame.idle, last.next) = (more.end, more.idle, chunk.next);
+        let clock = &mut last.batch.meta.clock;
+        clock.after = clock.after.max(chunk.batch.meta.clock.after);
+        true
     }
 
     /// Keeps `signal` behind everything that waits of `input`; gives it back where nothing does.
@@ -107,7 +125,7 @@ impl Heads {
             return self.take(rowless, 0);
         }
         let (_, least) = self.heads().min()?;
-        let unknown = self.unknown(at_end).filter(|_| !self.is_full());
+        let unknown = self.unknown(at_end);
         let bound = self.heads().filter(|&(_, index)| index != least).chain(unknown).min();
         let rows = self.queues[least].front().map_or(0, |head| {
             head.times.iter().take_while(|&&time| bound.is_none_or(|bound| (time, least) < bound)).count()
@@ -123,6 +141,7 @@ impl Heads {
             match self.heard.of(input) {
                 None => (!at_end(input)).then_some((i64::MIN, 0)),
                 Some((_, Stand::Idle)) => None,
+                Some(_) if self.is_full() => None,
                 Some((_, Stand::AtEnd)) if at_end(input) => None,
                 Some((w, Stand::Ahead | Stand::AtEnd)) => Some((w.0, index)),
             }
@@ -141,7 +160,9 @@ impl Heads {
         let queue = &mut self.queues[index];
         let mut head = queue.pop_front()?;
         let input = InputId(index as u32);
-        self.waiting_rows -= rows;
+        if head.frame.is_some() {
+            self.waiting_rows -= rows;
+        }
         if rows == head.times.len() {
             if let Some(frame) = head.frame {
                 self.heard.note(input, head.batch.meta.clock.after, Stand::of(frame.end, frame.idle));

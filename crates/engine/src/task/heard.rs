@@ -43,7 +43,7 @@ impl Stand {
         match end {
             _ if idle => Stand::Idle,
             End::Reached => Stand::AtEnd,
-            End::Ahead => Stand::Ahead,
+            End::Ahead | End::Parting => Stand::Ahead,
         }
     }
 }

@@ -114,7 +114,8 @@ pub enum CreateTopics {
     AsDeclared,
 }
 
-/// How often tasks tell those behind a repartition of time alone. No result depends on it, only when windows close.
+/// How often tasks tell those behind a repartition of time alone. No result depends on it, only when windows close, and when
+/// `over` and `count` see rows that wait for those of other tasks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Telling {
     /// With each commit.
@@ -334,7 +335,7 @@ impl<L: Log> Worker<L> {
     /// # Errors
     /// As [`step`](Self::step).
     pub fn commit_and_part(&mut self, now: Millis) -> Result<bool, WorkerError> {
-        self.commit_telling(|_| End::Ahead, now)
+        self.commit_telling(|_| End::Parting, now)
     }
 
     fn commit_telling(&mut self, end: impl Fn(&RunningTask) -> End, now: Millis) -> Result<bool, WorkerError> {

@@ -102,7 +102,8 @@ impl<L: Log> Worker<L> {
         self.epoch_began.is_some()
     }
 
-    /// Whether everything that was committed to any input has been read, and no row waits for those of others.
+    /// Whether everything that was committed to any input has been read, no row waits for those of others, and no sender has
+    /// said that it has more.
     pub fn is_at_end(&self) -> bool {
         self.tasks.iter().all(|running| running.end() == End::Reached)
     }

@@ -113,3 +113,18 @@ fn no_more_rows_wait_than_there_is_room_for() {
     assert!(!ready(&mut heads).is_empty());
     assert!(!heads.is_full());
 }
+
+#[test]
+fn a_sender_that_waits_is_told_of_time_without_taking_room() {
+    let mut heads = senders();
+    push(&mut heads, 0, &[5], 5, End::Ahead);
+    for time in 6..100 {
+        push(&mut heads, 0, &[], time, End::Ahead);
+    }
+    push(&mut heads, 0, &[], 100, End::Reached);
+    assert_eq!(heads.queues[0].len(), 1);
+    push(&mut heads, 1, &[60], 60, End::Ahead);
+    assert_eq!(ready(&mut heads), [(0, 5), (1, 60)], "what was said behind the row counts when the row has gone");
+    push(&mut heads, 1, &[], 60, End::Reached);
+    assert!(ready(&mut heads).is_empty() && heads.are_at_end());
+}
