@@ -83,15 +83,20 @@ fn by_input(batches: Vec<Batch>) -> Vec<Vec<Batch>> {
 fn merge(batches: Vec<Batch>) -> Result<Batch, ArrowError> {
     let after = batches.iter().map(|batch| batch.meta.clock.after).max().expect("a group is not empty");
     let with_rows = batches.iter().filter(|batch| !batch.is_empty()).collect::<Vec<_>>();
+    // A step that has a clock of its own says all there is to say of what it left out.
+    let speaks = |batch: &&Batch| batch.meta.clock.own != OwnTime::Silent;
+    let ports = batches.iter().filter(speaks).count();
+    if ports < 2 && with_rows.len() < 2 {
+        let mut only = Batch::clone(with_rows.first().copied().unwrap_or(&batches[0]));
+        only.meta.clock.after = after;
+        return Ok(only);
+    }
     let picks = order(&with_rows);
     let mut merged = match with_rows.as_slice() {
         [] => batches[0].clone(),
         [only] => Batch::clone(only),
         several => interleave(several, &picks)?,
     };
-    // A step that has a clock of its own says all there is to say of what it left out.
-    let speaks = |batch: &&Batch| batch.meta.clock.own != OwnTime::Silent;
-    let ports = batches.iter().filter(speaks).count();
     if ports > 1 {
         let speaking = picks.iter().map(|&(batch, _)| Some(batch).filter(|&batch| speaks(&with_rows[batch])));
         merged.meta.clock.before = with_left_out(&merged.meta, &speaking.collect::<Vec<_>>(), ports);
