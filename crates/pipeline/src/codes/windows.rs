@@ -124,6 +124,13 @@ codes! { "Windows, aggregates and keys":
         "Say which key is to be written.",
         "- merge: [by_user, by_region]";
 
+    ORDER_OF_RESULTS = "MS0727" "order-of-results",
+        "results are counted among rows behind a repartition",
+        "A window lets its results out when time has come, and behind a repartition a task hears of time with its rows and with \
+         commits. Which row a result comes behind then depends on when commits fall, and so does what `count` and `over` make of \
+         both.",
+        "- merge: [repartitioned, sums_of_repartitioned]\n- window: {id: c, by: x, count: 3}";
+
     INTERNAL = "MS0799" "internal",
         "a mistake of Millstream",
         "Please report it, with the pipeline.",

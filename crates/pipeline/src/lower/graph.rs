@@ -154,6 +154,43 @@ impl Graph {
         &self.nodes[edge.node].columns
     }
 
+    /// A step whose results come along an edge merged with other rows, where both are made behind a repartition.
+    pub(crate) fn results_among_rows(&self, edge: Edge) -> Option<&str> {
+        match &self.nodes[edge.node].op {
+            Op::Group(_) | Op::Source { .. } => None,
+            Op::Merge if self.nodes[edge.node].level > 0 => {
+                let mut made_by = BTreeSet::new();
+                self.nodes[edge.node].inputs.iter().for_each(|input| self.makers(*input, &mut made_by));
+                let step = made_by.iter().find_map(|&node| match &self.nodes[node].op {
+                    Op::Group(grouping) => Some(grouping.id.as_str()),
+                    _ => None,
+                });
+                step.filter(|_| made_by.len() > 1).or_else(|| self.results_among_rows_before(edge.node))
+            }
+            _ => self.results_among_rows_before(edge.node),
+        }
+    }
+
+    fn results_among_rows_before(&self, node: NodeIndex) -> Option<&str> {
+        self.nodes[node].inputs.iter().find_map(|input| self.results_among_rows(*input))
+    }
+
+    /// The nodes that rows along an edge come from within their task.
+    fn makers(&self, edge: Edge, into: &mut BTreeSet<NodeIndex>) {
+        let node = &self.nodes[edge.node];
+        let passes = match &node.op {
+            Op::Source { .. } | Op::Exchange { .. } => false,
+            Op::Group(grouping) => grouping.emit == Emit::Arrival,
+            _ => true,
+        };
+        match passes {
+            true => node.inputs.iter().for_each(|input| self.makers(*input, into)),
+            false => {
+                into.insert(edge.node);
+            }
+        }
+    }
+
     /// Which nodes anything that leaves the topology depends on.
     pub(crate) fn used(&self) -> Vec<bool> {
         let mut used = vec![false; self.nodes.len()];

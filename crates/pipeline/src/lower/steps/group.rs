@@ -15,7 +15,7 @@ use crate::check::topics::Use;
 use crate::check::{emit, expression, group_keys, window_spans};
 use crate::lower::builder::{Builder, SinkDraft};
 use crate::lower::columns::{Column, Columns, SystemColumns};
-use crate::lower::graph::{Checked, Grouping, Op, Windowing};
+use crate::lower::graph::{Checked, Edge, Grouping, Op, Windowing};
 use crate::lower::spread::RecordKey;
 use crate::lower::stream::{Changes, Keyed, Retracted, Stream, WindowColumns, WindowedBy};
 use crate::spec::entries::Entries;
@@ -74,6 +74,7 @@ impl Builder<'_> {
         let output = output_columns(&columns, &keys, common.bounds, &results);
         let name = common.id.clone().unwrap_or_else(|| place.name.clone());
         let before = self.repartition_for(stream, &name, &keys);
+        self.not_among_results(before.edge, window.as_ref(), common.emit, place);
         let behind = behind(&before, &keys, common.bounds, window.as_ref(), common.emit, &name);
         let aggregates = results.into_iter().filter_map(|(name, checked)| Some((name, checked?))).collect();
         let grouping = Grouping { id: name.clone(), keys, window, emit: common.emit, aggregates };
@@ -134,6 +135,23 @@ impl Builder<'_> {
             self.findings
                 .error(codes::GROUP_OF_CHANGES, place.span, what)
                 .help(format!("Let `{}` say `emit: final`, or group before it.", changes.step));
+        }
+    }
+
+    /// Where the order of rows counts, results that come among them come at a place that depends on commits.
+    fn not_among_results(&mut self, edge: Edge, window: Option<&Windowing>, emit: Emit, place: &Place) {
+        let step = match window.map(|window| window.kind) {
+            Some(WindowKind::Count(_)) => "count",
+            Some(WindowKind::Over(_)) if emit == Emit::Arrival => "over",
+            _ => return,
+        };
+        if let Some(results) = self.graph.results_among_rows(edge) {
+            let what = format!(
+                "which row a result of `{results}` comes behind depends on when commits fall, and `{step}` takes both as they come"
+            );
+            self.findings.warning(codes::ORDER_OF_RESULTS, place.span, what).help(
+                "Take the results apart from the rows, or write both to a topic and read that by another pipeline.",
+            );
         }
     }
 
