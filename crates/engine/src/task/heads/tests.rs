@@ -1,3 +1,5 @@
+//! Rows of two senders, and what waits for what.
+
 use std::sync::Arc;
 
 use arrow::array::{Int64Array, RecordBatch};
