@@ -86,12 +86,8 @@ fn merge(batches: Vec<Batch>) -> Result<Batch, ArrowError> {
     // A step that has a clock of its own says all there is to say of what it left out.
     let speaks = |batch: &&Batch| batch.meta.clock.own != OwnTime::Silent;
     let ports = batches.iter().filter(speaks).count();
-    if ports < 2 && with_rows.len() < 2 {
-        let mut only = Batch::clone(with_rows.first().copied().unwrap_or(&batches[0]));
-        only.meta.clock.after = after;
-        return Ok(only);
-    }
-    let picks = order(&with_rows);
+    // Rows of one port alone are in order.
+    let picks = if ports < 2 && with_rows.len() < 2 { Vec::new() } else { order(&with_rows) };
     let mut merged = match with_rows.as_slice() {
         [] => batches[0].clone(),
         [only] => Batch::clone(only),
