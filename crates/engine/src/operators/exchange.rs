@@ -221,10 +221,6 @@ impl StateHandle for Exchange {
         Ok(Delta { scalars, ..Delta::default() })
     }
 
-    fn apply(&mut self, delta: Delta) -> Result<(), TaskError> {
-        delta.scalars.map_or(Ok(()), |scalars| self.load_scalars(&scalars))
-    }
-
     /// The clock, then what each partition has been told: a restart need not tell it again.
     fn scalars(&self) -> Vec<u8> {
         let mut scalars = scalars::begin();

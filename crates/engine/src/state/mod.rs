@@ -83,7 +83,9 @@ pub trait StateHandle {
     ///
     /// # Errors
     /// If the delta is not of this operator's shape.
-    fn apply(&mut self, delta: Delta) -> Result<(), TaskError>;
+    fn apply(&mut self, delta: Delta) -> Result<(), TaskError> {
+        delta.scalars.map_or(Ok(()), |scalars| self.load_scalars(&scalars))
+    }
 
     /// The operator's scalars as they stand.
     fn scalars(&self) -> Vec<u8>;

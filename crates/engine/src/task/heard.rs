@@ -83,10 +83,6 @@ impl StateHandle for Heard {
         Ok(Delta { scalars, ..Delta::default() })
     }
 
-    fn apply(&mut self, delta: Delta) -> Result<(), TaskError> {
-        delta.scalars.map_or(Ok(()), |scalars| self.load_scalars(&scalars))
-    }
-
     /// For each sender W, how it stands, and its name with its length.
     fn scalars(&self) -> Vec<u8> {
         let mut scalars = scalars::begin();
