@@ -90,9 +90,9 @@ impl Client {
         self.ask("cluster", json!({})).map(|cluster| number(&cluster["nodes"]))
     }
 
-    /// Makes a topic with the cluster's replication.
+    /// Makes a topic with the cluster's replication. It keeps its records for ever, however old they say that they are.
     pub fn create_topic(&self, topic: &str, partitions: u32) -> Result {
-        self.create_topic_with(topic, partitions, &[])
+        self.create_topic_with(topic, partitions, &[("retention.ms", "-1")])
     }
 
     /// Makes a topic with settings (`retention.ms`, `cleanup.policy`, …).

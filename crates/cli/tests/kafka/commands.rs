@@ -228,12 +228,11 @@ fn sales_at(sales: &[(u32, i64, i64)]) -> Vec<Message> {
 /// In partition 0 an older record stands behind the first one from 2.5 s on; in partition 1 all are older; 2 is empty.
 const TIMED: [(u32, i64, i64); 5] = [(0, 1000, 1), (0, 3000, 10), (0, 2000, 100), (1, 1000, 1000), (1, 2499, 10_000)];
 const SINCE: &str = "1970-01-01T00:00:02.500Z";
-const KEPT_FOR_EVER: [(&str, &str); 1] = [("retention.ms", "-1")];
 
 fn a_reset_to_a_time_begins_with_the_first_record_from_then() -> Result {
     let shops = Shops::on("timed-", Broker::shared()?)?;
     let sales = shops.topic("sales");
-    shops.client.create_topic_with(&sales, 3, &KEPT_FOR_EVER)?;
+    shops.client.create_topic(&sales, 3)?;
     shops.client.produce(&sales, &sales_at(&TIMED))?;
     shops.run("one")?;
     ensure!(shops.totals()? == totals([("a", 11_111)]), "{:?}", shops.totals()?);
@@ -260,7 +259,7 @@ fn a_source_starts_where_it_says() -> Result {
     {
         let shops = Shops::on(prefix, Broker::shared()?)?;
         let sales = shops.topic("sales");
-        shops.client.create_topic_with(&sales, 3, &KEPT_FOR_EVER)?;
+        shops.client.create_topic(&sales, 3)?;
         shops.set_pipeline(&TOTALS.replace("format: json,", &format!("format: json, start: {start},")))?;
         shops.client.produce(&sales, &sales_at(&TIMED))?;
         let come_to = |what: &str, total: i64| {

@@ -46,10 +46,8 @@ impl Place for OnBroker {
     type Log = Prefixed;
 
     fn create_topic(&mut self, topic: &str, partitions: u32) -> Result<(), String> {
-        // Records of 1970 are older than any retention.
-        let keep = [("retention.ms", "-1")];
         let name = format!("{}{topic}", self.prefix);
-        self.client.create_topic_with(&name, partitions, &keep).map_err(|error| error.to_string())
+        self.client.create_topic(&name, partitions).map_err(|error| error.to_string())
     }
 
     fn produce(&mut self, topic: &str, partition: PartitionId, records: &Records) -> Result<(), String> {

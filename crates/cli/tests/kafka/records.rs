@@ -30,7 +30,7 @@ fn poison_goes_to_the_dead_letters_once() -> Result {
     let mut scenario = Scenario::new("poison")?;
     scenario.set_pipeline(&(torture()? + "\non_error: {dead_letter: PREFIXdead}\n"))?;
     let (events, dead) = (scenario.topic("events"), scenario.topic("dead"));
-    scenario.client.create_topic_with(&dead, PARTITIONS, &[("retention.ms", "-1")])?;
+    scenario.client.create_topic(&dead, PARTITIONS)?;
     let mut places = Vec::new();
     for round in 0..6 {
         let mut daemon = scenario.daemon("a").start()?;
@@ -116,7 +116,7 @@ fn a_row_too_large_for_a_repartition_is_a_dead_letter() -> Result {
     let text = text.replace("key: key}", "key: user}");
     scenario.set_pipeline(&text)?;
     let (dead, copied) = (scenario.topic("dead"), scenario.topic("copied"));
-    scenario.client.create_topic_with(&dead, PARTITIONS, &[("retention.ms", "-1")])?;
+    scenario.client.create_topic(&dead, PARTITIONS)?;
     scenario.start("a")?.stop(READY)?;
     let is_internal = |topic: &String| topic.starts_with(&scenario.group()) && topic.ends_with("-repartition");
     let topics = scenario.client.topics()?;

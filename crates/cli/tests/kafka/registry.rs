@@ -66,7 +66,7 @@ impl Orders {
     fn new(name: &str) -> Result<Orders> {
         let scenario = Scenario::new(name)?;
         scenario.set_pipeline(PIPELINE)?;
-        scenario.client.create_topic_with(&scenario.topic("dead"), PARTITIONS, &[("retention.ms", "-1")])?;
+        scenario.client.create_topic(&scenario.topic("dead"), PARTITIONS)?;
         let subject = format!("{}-value", scenario.topic("events"));
         Ok(Orders { scenario, next: 0, expected: BTreeMap::new(), subject })
     }

@@ -69,7 +69,7 @@ impl Scenario {
         };
         scenario.set_pipeline(&text)?;
         for topic in Oracle::topics().chain(["events"]) {
-            scenario.client.create_topic_with(&scenario.topic(topic), PARTITIONS, &[("retention.ms", "-1")])?;
+            scenario.client.create_topic(&scenario.topic(topic), PARTITIONS)?;
         }
         Ok(scenario)
     }
