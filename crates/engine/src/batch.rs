@@ -145,6 +145,11 @@ impl Batch {
         (self.meta.origin.at(row), Offset(self.meta.offset.value(row)))
     }
 
+    /// The place of row `row` in the pass, where places are kept.
+    pub(crate) fn position(&self, row: usize) -> u32 {
+        self.meta.position.as_ref().map_or(0, |position| position.value(row))
+    }
+
     /// Whether row `row` retracts an earlier result.
     pub fn is_tombstone(&self, row: usize) -> bool {
         self.meta.tombstone.as_ref().is_some_and(|tombstone| tombstone.value(row))

@@ -22,6 +22,7 @@ pub mod context;
 pub mod error;
 pub mod expr;
 pub mod ids;
+mod interleave;
 pub mod key;
 pub mod ledger;
 pub mod operator;

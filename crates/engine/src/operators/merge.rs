@@ -1,16 +1,13 @@
 //! Merge: the rows of several nodes as one stream, in the order in which they entered the task.
 
-use std::sync::Arc;
-
-use arrow::array::{Array, ArrayRef, Int64Array, RecordBatch, RecordBatchOptions, UInt64Array};
-use arrow::compute;
-use arrow::datatypes::{Field, Schema, SchemaRef};
+use arrow::array::Int64Array;
 use arrow::error::ArrowError;
 
-use crate::batch::{Batch, OwnTime, RowClock, RowMeta, RowOrigin};
+use crate::batch::{Batch, OwnTime, RowMeta};
 use crate::context::Context;
 use crate::error::TaskError;
 use crate::ids::{InputId, Port};
+use crate::interleave::interleave;
 use crate::operator::{Operator, Signal};
 use crate::time::Watermark;
 
@@ -120,48 +117,6 @@ fn with_left_out(meta: &RowMeta, by: &[Option<usize>], ports: usize) -> Option<I
     before.iter().any(|&w| w != Watermark::UNKNOWN.0).then(|| Int64Array::from(before))
 }
 
-fn interleave(batches: &[&Batch], picks: &[(usize, usize)]) -> Result<Batch, ArrowError> {
-    let pick = |arrays: Vec<&dyn Array>| compute::interleave(&arrays, picks);
-    let schema = common_schema(batches);
-    let columns = (0..schema.fields().len())
-        .map(|column| pick(batches.iter().map(|batch| batch.rows.column(column).as_ref()).collect()))
-        .collect::<Result<Vec<ArrayRef>, _>>()?;
-    let options = RecordBatchOptions::new().with_row_count(Some(picks.len()));
-    let rows = RecordBatch::try_new_with_options(schema, columns, &options)?;
-
-    let before = batches
-        .iter()
-        .any(|batch| batch.meta.clock.before.is_some())
-        .then(|| picks.iter().map(|&(batch, row)| batches[batch].meta.clock.before(row).0).collect::<Vec<_>>().into());
-    let late_by = batches
-        .iter()
-        .any(|batch| batch.meta.clock.late_by.is_some())
-        .then(|| picks.iter().map(|&(batch, row)| batches[batch].meta.clock.late_by(row).0).collect::<Vec<_>>().into());
-    let position = batches
-        .iter()
-        .all(|batch| batch.meta.position.is_some())
-        .then(|| picks.iter().map(|&(batch, row)| position(batches[batch], row)).collect::<Vec<_>>().into());
-    let tombstone = batches
-        .iter()
-        .any(|batch| batch.meta.tombstone.is_some())
-        .then(|| picks.iter().map(|&(batch, row)| batches[batch].is_tombstone(row)).collect::<Vec<_>>().into());
-    let first = &batches[0].meta;
-    // Where some of the rows' times move their input, those of the others do no harm: they are of the same pass.
-    let own = batches.iter().map(|batch| batch.meta.clock.own).find(|own| *own != OwnTime::Silent);
-    let meta = RowMeta {
-        input: first.input,
-        event_time: Int64Array::from_iter_values(
-            picks.iter().map(|&(batch, row)| batches[batch].meta.event_time.value(row)),
-        ),
-        origin: origins(batches, picks),
-        offset: Int64Array::from_iter_values(picks.iter().map(|&(batch, row)| batches[batch].meta.offset.value(row))),
-        clock: RowClock { before, own: own.unwrap_or(OwnTime::Silent), late_by, after: first.clock.after },
-        position,
-        tombstone,
-    };
-    Ok(Batch { rows, meta })
-}
-
 /// (batch, row) of all rows by position; rows of one position, and all rows where there are no positions, as they came.
 fn order(batches: &[&Batch]) -> Vec<(usize, usize)> {
     let mut picks = Vec::with_capacity(batches.iter().map(|batch| batch.len()).sum());
@@ -169,34 +124,7 @@ fn order(batches: &[&Batch]) -> Vec<(usize, usize)> {
         picks.extend((0..batch.len()).map(|row| (index, row)));
     }
     if batches.iter().all(|batch| batch.meta.position.is_some()) {
-        picks.sort_by_key(|&(batch, row)| position(batches[batch], row));
+        picks.sort_by_key(|&(batch, row)| batches[batch].position(row));
     }
     picks
-}
-
-fn position(batch: &Batch, row: usize) -> u32 {
-    batch.meta.position.as_ref().map_or(0, |position| position.value(row))
-}
-
-fn origins(batches: &[&Batch], picks: &[(usize, usize)]) -> RowOrigin {
-    if let RowOrigin::One(origin) = &batches[0].meta.origin
-        && batches.iter().all(|batch| matches!(&batch.meta.origin, RowOrigin::One(other) if other == origin))
-    {
-        return RowOrigin::One(*origin);
-    }
-    let each = picks.iter().map(|&(batch, row)| batches[batch].meta.origin.at(row).0);
-    RowOrigin::Each(UInt64Array::from_iter_values(each))
-}
-
-/// The schema of the merged rows: a column may be null when it may be so in one of the inputs.
-fn common_schema(batches: &[&Batch]) -> SchemaRef {
-    let first = batches[0].rows.schema_ref();
-    if batches.iter().all(|batch| batch.rows.schema_ref() == first) {
-        return Arc::clone(first);
-    }
-    let field = |(column, field): (usize, &Arc<Field>)| {
-        let nullable = batches.iter().any(|batch| batch.rows.schema_ref().field(column).is_nullable());
-        field.as_ref().clone().with_nullable(nullable)
-    };
-    Arc::new(Schema::new(first.fields().iter().enumerate().map(field).collect::<Vec<_>>()))
 }
