@@ -171,7 +171,8 @@ impl Batch {
         (first, self.slice(rows, self.len() - rows))
     }
 
-    fn slice(&self, from: usize, rows: usize) -> Batch {
+    /// So many rows from row `from` on, with what the batch says about time after them all.
+    pub(crate) fn slice(&self, from: usize, rows: usize) -> Batch {
         let meta = &self.meta;
         Batch {
             rows: self.rows.slice(from, rows),

@@ -94,6 +94,22 @@ impl Clock {
         self.input_mut(input).idle = true;
     }
 
+    /// Passes a row of `input` by, before which it says `watermark` (perhaps nothing), and computes W anew. Returns W_i.
+    ///
+    /// W must have been computed since any other input said something.
+    pub(crate) fn pass(&mut self, input: InputId, watermark: Watermark) -> Watermark {
+        self.speaks(input);
+        let known = self.input_mut(input);
+        let from = known.w;
+        known.w = from.max(watermark);
+        let now = known.w;
+        // Only an input that stands where W does holds W back.
+        if from <= self.w && now > from {
+            self.refresh();
+        }
+        now
+    }
+
     /// Whether every input is idle.
     pub fn all_idle(&self) -> bool {
         self.inputs.iter().all(|input| input.idle)
@@ -218,7 +234,11 @@ impl Clock {
     }
 
     fn input_mut(&mut self, input: InputId) -> &mut Input {
-        let known = self.inputs.iter().position(|known| known.id == input);
+        let first = self.inputs.first().map_or(0, |first| first.id.0);
+        // Inputs mostly are numbered one after the other.
+        let guess = input.0.wrapping_sub(first) as usize;
+        let is_right = self.inputs.get(guess).is_some_and(|known| known.id == input);
+        let known = if is_right { Some(guess) } else { self.inputs.iter().position(|known| known.id == input) };
         assert!(known.is_some(), "input {input} does not reach this operator");
         &mut self.inputs[known.unwrap_or_default()]
     }

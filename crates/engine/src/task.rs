@@ -3,6 +3,7 @@
 mod build;
 mod heads;
 mod heard;
+mod senders;
 
 use std::collections::BTreeMap;
 
@@ -22,7 +23,11 @@ use crate::state::StateHandle;
 use crate::time::{Millis, Watermark};
 
 pub use build::{Ends, ExchangeWiring, Wiring};
-use heads::Heads;
+use heads::{Gathered, Heads, Next};
+use senders::Senders;
+
+/// So many rows of senders go through the graph together at the most.
+const MOST_GATHERED: usize = 8192;
 
 /// One of a task's inputs, as the world outside names it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -76,8 +81,7 @@ pub struct Task {
     reading: Reading,
     on_error: OnError,
     heads: Heads,
-    /// The node that what senders have said goes by in state, where that matters.
-    heard_node: Option<NodeId>,
+    senders: Senders,
     /// Whether rows must remember their place in the pass, because a merge restores it.
     keeps_positions: bool,
     effects: Vec<Effect>,
@@ -158,7 +162,11 @@ impl Task {
             Reading::AsItComes => {
                 self.count_null_values(input, chunk.null_values.len());
                 self.reject_records(input, chunk.rejected)?;
-                self.run(input, chunk.batch)?;
+                let batch = match self.inputs[input.0 as usize].kind {
+                    InputKind::Source(_) => chunk.batch,
+                    InputKind::Sender(..) => self.senders.enter(input, chunk.batch),
+                };
+                self.run(input, batch)?;
                 self.inputs[input.0 as usize].position = chunk.next;
             }
             Reading::ByEventTime | Reading::RowByRow => {
@@ -175,12 +183,22 @@ impl Task {
     /// # Errors
     /// What stops the task.
     pub fn advance(&mut self, at_end: &dyn Fn(InputId) -> bool) -> Result<(), TaskError> {
-        while let Some(run) = self.heads.next_run(at_end) {
-            self.count_null_values(run.input, run.null_values);
-            self.reject_records(run.input, run.rejected)?;
-            self.run(run.input, run.batch)?;
-            self.inputs[run.input.0 as usize].position = run.position;
-            if let Some(signal) = run.behind {
+        let most_rows = match self.reading {
+            Reading::RowByRow => 1,
+            Reading::AsItComes | Reading::ByEventTime => MOST_GATHERED,
+        };
+        while let Some(next) = self.heads.next(self.senders.heard_mut(), most_rows, at_end) {
+            let behind = match next {
+                Next::Run(run) => {
+                    self.count_null_values(run.input, run.null_values);
+                    self.reject_records(run.input, run.rejected)?;
+                    self.run(run.input, run.batch)?;
+                    self.inputs[run.input.0 as usize].position = run.position;
+                    run.behind
+                }
+                Next::Gathered(gathered) => self.run_together(gathered)?,
+            };
+            if let Some(signal) = behind {
                 self.signal(signal)?;
             }
         }
@@ -203,7 +221,14 @@ impl Task {
     /// # Errors
     /// What stops the task.
     pub fn signal(&mut self, signal: Signal) -> Result<(), TaskError> {
+        self.senders.on_signal(signal);
         let mut entries: Vec<NodeId> = match signal {
+            Signal::Idle(input) if self.is_sender(input) => {
+                let (node, time, idle) = self.senders.falls_idle(input);
+                let said = [Item::Batch(time)].into_iter().chain(idle.map(Item::Signal));
+                self.inbox[node.0].extend(said.map(|item| (Port(0), item)));
+                return self.pass();
+            }
             Signal::Idle(input) => vec![self.inputs[input.0 as usize].node],
             Signal::Close | Signal::Elapsed(_) => self.inputs.iter().map(|input| input.node).collect(),
         };
@@ -222,7 +247,7 @@ impl Task {
 
     /// Whether every row that was pushed has been processed and, where senders say so, none has more.
     pub fn is_at_end(&self) -> bool {
-        self.heads.are_at_end()
+        self.heads.are_empty() && self.senders.heard().all_at_end()
     }
 
     /// Lets operators emit what is emitted by commit, knowing how the task stands to what there is.
@@ -252,12 +277,12 @@ impl Task {
         std::mem::take(&mut self.effects)
     }
 
-    /// The stateful nodes and their state. What senders have said goes by the node of the first that is a repartition's.
+    /// The stateful nodes and their state. What is known of senders goes by the node of the first that is a repartition's.
     pub fn states(&mut self) -> impl Iterator<Item = (NodeId, &mut dyn StateHandle)> {
-        let heard = self.heard_node.map(|node| (node, self.heads.state() as &mut dyn StateHandle));
+        let senders = self.senders.node().map(|node| (node, &mut self.senders as &mut dyn StateHandle));
         let nodes = self.nodes.iter_mut().enumerate();
         let states = nodes.filter_map(|(index, node)| node.operator.state().map(|state| (NodeId(index), state)));
-        states.chain(heard)
+        states.chain(senders)
     }
 
     /// State has been restored: what it holds is where the ledger begins.
@@ -335,6 +360,24 @@ impl Task {
             times[fault.row] = i64::MIN;
         }
         Ok(times)
+    }
+
+    fn is_sender(&self, input: InputId) -> bool {
+        matches!(self.inputs[input.0 as usize].kind, InputKind::Sender(..))
+    }
+
+    /// Processes rows of several senders. Returns what is to be heard behind them.
+    fn run_together(&mut self, gathered: Gathered) -> Result<Option<Signal>, TaskError> {
+        let input = gathered.batches[0].0;
+        let batch = self.senders.enter_together(&gathered).map_err(|error| {
+            let step = self.nodes[self.inputs[input.0 as usize].node.0].name.clone();
+            TaskError::Kernel { step, message: error.to_string() }
+        })?;
+        self.run_whole(input, batch)?;
+        for ((input, _), position) in gathered.batches.iter().zip(&gathered.positions) {
+            self.inputs[input.0 as usize].position = *position;
+        }
+        Ok(gathered.behind)
     }
 
     fn run(&mut self, input: InputId, mut batch: Batch) -> Result<(), TaskError> {

@@ -21,7 +21,7 @@ use millstream_engine::state::PageId;
 use millstream_engine::time::Watermark;
 
 const MAGIC: &[u8; 3] = b"MSF";
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 /// Magic, version, checksum, flags, length of the body.
 const HEADER_LEN: usize = 13;
 /// Flags, subtopology, partition, watermark at the end, origin.

@@ -4,7 +4,7 @@
 use crate::error::TaskError;
 
 /// The version of the layout that is written and read.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
 /// What scalars begin with.
 pub(crate) fn begin() -> Vec<u8> {

@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 use arrow::datatypes::SchemaRef;
 
 use super::heads::Heads;
+use super::heard::Heard;
+use super::senders::{Repartition, Senders};
 use super::{Input, InputKind, Node, Position, Task};
+use crate::clock::Clock;
 use crate::error::TaskError;
 use crate::ids::{ExchangeId, InputId, NodeId, PartitionId, Port, TaskId};
 use crate::ledger::Ledger;
@@ -60,7 +63,14 @@ impl Task {
     /// If a stateful step cannot keep state for its columns.
     pub fn new(id: TaskId, plan: &SubtopologyPlan, wiring: &Wiring) -> Result<Task, TaskError> {
         let mut inputs = inputs_of(id, plan, wiring);
-        let mut builder = Builder { id, plan, wiring, flowing: Vec::new(), next_virtual: inputs.len() as u32 };
+        let mut builder = Builder {
+            id,
+            plan,
+            wiring,
+            flowing: Vec::new(),
+            next_virtual: inputs.len() as u32,
+            repartitions: Vec::new(),
+        };
         let merges = plan.nodes.iter().any(|node| matches!(node.kind, NodeKind::Merge));
         let mut nodes = Vec::with_capacity(plan.nodes.len());
         for (index, node) in plan.nodes.iter().enumerate() {
@@ -78,12 +88,12 @@ impl Task {
                 input.event_time.clone_from(&source.event_time);
             }
         }
-        let senders = match plan.reading {
+        let waited_for = match plan.reading {
             Reading::AsItComes => Vec::new(),
             Reading::ByEventTime | Reading::RowByRow => senders(&inputs, plan),
         };
-        let heard_node = senders.first().map(|(input, _)| inputs[input.0 as usize].node);
-        let heads = Heads::new(inputs.len(), senders);
+        let heads = Heads::new(inputs.len());
+        let senders = Senders::new(Heard::new(inputs.len(), waited_for), builder.repartitions);
         let inbox = nodes.iter().map(|_| Vec::new()).collect();
         Ok(Task {
             id,
@@ -92,7 +102,7 @@ impl Task {
             reading: plan.reading,
             on_error: plan.on_error,
             heads,
-            heard_node,
+            senders,
             keeps_positions: merges,
             effects: Vec::new(),
             inbox,
@@ -112,6 +122,7 @@ struct Builder<'a> {
     /// For each node so far, the inputs whose batches flow out of it.
     flowing: Vec<Vec<Labelled>>,
     next_virtual: u32,
+    repartitions: Vec<Repartition>,
 }
 
 impl Builder<'_> {
@@ -124,7 +135,7 @@ impl Builder<'_> {
                 Box::new(Source::new(source.clone()))
             }
             NodeKind::ExchangeSource(_) => {
-                flowing = self.entering(index, node, inputs);
+                flowing = self.repartition(index, node, inputs);
                 Box::new(ExchangeSource)
             }
             NodeKind::Filter(expr) => Box::new(Filter::new(expr.clone())),
@@ -178,6 +189,23 @@ impl Builder<'_> {
             .collect()
     }
 
+    /// The lanes of a repartition as one input; none where nobody sends to this task.
+    fn repartition(&mut self, index: usize, node: &NodePlan, inputs: &[Input]) -> Vec<Labelled> {
+        let lanes = self.entering(index, node, inputs);
+        if lanes.is_empty() {
+            return lanes;
+        }
+        let output = self.virtual_input();
+        self.repartitions.push(Repartition {
+            node: NodeId(index),
+            output,
+            schema: node.schema.clone(),
+            lanes: lanes.iter().map(|(lane, _)| *lane).collect(),
+            clock: Clock::new(lanes),
+        });
+        vec![(output, format!("{}/senders", node.name))]
+    }
+
     fn input_schema(&self, node: &NodePlan) -> SchemaRef {
         self.plan.nodes[node.inputs[0].0.0].schema.clone()
     }
@@ -189,11 +217,13 @@ impl Builder<'_> {
     }
 }
 
-/// The inputs that are senders, each under the name by which state remembers it.
-fn senders(inputs: &[Input], plan: &SubtopologyPlan) -> Vec<Labelled> {
+/// The inputs that are senders, each with the node that its rows enter by and the name by which state remembers it.
+fn senders(inputs: &[Input], plan: &SubtopologyPlan) -> Vec<(InputId, NodeId, String)> {
     let senders = inputs.iter().filter_map(|input| match input.kind {
         InputKind::Source(_) => None,
-        InputKind::Sender(_, partition) => Some((input.id, label(&plan.nodes[input.node.0], input, partition))),
+        InputKind::Sender(_, partition) => {
+            Some((input.id, input.node, label(&plan.nodes[input.node.0], input, partition)))
+        }
     });
     senders.collect()
 }

@@ -12,6 +12,7 @@ use crate::ids::{InputId, Offset};
 use crate::operator::Signal;
 use crate::task::heard::{Heard, Stand};
 use crate::task::{Chunk, FrameChunk, Position};
+use crate::time::Watermark;
 
 /// So many rows of senders wait at the most: where these are further apart, rows are processed without waiting for all.
 const MOST_WAITING: usize = 1 << 18;
@@ -20,11 +21,19 @@ const MOST_WAITING: usize = 1 << 18;
 #[derive(Debug)]
 pub(super) struct Heads {
     queues: Vec<VecDeque<Head>>,
-    heard: Heard,
     waiting_rows: usize,
 }
 
-/// Rows of one input that come before the head of every other.
+/// What comes before all else that waits.
+#[derive(Debug)]
+pub(super) enum Next {
+    /// Rows of a source.
+    Run(Box<Run>),
+    /// Rows of senders.
+    Gathered(Gathered),
+}
+
+/// Rows of one source that come before the head of every other input.
 #[derive(Debug)]
 pub(super) struct Run {
     pub(super) input: InputId,
@@ -37,27 +46,38 @@ pub(super) struct Run {
     pub(super) behind: Option<Signal>,
 }
 
+/// Rows of several senders of one repartition that come before the head of every other input.
+#[derive(Debug, Default)]
+pub(super) struct Gathered {
+    /// What the rows are part of, with the input that it came by.
+    pub(super) batches: Vec<(InputId, Batch)>,
+    /// (batch, row), in order; none where a batch without rows stands alone.
+    pub(super) picks: Vec<(usize, usize)>,
+    /// How far the input of each batch has come behind these rows.
+    pub(super) positions: Vec<Position>,
+    /// What the last row's input says behind it.
+    pub(super) behind: Option<Signal>,
+}
+
 #[derive(Debug)]
 struct Head {
     batch: Batch,
-    times: VecDeque<i64>,
+    times: Vec<i64>,
+    /// The first row that still waits.
+    from: usize,
     rejected: VecDeque<Rejected>,
     null_values: VecDeque<i64>,
     next: Position,
     frame: Option<FrameChunk>,
     behind: Option<Signal>,
+    /// Which of the batches that are being gathered this is.
+    part: Option<usize>,
 }
 
 impl Heads {
-    /// Of so many inputs; `senders` are those among them, each with the name that state knows it by.
-    pub(super) fn new(inputs: usize, senders: Vec<(InputId, String)>) -> Heads {
-        let queues = (0..inputs).map(|_| VecDeque::new()).collect();
-        Heads { queues, heard: Heard::new(inputs, senders), waiting_rows: 0 }
-    }
-
-    /// What the senders have said, as state.
-    pub(super) fn state(&mut self) -> &mut Heard {
-        &mut self.heard
+    /// Of so many inputs.
+    pub(super) fn new(inputs: usize) -> Heads {
+        Heads { queues: (0..inputs).map(|_| VecDeque::new()).collect(), waiting_rows: 0 }
     }
 
     /// Whether more rows wait than there is room for.
@@ -65,9 +85,9 @@ impl Heads {
         self.waiting_rows > MOST_WAITING
     }
 
-    /// Whether no row waits, and no sender has more.
-    pub(super) fn are_at_end(&self) -> bool {
-        self.queues.iter().all(VecDeque::is_empty) && self.heard.all_at_end()
+    /// Whether no row waits.
+    pub(super) fn are_empty(&self) -> bool {
+        self.queues.iter().all(VecDeque::is_empty)
     }
 
     pub(super) fn is_empty(&self, input: InputId) -> bool {
@@ -85,12 +105,14 @@ impl Heads {
         }
         self.queues[input.0 as usize].push_back(Head {
             batch: chunk.batch,
-            times: times.into(),
+            times,
+            from: 0,
             rejected: chunk.rejected.into(),
             null_values: chunk.null_values.into(),
             next: chunk.next,
             frame: chunk.frame,
             behind: None,
+            part: None,
         });
     }
 
@@ -118,27 +140,98 @@ impl Heads {
         }
     }
 
-    /// The next rows in order of (time, input), or nothing while they have to wait for an input without a row that is not
-    /// `at_end`.
-    pub(super) fn next_run(&mut self, at_end: &dyn Fn(InputId) -> bool) -> Option<Run> {
-        if let Some(rowless) = self.queues.iter().position(|queue| queue.front().is_some_and(|h| h.times.is_empty())) {
-            return self.take(rowless, 0);
+    /// The next rows in order of (time, input), of senders no more than `most_rows`; nothing while they have to wait for an
+    /// input without a row that is not `at_end`.
+    pub(super) fn next(
+        &mut self,
+        heard: &mut Heard,
+        most_rows: usize,
+        at_end: &dyn Fn(InputId) -> bool,
+    ) -> Option<Next> {
+        let (index, rows) = match self.rowless() {
+            Some(rowless) => (rowless, 0),
+            None => self.least(heard, at_end)?,
+        };
+        if heard.repartition(index).is_none() {
+            return self.take(index, rows).map(Box::new).map(Next::Run);
         }
+        Some(Next::Gathered(self.gather(index, rows, heard, most_rows, at_end)))
+    }
+
+    /// Gathers rows as long as they are of one repartition, beginning with so many of the sender `index`.
+    fn gather(
+        &mut self,
+        mut index: usize,
+        mut rows: usize,
+        heard: &mut Heard,
+        most_rows: usize,
+        at_end: &dyn Fn(InputId) -> bool,
+    ) -> Gathered {
+        let repartition = heard.repartition(index);
+        let mut gathered = Gathered::default();
+        loop {
+            self.pick(index, rows.min(most_rows - gathered.picks.len()), &mut gathered, heard);
+            let is_enough = rows == 0 || gathered.behind.is_some() || gathered.picks.len() == most_rows;
+            if is_enough || self.rowless().is_some() {
+                break;
+            }
+            match self.least(heard, at_end) {
+                Some(least) if heard.repartition(least.0) == repartition => (index, rows) = least,
+                _ => break,
+            }
+        }
+        self.queues.iter_mut().filter_map(VecDeque::front_mut).for_each(|head| head.part = None);
+        gathered
+    }
+
+    /// Adds the next rows of a sender.
+    fn pick(&mut self, index: usize, rows: usize, to: &mut Gathered, heard: &mut Heard) {
+        let input = InputId(index as u32);
+        let Some(head) = self.queues[index].front_mut() else { return };
+        let part = *head.part.get_or_insert_with(|| {
+            to.batches.push((input, head.batch.clone()));
+            to.positions.push(head.next);
+            to.batches.len() - 1
+        });
+        to.picks.extend((head.from..head.from + rows).map(|row| (part, row)));
+        head.from += rows;
+        self.waiting_rows -= rows;
+        if let Some(frame) = &mut head.frame {
+            frame.first.rows += rows as u32;
+            if head.from < head.times.len() {
+                to.positions[part] = frame.first;
+                return;
+            }
+            heard.note(input, head.batch.meta.clock.after, Stand::of(frame.end, frame.idle));
+        }
+        to.positions[part] = head.next;
+        to.behind = head.behind.take();
+        self.queues[index].pop_front();
+    }
+
+    /// An input whose head has no rows.
+    fn rowless(&self) -> Option<usize> {
+        self.queues.iter().position(|queue| queue.front().is_some_and(|head| head.times.is_empty()))
+    }
+
+    /// The input of the next row, and how many of its rows come before those of every other.
+    fn least(&self, heard: &Heard, at_end: &dyn Fn(InputId) -> bool) -> Option<(usize, usize)> {
         let (_, least) = self.heads().min()?;
-        let unknown = self.unknown(at_end);
+        let unknown = self.unknown(heard, at_end);
         let bound = self.heads().filter(|&(_, index)| index != least).chain(unknown).min();
         let rows = self.queues[least].front().map_or(0, |head| {
-            head.times.iter().take_while(|&&time| bound.is_none_or(|bound| (time, least) < bound)).count()
+            let times = head.times[head.from..].iter();
+            times.take_while(|&&time| bound.is_none_or(|bound| (time, least) < bound)).count()
         });
-        if rows == 0 { None } else { self.take(least, rows) }
+        (rows > 0).then_some((least, rows))
     }
 
     /// For each input that has no row, but may get one: what that will not be before.
-    fn unknown(&self, at_end: &dyn Fn(InputId) -> bool) -> impl Iterator<Item = (i64, usize)> {
+    fn unknown(&self, heard: &Heard, at_end: &dyn Fn(InputId) -> bool) -> impl Iterator<Item = (i64, usize)> {
         let rowless = (0..self.queues.len()).filter(|&index| self.queues[index].is_empty());
         rowless.filter_map(move |index| {
             let input = InputId(index as u32);
-            match self.heard.of(input) {
+            match heard.of(input) {
                 None => (!at_end(input)).then_some((i64::MIN, 0)),
                 Some((_, Stand::Idle)) => None,
                 Some(_) if self.is_full() => None,
@@ -153,43 +246,32 @@ impl Heads {
         self.queues
             .iter()
             .enumerate()
-            .filter_map(|(index, queue)| queue.front().and_then(|head| head.times.front()).map(|&time| (time, index)))
+            .filter_map(|(index, queue)| queue.front().and_then(|head| Some((*head.times.get(head.from)?, index))))
     }
 
+    /// The next rows of a source.
     fn take(&mut self, index: usize, rows: usize) -> Option<Run> {
         let queue = &mut self.queues[index];
-        let mut head = queue.pop_front()?;
+        let head = queue.front_mut()?;
         let input = InputId(index as u32);
-        if head.frame.is_some() {
-            self.waiting_rows -= rows;
+        let mut batch = head.batch.slice(head.from, rows);
+        head.from += rows;
+        if head.from < head.times.len() {
+            batch.meta.clock.after = Watermark::UNKNOWN;
+            let position = Position { offset: Offset(head.batch.meta.offset.value(head.from)), rows: 0 };
+            let rejected = take_while(&mut head.rejected, |record| record.offset < position.offset);
+            let null_values = take_while(&mut head.null_values, |&offset| Offset(offset) < position.offset).len();
+            return Some(Run { input, batch, rejected, null_values, position, behind: None });
         }
-        if rows == head.times.len() {
-            if let Some(frame) = head.frame {
-                self.heard.note(input, head.batch.meta.clock.after, Stand::of(frame.end, frame.idle));
-            }
-            return Some(Run {
-                input,
-                batch: head.batch,
-                rejected: head.rejected.into(),
-                null_values: head.null_values.len(),
-                position: head.next,
-                behind: head.behind,
-            });
-        }
-        let (batch, rest) = head.batch.split_at(rows);
-        head.times.drain(..rows);
-        head.batch = rest;
-        let position = match &mut head.frame {
-            Some(frame) => {
-                frame.first.rows += rows as u32;
-                frame.first
-            }
-            None => Position { offset: Offset(head.batch.meta.offset.value(0)), rows: 0 },
-        };
-        let rejected = take_while(&mut head.rejected, |record| record.offset < position.offset);
-        let null_values = take_while(&mut head.null_values, |&offset| Offset(offset) < position.offset).len();
-        queue.push_front(head);
-        Some(Run { input, batch, rejected, null_values, position, behind: None })
+        let head = queue.pop_front()?;
+        Some(Run {
+            input,
+            batch,
+            rejected: head.rejected.into(),
+            null_values: head.null_values.len(),
+            position: head.next,
+            behind: head.behind,
+        })
     }
 }
 

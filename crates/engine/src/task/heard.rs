@@ -1,14 +1,9 @@
 //! What the senders of a task's repartitions have said of themselves, in frames that have been processed: how far time has
 //! come there, and whether they have anything more.
 
-use crate::error::TaskError;
-use crate::ids::InputId;
+use crate::ids::{InputId, NodeId};
 use crate::operator::End;
-use crate::state::{Delta, StateHandle, scalars};
 use crate::time::Watermark;
-
-/// What it is called in errors.
-const STEP: &str = "order of senders";
 
 /// How a sender stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,13 +19,16 @@ pub(super) enum Stand {
 /// What is committed with the position up to which frames have been processed: a restart knows what was known.
 #[derive(Debug)]
 pub(super) struct Heard {
-    /// By the number of the input; `None` of sources.
+    /// By the number of the input; `None` of those that are not waited for by what they say: sources, and all of a task that
+    /// reads as it comes.
     senders: Vec<Option<Sender>>,
     changed: bool,
 }
 
 #[derive(Debug)]
 struct Sender {
+    /// The node that its rows enter by.
+    repartition: NodeId,
     /// The name under which state remembers it.
     label: String,
     w: Watermark,
@@ -49,13 +47,19 @@ impl Stand {
 }
 
 impl Heard {
-    /// Of so many inputs; those of `senders`, each with the name that state knows it by, have said nothing yet.
-    pub(super) fn new(inputs: usize, senders: Vec<(InputId, String)>) -> Heard {
+    /// Of so many inputs; those of `senders`, each with the node that its rows enter by and the name that state knows it by, have
+    /// said nothing yet.
+    pub(super) fn new(inputs: usize, senders: Vec<(InputId, NodeId, String)>) -> Heard {
         let mut all: Vec<_> = (0..inputs).map(|_| None).collect();
-        for (input, label) in senders {
-            all[input.0 as usize] = Some(Sender { label, w: Watermark::UNKNOWN, stand: Stand::Ahead });
+        for (input, repartition, label) in senders {
+            all[input.0 as usize] = Some(Sender { repartition, label, w: Watermark::UNKNOWN, stand: Stand::Ahead });
         }
         Heard { senders: all, changed: false }
+    }
+
+    /// The node that a sender's rows enter by; `None` of a source.
+    pub(super) fn repartition(&self, input: usize) -> Option<NodeId> {
+        self.senders[input].as_ref().map(|sender| sender.repartition)
     }
 
     /// Notes what stands behind the last row of a frame.
@@ -75,44 +79,36 @@ impl Heard {
     pub(super) fn all_at_end(&self) -> bool {
         self.senders.iter().flatten().all(|sender| sender.stand != Stand::Ahead)
     }
-}
 
-impl StateHandle for Heard {
-    fn take_delta(&mut self) -> Result<Delta, TaskError> {
-        let scalars = std::mem::take(&mut self.changed).then(|| self.scalars());
-        Ok(Delta { scalars, ..Delta::default() })
+    /// Whether it has changed since the last call.
+    pub(super) fn take_changed(&mut self) -> bool {
+        std::mem::take(&mut self.changed)
     }
 
-    /// For each sender W, how it stands, and its name with its length.
-    fn scalars(&self) -> Vec<u8> {
-        let mut scalars = scalars::begin();
+    /// Writes for each sender W, how it stands, and its name with its length.
+    pub(super) fn save(&self, bytes: &mut Vec<u8>) {
         for sender in self.senders.iter().flatten() {
-            scalars.extend(sender.w.0.to_le_bytes());
-            scalars.push(match sender.stand {
+            bytes.extend(sender.w.0.to_le_bytes());
+            bytes.push(match sender.stand {
                 Stand::Ahead => 0,
                 Stand::AtEnd => 1,
                 Stand::Idle => 2,
             });
-            scalars.extend((sender.label.len() as u32).to_le_bytes());
-            scalars.extend(sender.label.as_bytes());
+            bytes.extend((sender.label.len() as u32).to_le_bytes());
+            bytes.extend(sender.label.as_bytes());
         }
-        scalars
     }
 
-    /// Senders that are not named have said nothing.
-    fn load_scalars(&mut self, scalars: &[u8]) -> Result<(), TaskError> {
-        let mut rest = scalars::open(STEP, scalars)?;
+    /// Takes over what [`save`](Self::save) wrote; `None` if that cannot be read. Senders that are not named have said nothing.
+    pub(super) fn load(&mut self, mut rest: &[u8]) -> Option<()> {
         while !rest.is_empty() {
-            let (w, stand, label) = next(&mut rest).ok_or_else(|| TaskError::State {
-                step: STEP.to_owned(),
-                message: "what senders have said cannot be read".to_owned(),
-            })?;
+            let (w, stand, label) = next(&mut rest)?;
             let mut senders = self.senders.iter_mut().flatten();
             if let Some(sender) = senders.find(|sender| sender.label.as_bytes() == label) {
                 (sender.w, sender.stand) = (w, stand);
             }
         }
-        Ok(())
+        Some(())
     }
 }
 

@@ -75,8 +75,8 @@ fn a_frame_of_another_version_is_refused_with_the_way_out() {
         }
     }
     assert_eq!(
-        FrameError::Version(2).to_string(),
-        "a frame of version 2, where this release of millstream knows 1: run the release that wrote it"
+        FrameError::Version(1).to_string(),
+        "a frame of version 1, where this release of millstream knows 2: run the release that wrote it"
     );
 }
 

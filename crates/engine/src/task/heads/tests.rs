@@ -8,18 +8,29 @@ use arrow::datatypes::{DataType, Field, Schema};
 use super::*;
 use crate::batch::RowClock;
 use crate::batch::{OwnTime, RowMeta, RowOrigin};
-use crate::ids::Origin;
+use crate::ids::{NodeId, Origin};
 use crate::operator::End;
-use crate::state::StateHandle;
 use crate::time::Watermark;
 
-/// Two senders.
-fn senders() -> Heads {
-    Heads::new(2, vec![(InputId(0), "s/0".to_owned()), (InputId(1), "s/1".to_owned())])
+/// Two senders, and what waits of them.
+struct Waiting {
+    heads: Heads,
+    heard: Heard,
+}
+
+fn senders() -> Waiting {
+    let sender = |input: u32| (InputId(input), NodeId(0), format!("s/{input}"));
+    Waiting { heads: Heads::new(2), heard: Heard::new(2, vec![sender(0), sender(1)]) }
+}
+
+impl Waiting {
+    fn are_at_end(&self) -> bool {
+        self.heads.are_empty() && self.heard.all_at_end()
+    }
 }
 
 /// A frame with rows at `times`, behind which its sender says `after`, and how it stands.
-fn push(heads: &mut Heads, input: u32, times: &[i64], after: i64, end: End) {
+fn push(waiting: &mut Waiting, input: u32, times: &[i64], after: i64, end: End) {
     let schema = Arc::new(Schema::new(vec![Field::new("t", DataType::Int64, false)]));
     let column = Int64Array::from(times.to_vec());
     let batch = Batch {
@@ -36,68 +47,76 @@ fn push(heads: &mut Heads, input: u32, times: &[i64], after: i64, end: End) {
     };
     let frame = Some(FrameChunk { first: Position::default(), end, idle: false });
     let chunk = Chunk { batch, rejected: Vec::new(), null_values: Vec::new(), next: Position::default(), frame };
-    heads.push(InputId(input), chunk, times.to_vec());
+    waiting.heads.push(InputId(input), chunk, times.to_vec());
 }
 
 /// (input, time) of all rows that need not wait, in their order, where nothing more has been written for anyone.
-fn ready(heads: &mut Heads) -> Vec<(u32, i64)> {
+fn ready(waiting: &mut Waiting) -> Vec<(u32, i64)> {
     let mut rows = Vec::new();
-    while let Some(run) = heads.next_run(&|_| true) {
-        rows.extend(run.batch.meta.event_time.values().iter().map(|&time| (run.input.0, time)));
+    while let Some(next) = waiting.heads.next(&mut waiting.heard, MOST_WAITING, &|_| true) {
+        let Next::Gathered(gathered) = next else { panic!("only senders are there") };
+        rows.extend(gathered.picks.iter().map(|&(part, row)| {
+            let (input, batch) = &gathered.batches[part];
+            (input.0, batch.meta.event_time.value(row))
+        }));
     }
     rows
 }
 
 #[test]
 fn rows_wait_for_a_sender_that_has_said_nothing() {
-    let mut heads = senders();
-    push(&mut heads, 0, &[5, 9], 9, End::Reached);
-    assert_eq!(ready(&mut heads), []);
-    push(&mut heads, 1, &[7], 7, End::Ahead);
-    assert_eq!(ready(&mut heads), [(0, 5), (1, 7)], "what comes behind 7 may be before 9");
-    push(&mut heads, 1, &[], 8, End::Ahead);
-    assert_eq!(ready(&mut heads), [], "8 is not 9");
-    push(&mut heads, 1, &[], 8, End::Reached);
-    assert_eq!(ready(&mut heads), [(0, 9)]);
-    assert!(heads.are_at_end());
+    let mut waiting = senders();
+    push(&mut waiting, 0, &[5, 9], 9, End::Reached);
+    assert_eq!(ready(&mut waiting), []);
+    push(&mut waiting, 1, &[7], 7, End::Ahead);
+    assert_eq!(ready(&mut waiting), [(0, 5), (1, 7)], "what comes behind 7 may be before 9");
+    push(&mut waiting, 1, &[], 8, End::Ahead);
+    assert_eq!(ready(&mut waiting), [], "8 is not 9");
+    push(&mut waiting, 1, &[], 8, End::Reached);
+    assert_eq!(ready(&mut waiting), [(0, 9)]);
+    assert!(waiting.are_at_end());
 }
 
 #[test]
 fn rows_do_not_wait_for_a_sender_whose_time_is_further() {
-    let mut heads = senders();
-    push(&mut heads, 0, &[8], 8, End::Ahead);
-    push(&mut heads, 1, &[], 8, End::Ahead);
-    assert_eq!(ready(&mut heads), [(0, 8)], "at equal times the first input comes first");
-    push(&mut heads, 1, &[9], 9, End::Ahead);
-    push(&mut heads, 0, &[], 9, End::Ahead);
-    assert_eq!(ready(&mut heads), [], "the first input may have a row at 9 yet");
-    push(&mut heads, 0, &[], 10, End::Ahead);
-    assert_eq!(ready(&mut heads), [(1, 9)]);
-    assert!(!heads.are_at_end());
+    let mut waiting = senders();
+    push(&mut waiting, 0, &[8], 8, End::Ahead);
+    push(&mut waiting, 1, &[], 8, End::Ahead);
+    assert_eq!(ready(&mut waiting), [(0, 8)], "at equal times the first input comes first");
+    push(&mut waiting, 1, &[9], 9, End::Ahead);
+    push(&mut waiting, 0, &[], 9, End::Ahead);
+    assert_eq!(ready(&mut waiting), [], "the first input may have a row at 9 yet");
+    push(&mut waiting, 0, &[], 10, End::Ahead);
+    assert_eq!(ready(&mut waiting), [(1, 9)]);
+    assert!(!waiting.are_at_end());
 }
 
 #[test]
 fn a_sender_that_goes_on_is_waited_for_again() {
-    let mut heads = senders();
-    push(&mut heads, 0, &[1], 1, End::Reached);
-    push(&mut heads, 1, &[], 0, End::Reached);
-    assert_eq!(ready(&mut heads), [(0, 1)]);
-    push(&mut heads, 1, &[2], 2, End::Ahead);
-    assert_eq!(ready(&mut heads), [(1, 2)], "the other has nothing");
-    push(&mut heads, 0, &[3], 3, End::Reached);
-    assert_eq!(ready(&mut heads), [], "this one has more");
+    let mut waiting = senders();
+    push(&mut waiting, 0, &[1], 1, End::Reached);
+    push(&mut waiting, 1, &[], 0, End::Reached);
+    assert_eq!(ready(&mut waiting), [(0, 1)]);
+    push(&mut waiting, 1, &[2], 2, End::Ahead);
+    assert_eq!(ready(&mut waiting), [(1, 2)], "the other has nothing");
+    push(&mut waiting, 0, &[3], 3, End::Reached);
+    assert_eq!(ready(&mut waiting), [], "this one has more");
 }
 
 #[test]
 fn what_senders_have_said_is_known_behind_a_restart() {
-    let mut heads = senders();
-    push(&mut heads, 0, &[], 4, End::Ahead);
-    push(&mut heads, 1, &[], 2, End::Reached);
-    assert_eq!(ready(&mut heads), []);
-    let delta = heads.state().take_delta().unwrap();
-    assert!(heads.state().take_delta().unwrap().is_empty(), "nothing has changed since");
+    let mut waiting = senders();
+    push(&mut waiting, 0, &[], 4, End::Ahead);
+    push(&mut waiting, 1, &[], 2, End::Reached);
+    assert_eq!(ready(&mut waiting), []);
+    let mut saved = Vec::new();
+    waiting.heard.save(&mut saved);
+    assert!(waiting.heard.take_changed() && !waiting.heard.take_changed(), "nothing has changed since");
     let mut restored = senders();
-    restored.state().apply(delta).unwrap();
+    restored.heard.load(&saved).unwrap();
+    for cut in 1..saved.len() {
+        assert!(cut == saved.len() / 2 || restored.heard.load(&saved[..cut]).is_none(), "cut at {cut}");
+    }
     push(&mut restored, 1, &[4], 4, End::Reached);
     assert_eq!(ready(&mut restored), []);
     push(&mut restored, 0, &[], 5, End::Ahead);
@@ -106,27 +125,27 @@ fn what_senders_have_said_is_known_behind_a_restart() {
 
 #[test]
 fn no_more_rows_wait_than_there_is_room_for() {
-    let mut heads = senders();
+    let mut waiting = senders();
     let times: Vec<i64> = (0..MOST_WAITING as i64).collect();
-    push(&mut heads, 0, &times, 0, End::Ahead);
-    assert_eq!(ready(&mut heads), []);
-    push(&mut heads, 0, &[MOST_WAITING as i64], 0, End::Ahead);
-    assert!(heads.is_full());
-    assert!(!ready(&mut heads).is_empty());
-    assert!(!heads.is_full());
+    push(&mut waiting, 0, &times, 0, End::Ahead);
+    assert_eq!(ready(&mut waiting), []);
+    push(&mut waiting, 0, &[MOST_WAITING as i64], 0, End::Ahead);
+    assert!(waiting.heads.is_full());
+    assert!(!ready(&mut waiting).is_empty());
+    assert!(!waiting.heads.is_full());
 }
 
 #[test]
 fn a_sender_that_waits_is_told_of_time_without_taking_room() {
-    let mut heads = senders();
-    push(&mut heads, 0, &[5], 5, End::Ahead);
+    let mut waiting = senders();
+    push(&mut waiting, 0, &[5], 5, End::Ahead);
     for time in 6..100 {
-        push(&mut heads, 0, &[], time, End::Ahead);
+        push(&mut waiting, 0, &[], time, End::Ahead);
     }
-    push(&mut heads, 0, &[], 100, End::Reached);
-    assert_eq!(heads.queues[0].len(), 1);
-    push(&mut heads, 1, &[60], 60, End::Ahead);
-    assert_eq!(ready(&mut heads), [(0, 5), (1, 60)], "what was said behind the row counts when the row has gone");
-    push(&mut heads, 1, &[], 60, End::Reached);
-    assert!(ready(&mut heads).is_empty() && heads.are_at_end());
+    push(&mut waiting, 0, &[], 100, End::Reached);
+    assert_eq!(waiting.heads.queues[0].len(), 1);
+    push(&mut waiting, 1, &[60], 60, End::Ahead);
+    assert_eq!(ready(&mut waiting), [(0, 5), (1, 60)], "what was said behind the row counts when the row has gone");
+    push(&mut waiting, 1, &[], 60, End::Reached);
+    assert!(ready(&mut waiting).is_empty() && waiting.are_at_end());
 }
