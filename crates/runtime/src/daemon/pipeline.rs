@@ -371,6 +371,7 @@ pub(super) fn failure(error: &MemberError) -> Failure {
             | WorkerError::SourceTruncated { .. }
             | WorkerError::PartitionsChanged { .. }
             | WorkerError::ForeignGroup { .. }
+            | WorkerError::FrameLacks { .. }
             | WorkerError::ResetUnfinished { .. }
             | WorkerError::ShapeChanged { .. } => FailureKind::Configuration,
         },

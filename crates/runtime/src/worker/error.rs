@@ -200,6 +200,22 @@ pub enum WorkerError {
         /// What is wrong.
         message: String,
     },
+    /// Another version of the pipeline has written a frame without a column that this one needs.
+    #[error(
+        "topic {topic} partition {partition} offset {offset}: what another version of the pipeline has sent here lacks the column \
+         {column}, which this version needs: run that version until it has read all that there is (`millstream run FILE \
+         --until-end`), and then this one"
+    )]
+    FrameLacks {
+        /// The topic.
+        topic: String,
+        /// The partition.
+        partition: u32,
+        /// The offset.
+        offset: i64,
+        /// The column and its type.
+        column: String,
+    },
     /// The group's offsets are not this program's.
     #[error(
         "the group {group} has offsets that another program has committed: give the pipeline another name, or take the \
@@ -250,7 +266,8 @@ impl WorkerError {
             | WorkerError::OffsetsLost { topic, partition, .. }
             | WorkerError::RepartitionLost { topic, partition, .. }
             | WorkerError::SourceTruncated { topic, partition, .. }
-            | WorkerError::Frame { topic, partition, .. } => at(topic, *partition),
+            | WorkerError::Frame { topic, partition, .. }
+            | WorkerError::FrameLacks { topic, partition, .. } => at(topic, *partition),
             WorkerError::Log(LogError::UnknownPartition { topic, partition })
             | WorkerError::Log(LogError::OffsetOutOfRange { topic, partition, .. }) => at(topic, partition.0),
             WorkerError::Format { name: topic, .. }

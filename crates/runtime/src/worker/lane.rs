@@ -2,14 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::sync::Arc;
 
 use arrow::array::Int64Array;
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{Field, SchemaRef};
 use millstream_engine::batch::{Batch, OwnTime, RowClock, RowMeta, RowOrigin};
 use millstream_engine::error::Rejected;
 use millstream_engine::ids::{InputId, Offset, Origin, PartitionId};
 use millstream_engine::task::{Chunk, FrameChunk, Position};
 use millstream_engine::time::Millis;
+use millstream_engine::types::sql_name;
 use millstream_formats::{Decoded, Decoder, Headers, Message, UnknownSchemas, frame};
 use millstream_pipeline::topology::{ExchangeDef, SourceDef};
 
@@ -71,6 +73,14 @@ pub(super) struct ExchangeReader {
     columns: SchemaRef,
     /// Frames, or rows of a frame, that were processed before the restart though a lesser offset is committed.
     pub(super) done: BTreeMap<PartitionId, Position>,
+}
+
+/// Why a frame cannot be read.
+enum FrameFault {
+    /// It is not what was written.
+    Damaged(String),
+    /// It has not this column.
+    Lacks(String),
 }
 
 /// What a lane brought for one input.
@@ -218,11 +228,12 @@ impl Lane {
                 self.go_on(0, now)
             }
             Reader::Exchange(exchange) => {
-                let arrivals = exchange.arrivals(&self.records).map_err(|(offset, message)| WorkerError::Frame {
-                    topic: self.topic.clone(),
-                    partition: self.partition.0,
-                    offset: offset.0,
-                    message,
+                let arrivals = exchange.arrivals(&self.records).map_err(|(offset, wrong)| {
+                    let (topic, partition, offset) = (self.topic.clone(), self.partition.0, offset.0);
+                    match wrong {
+                        FrameFault::Damaged(message) => WorkerError::Frame { topic, partition, offset, message },
+                        FrameFault::Lacks(column) => WorkerError::FrameLacks { topic, partition, offset, column },
+                    }
                 })?;
                 Ok(Fetched::Records(arrivals))
             }
@@ -340,26 +351,21 @@ impl SourceReader {
 }
 
 impl ExchangeReader {
-    fn arrivals(&mut self, records: &Records) -> Result<Vec<Arrival>, (Offset, String)> {
+    fn arrivals(&mut self, records: &Records) -> Result<Vec<Arrival>, (Offset, FrameFault)> {
         let mut arrivals = Vec::with_capacity(records.len());
         for record in records.iter() {
-            let bytes = record.value.ok_or_else(|| (record.offset, "a frame without content".to_owned()))?;
-            let frame = frame::decode_exchange(bytes, InputId::default())
-                .map_err(|error| (record.offset, error.to_string()))?;
-            if !fits(&frame.batch.rows.schema(), &self.columns) {
-                return Err((
-                    record.offset,
-                    "a frame of other columns, from an earlier form of the pipeline".to_owned(),
-                ));
-            }
+            let damaged = |message: String| (record.offset, FrameFault::Damaged(message));
+            let bytes = record.value.ok_or_else(|| damaged("a frame without content".to_owned()))?;
+            let frame =
+                frame::decode_exchange(bytes, InputId::default()).map_err(|error| damaged(error.to_string()))?;
+            let mut batch = with_columns(frame.batch, &self.columns).map_err(|fault| (record.offset, fault))?;
             let sender = frame.sender.partition;
             let input = *self
                 .inputs
                 .get(&sender)
-                .ok_or_else(|| (record.offset, format!("a frame of sender {sender}, which is not among the tasks")))?;
+                .ok_or_else(|| damaged(format!("a frame of sender {sender}, which is not among the tasks")))?;
             let next = Position { offset: Offset(record.offset.0 + 1), rows: 0 };
             let mut first = Position { offset: record.offset, rows: 0 };
-            let mut batch = frame.batch;
             if let Some(&done) = self.done.get(&sender) {
                 if done >= next {
                     continue;
@@ -378,14 +384,21 @@ impl ExchangeReader {
     }
 }
 
-/// Whether rows of a frame have the columns that the pipeline expects.
-fn fits(found: &SchemaRef, expected: &SchemaRef) -> bool {
-    found.fields().len() == expected.fields().len()
-        && found
-            .fields()
-            .iter()
-            .zip(expected.fields())
-            .all(|(found, expected)| found.name() == expected.name() && found.data_type() == expected.data_type())
+/// The rows of a frame with the columns that the pipeline reads: another version of it may have sent more, or in another order.
+fn with_columns(batch: Batch, expected: &SchemaRef) -> Result<Batch, FrameFault> {
+    let found = batch.rows.schema();
+    let same =
+        |found: &Field, expected: &Field| found.name() == expected.name() && found.data_type() == expected.data_type();
+    let at = |expected: &Arc<Field>| {
+        let at = found.fields().iter().position(|found| same(found, expected));
+        at.ok_or_else(|| FrameFault::Lacks(format!("{} ({})", expected.name(), sql_name(expected.data_type()))))
+    };
+    let columns = expected.fields().iter().map(at).collect::<Result<Vec<usize>, _>>()?;
+    if columns.iter().copied().eq(0..found.fields().len()) {
+        return Ok(batch);
+    }
+    let rows = batch.rows.project(&columns).map_err(|error| FrameFault::Damaged(error.to_string()))?;
+    Ok(batch.with_rows(rows))
 }
 
 /// Lends records as messages. Headers are gathered only where there are any.

@@ -1,0 +1,122 @@
+//! Two versions of a pipeline whose state is the same: what one has sent through a repartition and nobody has read yet meets the
+//! other.
+
+#![allow(clippy::unwrap_used, clippy::disallowed_methods)]
+
+mod reading;
+
+use std::sync::Arc;
+
+use millstream_engine::ids::{Offset, PartitionId, TaskId};
+use millstream_engine::time::Millis;
+use millstream_pipeline::interpolate::no_lookup;
+use millstream_pipeline::lower;
+use millstream_pipeline::topology::{PartitionCounts, Topology};
+use millstream_runtime::log::memory::MemoryLog;
+use millstream_runtime::log::{Log, NewRecord, Records, TopicSettings};
+use millstream_runtime::sample::Trades;
+use millstream_runtime::store::memory::MemoryStores;
+use millstream_runtime::worker::{Restored, Worker, WorkerError, WorkerSettings};
+
+const NOW: Millis = Millis(0);
+const ONLY: PartitionId = PartitionId(0);
+
+/// Late rows go with the columns that are counted, or, where they are kept, with all that are written.
+fn topology(late: &str) -> Arc<Topology> {
+    let text = format!(
+        "
+version: 1
+pipeline: versions
+sources:
+  trades:
+    format: json
+    schema: {{symbol: string, venue: string, price: double, qty: bigint, ts: timestamp(ms)}}
+    event_time: ts
+steps:
+  - window: {{id: by_venue, by: [venue], tumbling: 500ms, {late} aggregates: {{q: sum(qty)}}}}
+sink: {{topic: out, key: venue}}
+"
+    );
+    let (pipeline, map) =
+        millstream_pipeline::parse("versions", &text, &no_lookup).unwrap_or_else(|wrong| panic!("{wrong:?}"));
+    let counts: PartitionCounts = [("trades", 2)].into_iter().collect();
+    Arc::new(lower::lower(&pipeline, &map, &counts).unwrap_or_else(|wrong| panic!("{wrong:?}")))
+}
+
+fn worker(topology: &Arc<Topology>, log: &MemoryLog) -> Worker<MemoryLog> {
+    let stores = Box::new(MemoryStores::new());
+    Worker::prepare(topology.clone(), log.clone(), stores, WorkerSettings::default(), NOW).unwrap()
+}
+
+/// Runs the tasks of one side of the repartition until there is nothing to read.
+fn run(topology: &Arc<Topology>, log: &MemoryLog, wanted: impl Fn(&TaskId) -> bool) -> Result<(), WorkerError> {
+    let mut worker = worker(topology, log);
+    let tasks: Vec<TaskId> = worker.all_tasks().into_iter().filter(wanted).collect();
+    worker.take(&tasks, NOW)?;
+    while worker.restore_some(NOW, &mut |_, _| {})? == Restored::More {}
+    worker.run_until_quiet(NOW).map(drop)
+}
+
+fn senders(task: &TaskId) -> bool {
+    task.subtopology == 0
+}
+
+fn receivers(task: &TaskId) -> bool {
+    task.subtopology == 1
+}
+
+/// A log with trades that are in the repartition, as this version of the pipeline sends them.
+fn sent_by(topology: &Arc<Topology>) -> MemoryLog {
+    let mut log = MemoryLog::new();
+    log.create_topic("trades", TopicSettings::user(2)).unwrap();
+    for (index, trade) in Trades::new(3).take(200).enumerate() {
+        let mut one = Records::new();
+        let value = Some(trade.value.as_bytes());
+        one.push(Offset(0), NewRecord { key: None, value, timestamp: Millis(trade.ts_ms), headers: &[] });
+        log.produce("trades", PartitionId(index as u32 % 2), &one).unwrap();
+    }
+    run(topology, &log, senders).unwrap();
+    log
+}
+
+fn results(log: &mut MemoryLog) -> Vec<String> {
+    let mut all = Vec::new();
+    for partition in 0..log.partitions("out").unwrap().unwrap() {
+        let records = reading::all_of(log, "out", PartitionId(partition));
+        all.extend(records.iter().map(|record| String::from_utf8(record.value.unwrap().to_vec()).unwrap()));
+    }
+    all.sort();
+    all
+}
+
+#[test]
+fn what_was_sent_with_more_columns_is_read_by_a_version_that_needs_fewer() {
+    let (few, many) = (topology(""), topology("late: {to: late},"));
+    assert_eq!(few.fingerprint, many.fingerprint, "the state fits");
+    assert!(few.exchanges[0].columns.fields().len() < many.exchanges[0].columns.fields().len());
+    let mut expected = sent_by(&few);
+    run(&few, &expected, receivers).unwrap();
+    let expected = results(&mut expected);
+    assert!(!expected.is_empty());
+    let mut log = sent_by(&many);
+    run(&few, &log, receivers).unwrap();
+    assert_eq!(results(&mut log), expected);
+}
+
+#[test]
+fn what_was_sent_with_fewer_columns_is_refused_with_the_column_and_the_way_out() {
+    let (few, many) = (topology(""), topology("late: {to: late},"));
+    let mut log = sent_by(&few);
+    let refused = run(&many, &log, receivers).unwrap_err();
+    assert!(matches!(refused, WorkerError::FrameLacks { .. }), "{refused:?}");
+    let said = refused.to_string();
+    for part in ["versions-by_venue-repartition partition ", " offset ", "lacks the column ", "--until-end"] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    // The way out: who sent it reads it, and then the other goes on.
+    run(&few, &log, receivers).unwrap();
+    let read = results(&mut log);
+    run(&many, &log, |_| true).unwrap();
+    assert_eq!(results(&mut log), read);
+    assert_eq!(reading::all_of(&mut log, "late", ONLY).len(), 0, "nothing was late");
+}
