@@ -5,10 +5,15 @@ use std::time::Duration;
 use millstream_harness::load::Shape;
 use millstream_harness::{Result, ensure, suite, tests, wait};
 
-use crate::scenario::{READY, Scenario};
+use crate::scenario::{PARTITIONS, READY, Scenario};
+use crate::told;
 
 pub(crate) fn tests() -> Vec<suite::Trial> {
-    tests![from_one_to_four_and_back, from_one_to_four_and_back_by_kills]
+    tests![
+        from_one_to_four_and_back,
+        from_one_to_four_and_back_by_kills,
+        a_version_whose_tasks_go_by_another_topic_waits_for_its_predecessor,
+    ]
 }
 
 fn members(scenario: &Scenario) -> Result<usize> {
@@ -55,4 +60,51 @@ fn from_one_to_four_and_back_by_kills() -> Result {
         daemon.kill();
         Ok(())
     })
+}
+
+const ONE_SOURCE: &str = "\
+version: 1
+pipeline: PREFIXtorture
+sources:
+  events: {topic: PREFIXevents, format: json, schema: {id: bigint}}
+sink: {topic: PREFIXcopied, format: json, create: {partitions: 1}}
+";
+
+/// The second topic has more partitions: tasks go by those.
+const TWO_SOURCES: &str = "\
+version: 1
+pipeline: PREFIXtorture
+sources:
+  events: {topic: PREFIXevents, format: json, schema: {id: bigint}}
+  wide: {topic: PREFIXwide, format: json, schema: {id: bigint}}
+steps:
+  - merge: [events, wide]
+sink: {topic: PREFIXcopied, format: json, create: {partitions: 1}}
+";
+
+/// A group gives each topic's partitions out once: side by side the two would both have the tasks that read `events`.
+fn a_version_whose_tasks_go_by_another_topic_waits_for_its_predecessor() -> Result {
+    let mut scenario = Scenario::new("two-leads")?;
+    scenario.client.create_topic(&scenario.topic("wide"), PARTITIONS * 2)?;
+    scenario.set_pipeline(ONE_SOURCE)?;
+    let mut old = scenario.start("a")?;
+    scenario.write(100)?;
+    scenario.wait_for_input()?;
+    scenario.set_pipeline(TWO_SOURCES)?;
+    let mut new = scenario.daemon("b").start()?;
+    let (ours, theirs) = (scenario.topic("wide"), scenario.topic("events"));
+    let words = [&format!("by the partitions of {theirs}")[..], &format!("by those of {ours}"), "stop that version"];
+    told::wait_for_error(&mut new, &scenario.group(), &words, READY)?;
+    scenario.write(100)?;
+    scenario.wait_for_input()?;
+    let status = old.stop(Duration::from_secs(5))?;
+    ensure!(status.success(), "{status}");
+    new.wait_until_ready(READY)?;
+    scenario.write(100)?;
+    // It has said by which topic it goes: another of its kind may join at once.
+    scenario.start("c")?;
+    scenario.wait_for_input()?;
+    let read = scenario.client.read_settled(&scenario.topic("copied"))?;
+    ensure!(read.len() == 300, "{} results for 300 records", read.len());
+    Ok(())
 }

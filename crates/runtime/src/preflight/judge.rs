@@ -1,21 +1,29 @@
 //! From what the brokers tell to what speaks against a pipeline: each thing in a sentence of its own.
 
-use millstream_pipeline::topology::{CreateDef, Extent, SinkKey, Topology};
+use millstream_pipeline::topology::{CreateDef, Extent, PartitionCounts, SinkKey, Topology};
 
 use super::{ClientNames, Facts, Findings, changelogs};
 use crate::log::TopicSettings;
 use crate::log::kafka::{Right, TopicFacts, TopicStanding, topic_config};
-use crate::worker::{WorkerError, are_of_other_topics, check_committed};
+use crate::worker::leads::{lead_of, lead_topics};
+use crate::worker::{WorkerError, are_of_other_topics, check_committed, lead_beside};
 
 /// How the clients of the daemon begin their names.
 const OURS: &str = "millstream-";
 
 /// Everything.
-pub(super) fn all(topology: &Topology, extent: &Extent, facts: &Facts, findings: &mut Findings) {
+pub(super) fn all(
+    topology: &Topology,
+    counts: &PartitionCounts,
+    extent: &Extent,
+    facts: &Facts,
+    findings: &mut Findings,
+) {
     sources(topology, facts, findings);
     outputs(topology, facts, findings);
     internal(topology, extent, facts, findings);
     group(topology, facts, findings);
+    leads(topology, counts, extent, facts, findings);
     offsets(topology, facts, findings);
 }
 
@@ -205,6 +213,26 @@ fn group(topology: &Topology, facts: &Facts, findings: &mut Findings) {
     }
 }
 
+/// The partitions of one topic are given out once, but those of two are given out twice: two versions that give the same tasks out
+/// by different topics would both have them, and process everything twice.
+fn leads(topology: &Topology, counts: &PartitionCounts, extent: &Extent, facts: &Facts, findings: &mut Findings) {
+    let Some((client, host)) = facts.group.members.first() else { return };
+    let leads = lead_topics(topology, counts, extent);
+    let differs = facts.committed.iter().find_map(|((topic, _), committed)| {
+        let ours = lead_of(topology, &leads, topic)?;
+        lead_beside(topic, committed).filter(|theirs| theirs != ours).map(|theirs| (topic, ours, theirs))
+    });
+    if let Some((topic, ours, theirs)) = differs {
+        findings.error(format!(
+            "{client} at {} runs another version of pipeline {}, which gives out the tasks that read {topic} by the partitions of \
+             {theirs}, and this one does by those of {ours}: side by side both would process the same records; stop that version \
+             everywhere, then start this one",
+            host.trim_start_matches('/'),
+            topology.name
+        ));
+    }
+}
+
 fn offsets(topology: &Topology, facts: &Facts, findings: &mut Findings) {
     if let Err(error) = check_committed(topology, &facts.committed) {
         findings.error(error.to_string());
@@ -254,7 +282,6 @@ mod tests {
 
     use millstream_engine::ids::{Offset, PartitionId};
     use millstream_pipeline::interpolate::no_lookup;
-    use millstream_pipeline::topology::PartitionCounts;
 
     use super::*;
     use crate::log::kafka::{ClusterFacts, GroupFacts};
@@ -313,7 +340,7 @@ on_error: {dead_letter: totals-dlq}
         };
         let extent = crate::preflight::extent(&topology, &counts, facts);
         let mut findings = Findings::default();
-        all(&topology, &extent, facts, &mut findings);
+        all(&topology, &counts, &extent, facts, &mut findings);
         findings.0.into_iter().map(|finding| (finding.gravity, finding.message)).collect()
     }
 
@@ -450,6 +477,23 @@ on_error: {dead_letter: totals-dlq}
         assert_finds(&namesake(1, &["millstream-totals-0"]), Gravity::Warning, &words);
         assert_eq!(judged(&namesake(1, &[])), []);
         assert_eq!(judged(&namesake(topology().ends, &["millstream-totals-0"])), []);
+    }
+
+    /// They would share neither the one topic's partitions nor the other's, and nobody would fence either of them.
+    #[test]
+    fn a_version_that_gives_tasks_out_by_another_topic_does_not_run_beside() {
+        let beside = |lead: &str, members: &[&str]| {
+            with(|facts| {
+                committed(facts, 5, &BESIDE.replace('}', &format!(r#"{lead}}}"#)), (0, 9));
+                facts.group.members =
+                    members.iter().map(|client| ((*client).to_owned(), "/10.0.0.7".to_owned())).collect();
+            })
+        };
+        let words =
+            ["millstream-totals-0 at 10.0.0.7", "by the partitions of wider", "by those of sales", "stop that version"];
+        assert_finds(&beside(r#","lead":"wider""#, &["millstream-totals-0"]), Gravity::Error, &words);
+        assert_eq!(judged(&beside(r#","lead":"wider""#, &[])), [], "nobody runs it");
+        assert_eq!(judged(&beside("", &["millstream-totals-0"])), []);
     }
 
     #[test]

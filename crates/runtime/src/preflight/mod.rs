@@ -140,7 +140,7 @@ fn look(
     let others: Vec<String> = names(topology).into_iter().filter(|name| !topics.contains_key(name)).collect();
     topics.extend(log.topic_facts(&others)?);
     let facts = gather(log, topology, topics, then, findings)?;
-    judge::all(topology, &extent(topology, counts, &facts), &facts, findings);
+    judge::all(topology, counts, &extent(topology, counts, &facts), &facts, findings);
     Ok(facts.group.members)
 }
 

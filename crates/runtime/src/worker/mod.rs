@@ -10,6 +10,7 @@ mod error;
 mod headers;
 mod keys;
 mod lane;
+pub(crate) mod leads;
 mod output;
 mod pace;
 pub(crate) mod position;
@@ -51,6 +52,7 @@ use crate::store::{StateStore, StateStores};
 pub(crate) use error::Place;
 pub use error::{RecordPlace, WorkerError};
 pub use pace::RestorePace;
+pub(crate) use position::lead_beside;
 pub use position::{are_of_other_topics, check_shape as check_committed};
 pub use replay::RestoreProgress;
 pub use standing::{Spent, Standing};
@@ -654,22 +656,29 @@ impl<L: Log> Worker<L> {
         })
     }
 
+    /// By which topics the tasks of each subtopology are given out.
+    pub fn lead_topics(&self) -> Vec<&str> {
+        leads::lead_topics(&self.topology, &self.counts, &self.extent)
+    }
+
     /// Some input's position, moved or not.
     fn a_position(&self) -> Option<(TopicPartition, CommittedOffset)> {
         let (running, lane) = self.tasks.iter().find_map(|running| Some((running, running.lanes.first()?)))?;
         let changelog = running.kept.as_ref().map(|kept| kept.changelog.reach());
-        let position = position::position_of(&self.topology, &running.task, lane, changelog);
+        let leads = self.lead_topics();
+        let position = position::position_of(&self.topology, &leads, &running.task, lane, changelog);
         Some(((lane.topic.clone(), lane.partition), position))
     }
 
     /// The positions that differ from what was committed last.
     fn positions(&self) -> BTreeMap<TopicPartition, CommittedOffset> {
         let mut positions = BTreeMap::new();
+        let leads = self.lead_topics();
         for running in &self.tasks {
             let changelog = running.kept.as_ref().map(|kept| kept.changelog.reach());
             for lane in &running.lanes {
                 let place = (lane.topic.clone(), lane.partition);
-                let position = position::position_of(&self.topology, &running.task, lane, changelog);
+                let position = position::position_of(&self.topology, &leads, &running.task, lane, changelog);
                 if self.committed.get(&place).is_none_or(|last| position::moved(last, &position)) {
                     positions.insert(place, position);
                 }

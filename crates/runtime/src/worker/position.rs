@@ -21,6 +21,9 @@ pub(crate) struct Beside {
     /// The fingerprint of the topics that the pipeline reads and writes; 0 where it was not told.
     #[serde(default, skip_serializing_if = "is_none")]
     ends: u64,
+    /// By which topic's partitions the task was given out, where that is not the input itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    lead: Option<String>,
     /// A reset has begun and has not come to its end.
     #[serde(default, skip_serializing_if = "is_false")]
     unfinished: bool,
@@ -127,11 +130,19 @@ pub(crate) fn at_rest(topology: &Topology, offset: Offset, changelog: Option<Off
     CommittedOffset { offset, metadata: serde_json::to_string(&beside).unwrap_or_default() }
 }
 
-/// How far `task` has come on `lane`, as it is to be committed.
-pub(super) fn position_of(topology: &Topology, task: &Task, lane: &Lane, changelog: Option<Reach>) -> CommittedOffset {
+/// How far `task` has come on `lane`, as it is to be committed. `leads` are the topics by which tasks are given out.
+pub(super) fn position_of(
+    topology: &Topology,
+    leads: &[&str],
+    task: &Task,
+    lane: &Lane,
+    changelog: Option<Reach>,
+) -> CommittedOffset {
+    let lead = leads.get(task.id().subtopology).filter(|lead| **lead != lane.topic);
     let mut beside = Beside {
         fingerprint: topology.fingerprint,
         ends: topology.ends,
+        lead: lead.map(|lead| (*lead).to_owned()),
         changelog: changelog.map(|reach| reach.end.0),
         since: changelog.map_or(0, |reach| reach.since.0),
         ..Beside::default()
@@ -171,14 +182,21 @@ pub(super) fn partitions_at_start(topic: &str, committed: &BTreeMap<TopicPartiti
     told.or_else(|| of_topic().map(|((_, partition), _)| partition.0 + 1).max())
 }
 
-/// Whether the input has moved since it was committed, or dead records of the changelog are to be deleted: an epoch that only
-/// would write the changelog's end anew is empty.
+/// Whether the input has moved since it was committed, or goes with another topic's partitions now, or dead records of the
+/// changelog are to be deleted: an epoch that only would write the changelog's end anew is empty.
 pub(super) fn moved(last: &CommittedOffset, now: &CommittedOffset) -> bool {
     if last.offset != now.offset {
         return true;
     }
     let (last, now) = (Beside::of(last), Beside::of(now));
-    last.senders != now.senders || last.since != now.since
+    last.senders != now.senders || last.since != now.since || last.lead != now.lead
+}
+
+/// By which topic's partitions the task was given out that has committed this offset of `topic`; `None` where another program
+/// has.
+pub(crate) fn lead_beside(topic: &str, committed: &CommittedOffset) -> Option<String> {
+    let beside: Beside = serde_json::from_str(&committed.metadata).ok()?;
+    Some(beside.lead.unwrap_or_else(|| topic.to_owned()))
 }
 
 /// Whether some of these offsets were committed by a pipeline of this name that reads or writes other topics.

@@ -14,6 +14,7 @@ use millstream_pipeline::topology::Topology;
 use super::build::{self, Building};
 use super::changelog::Reach;
 use super::lane::Lane;
+use super::leads;
 use super::position::{Beside, check_shape};
 use super::replay::{Held, Replay, RestoreProgress};
 use super::{Kept, RunningTask, Worker, WorkerError};
@@ -55,25 +56,6 @@ impl<L: Log> Worker<L> {
             .collect()
     }
 
-    /// For each subtopology an input topic that has a partition for each of its tasks. Who is given such a partition has
-    /// the task; what else the task reads comes along, so topics with other numbers of partitions need no assignor of their
-    /// own.
-    pub fn lead_topics(&self) -> Vec<String> {
-        let mut topics = Vec::with_capacity(self.topology.subtopologies.len());
-        for (index, subtopology) in self.topology.subtopologies.iter().enumerate() {
-            let sources = subtopology.sources.iter().map(|&source| &self.topology.sources[source].topic);
-            let sources = sources.map(|topic| (topic, self.counts.get(topic).unwrap_or(1)));
-            let exchanges = subtopology
-                .exchanges_in
-                .iter()
-                .map(|id| (&self.topology.exchanges[id.0].topic, self.extent.exchange_partitions[id.0]));
-            let lead = sources.chain(exchanges).find(|(_, partitions)| *partitions == self.extent.tasks[index]);
-            topics.extend(lead.map(|(topic, _)| topic.clone()));
-        }
-        debug_assert_eq!(topics.len(), self.extent.tasks.len(), "a subtopology is as wide as its widest input");
-        topics
-    }
-
     /// Every topic that tasks read, for the group to be subscribed to: brokers keep the offsets of a group that lives only for
     /// topics that it is subscribed to (KIP-211), and those of a quiet input would be gone after a week.
     pub fn input_topics(&self) -> Vec<String> {
@@ -85,11 +67,11 @@ impl<L: Log> Worker<L> {
 
     /// The tasks that go with partitions of the lead topics.
     pub fn tasks_of(&self, assigned: &[TopicPartition]) -> Vec<TaskId> {
-        let leads = self.lead_topics();
+        let leads = leads::lead_topics(&self.topology, &self.counts, &self.extent);
         let assigned: BTreeSet<(&str, PartitionId)> =
             assigned.iter().map(|(topic, partition)| (topic.as_str(), *partition)).collect();
         let mut tasks = self.all_tasks();
-        tasks.retain(|task| assigned.contains(&(leads[task.subtopology].as_str(), task.partition)));
+        tasks.retain(|task| assigned.contains(&(leads[task.subtopology], task.partition)));
         tasks
     }
 
