@@ -558,7 +558,11 @@ fn a_pipeline_is_reset_only_when_it_is_said_so_and_nothing_runs() {
     let asked = folder.run(&["reset", "rooms.yaml", "--to", "earliest"]);
     assert_eq!(asked.code, 2, "{}", asked.err);
     assert!(asked.out.contains("rooms goes to the oldest record") && asked.err.contains("--yes"), "{}", asked.out);
-    assert!(asked.out.contains("state is cleared: all records of rooms-0-changelog (1 partition) go"), "{}", asked.out);
+    assert!(
+        asked.out.contains("state is cleared: all records of rooms-by_minute-changelog (1 partition) go"),
+        "{}",
+        asked.out
+    );
     let again = "results of what is read again are written again to rooms-1m: what stands there stays";
     assert!(asked.out.contains(again), "{}", asked.out);
     let on = folder.run(&["reset", "rooms.yaml", "--to", "latest"]);

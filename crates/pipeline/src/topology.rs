@@ -567,9 +567,14 @@ pub struct Extent {
 }
 
 impl Topology {
-    /// The name of the topic that holds the changes of a subtopology's state, one partition for each of its tasks.
-    pub fn changelog_topic(&self, subtopology: usize) -> String {
-        format!("{}-{subtopology}-changelog", self.name)
+    /// The name of the topic that holds the changes of a subtopology's state, one partition for each of its tasks; `None` where it
+    /// keeps none. It goes by the first step that keeps state or, where only the clock of a repartition's senders is kept, by the
+    /// repartition: the number of a subtopology changes with what else there is in a pipeline.
+    pub fn changelog_topic(&self, subtopology: usize) -> Option<String> {
+        let store = self.stores.iter().find(|store| store.subtopology == subtopology);
+        let sent = self.subtopologies[subtopology].exchanges_out.first();
+        let name = store.map(|store| format!("{}-{}", self.name, store.id));
+        name.or_else(|| sent.map(|id| self.exchanges[id.0].topic.clone())).map(|name| name + "-changelog")
     }
 
     /// The source topics whose records' headers nobody reads: no step, and no dead letter, which has those of its record.

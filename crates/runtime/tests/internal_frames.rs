@@ -96,7 +96,7 @@ fn refusal(topology: &Arc<Topology>, topic: &str, key: &str, value: &[u8]) -> St
 fn a_record_of_another_version_is_refused_with_its_place_and_the_way_out() {
     let topology = topology();
     let mut log = written(&topology);
-    let changelogs = [topology.changelog_topic(0), topology.changelog_topic(1)];
+    let changelogs = [topology.changelog_topic(0).unwrap(), topology.changelog_topic(1).unwrap()];
     let repartition = topology.exchanges[0].topic.clone();
     let mut seen = Vec::new();
     for topic in changelogs.iter().chain([&repartition]) {
@@ -126,7 +126,7 @@ fn a_record_of_another_version_is_refused_with_its_place_and_the_way_out() {
 fn clocks_and_counters_of_another_version_are_refused_with_the_way_out() {
     let topology = topology();
     let mut log = written(&topology);
-    for topic in [topology.changelog_topic(0), topology.changelog_topic(1)] {
+    for topic in [topology.changelog_topic(0).unwrap(), topology.changelog_topic(1).unwrap()] {
         let kinds = kinds(&mut log, &topic);
         let (key, value) = kinds.iter().find(|(key, _)| key.starts_with("scalars:")).unwrap();
         let mut scalars = frame::decode_bytes(value).unwrap();
@@ -141,7 +141,7 @@ fn clocks_and_counters_of_another_version_are_refused_with_the_way_out() {
 fn what_is_no_frame_is_refused_too() {
     let topology = topology();
     let mut log = written(&topology);
-    let topic = topology.changelog_topic(1);
+    let topic = topology.changelog_topic(1).unwrap();
     let kinds = kinds(&mut log, &topic);
     assert!(kinds.len() > 2, "{:?}", kinds.keys());
     for (key, value) in kinds {

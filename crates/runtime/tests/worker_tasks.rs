@@ -249,7 +249,7 @@ fn state_without_offsets_is_refused() {
     let mut forgetful = filled();
     let mut after = worker(&topology, &forgetful, &MemoryStores::new());
     for subtopology in 0..topology.subtopologies.len() {
-        let topic = topology.changelog_topic(subtopology);
+        let topic = topology.changelog_topic(subtopology).unwrap();
         for partition in (0..PARTITIONS).map(PartitionId) {
             forgetful.produce(&topic, partition, &reading::all_of(&mut log, &topic, partition)).unwrap();
         }

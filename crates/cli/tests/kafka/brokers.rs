@@ -111,7 +111,7 @@ fn a_cluster_loses_its_leaders() -> Result {
     let mut scenario = Scenario::on_cluster("leaders", &cluster)?;
     let mut daemon = scenario.start("a")?;
     let topics: Vec<String> =
-        ["events", "copied", "torture-0-changelog"].iter().map(|topic| scenario.topic(topic)).collect();
+        ["events", "copied", "torture-rolling-changelog"].iter().map(|topic| scenario.topic(topic)).collect();
     for topic in topics.iter().map(String::as_str).chain(["__transaction_state", "__consumer_offsets"]) {
         let load = scenario.begin_load(1000)?;
         std::thread::sleep(Duration::from_millis(700));

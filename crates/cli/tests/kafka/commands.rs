@@ -134,14 +134,14 @@ fn a_plan_says_what_the_brokers_have_against_a_run() -> Result {
 
     // A changelog of another width, settings that delete, and a group of another program.
     let internal = [("cleanup.policy", "delete"), ("retention.ms", "-1"), ("retention.bytes", "-1")];
-    shops.client.create_topic_with("planned-totals-1-changelog", 2, &internal)?;
-    shops.client.create_topic_with("planned-totals-0-changelog", 3, &internal[..1])?;
-    shops.client.set_topic_config("planned-totals-0-changelog", &[("retention.ms", "604800000")])?;
+    shops.client.create_topic_with("planned-totals-by_shop-changelog", 2, &internal)?;
+    shops.client.create_topic_with("planned-totals-by_shop-repartition-changelog", 3, &internal[..1])?;
+    shops.client.set_topic_config("planned-totals-by_shop-repartition-changelog", &[("retention.ms", "604800000")])?;
     shops.client.set_group_offset("planned-totals", &shops.topic("sales"), 0, 0)?;
     let wrong = shops.say(&plan)?;
     for sentence in [
-        "planned-totals-1-changelog has 2 partitions, but the pipeline needs 3",
-        "planned-totals-0-changelog has retention.ms=604800000 instead of -1",
+        "planned-totals-by_shop-changelog has 2 partitions, but the pipeline needs 3",
+        "planned-totals-by_shop-repartition-changelog has retention.ms=604800000 instead of -1",
         "the group planned-totals has offsets that another program has committed",
     ] {
         ensure!(!wrong.well && wrong.text.contains(sentence), "{sentence}: {}", wrong.text);
@@ -172,7 +172,7 @@ fn a_plan_names_each_right_that_is_missing() -> Result {
         "the user lacks the right READ on topic rights-sales",
         "the user lacks the right WRITE on topic rights-out",
         "the user lacks the right READ on group rights-totals",
-        "rights-totals-0-changelog is to be made, and the user lacks the right CREATE on the cluster",
+        "rights-totals-by_shop-changelog is to be made, and the user lacks the right CREATE on the cluster",
     ] {
         ensure!(!refused.well && refused.text.contains(sentence), "{sentence}: {}", refused.text);
     }
@@ -198,7 +198,7 @@ fn a_reset_begins_anew_whatever_machines_have_stored() -> Result {
     let asked = shops.say(&["reset", "totals.yaml", "--to", "latest"])?;
     ensure!(!asked.well && asked.text.contains("Say --yes"), "{}", asked.text);
     let done = shops.say(&["reset", "totals.yaml", "--to", "latest", "--yes"])?;
-    ensure!(done.well && done.text.contains("anew-totals-1-changelog (2 partitions)"), "{}", done.text);
+    ensure!(done.well && done.text.contains("anew-totals-by_shop-changelog (2 partitions)"), "{}", done.text);
     shops.sell(&[("a", 100)])?;
     shops.run("one")?;
     ensure!(shops.totals()?["a"] == 100, "machine one has kept state: {:?}", shops.totals()?);

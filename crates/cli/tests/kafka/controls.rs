@@ -104,7 +104,7 @@ fn offsets_of_nobody_are_seen() -> Result {
 fn a_changelog_taken_as_it_is_found_is_seen() -> Result {
     let control = "worker.control.trust_changelog";
     let mut scenario = crate::state::with_state("control-trust")?;
-    let topic = scenario.topic("torture-1-changelog");
+    let topic = scenario.topic("torture-sums-changelog");
     for partition in 0..PARTITIONS {
         scenario.client.delete_records(&topic, partition, -1)?;
     }

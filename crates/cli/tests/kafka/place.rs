@@ -65,7 +65,7 @@ impl Place for OnBroker {
     fn connect(&mut self, topology: &Topology) -> Result<Prefixed, String> {
         let sinks = topology.sinks.iter().map(|sink| sink.topic.clone()).chain(topology.on_error.dead_letter.clone());
         let exchanges = topology.exchanges.iter().map(|exchange| exchange.topic.clone());
-        let changelogs = (0..topology.subtopologies.len()).map(|index| topology.changelog_topic(index));
+        let changelogs = (0..topology.subtopologies.len()).filter_map(|index| topology.changelog_topic(index));
         let settings = KafkaLogSettings {
             properties: BTreeMap::from([("bootstrap.servers".to_owned(), self.bootstrap.clone())]),
             group: self.prefix.clone(),

@@ -56,7 +56,7 @@ fn a_wiped_folder_is_rebuilt() -> Result {
     let scenario = with_state("wiped")?;
     let state = scenario.state("a");
     fs::remove_dir_all(&state).map_err(Trouble::io(state.display()))?;
-    let begins = scenario.client.offsets(&scenario.topic("torture-1-changelog"), Which::Earliest)?;
+    let begins = scenario.client.offsets(&scenario.topic("torture-sums-changelog"), Which::Earliest)?;
     ensure!(begins.values().any(|earliest| *earliest > 0), "no changelog was ever cut: {begins:?}");
     goes_on(scenario).map(drop)
 }
@@ -130,7 +130,7 @@ fn results(scenario: &Scenario) -> Result<Vec<(u32, i64)>> {
 
 fn a_deleted_changelog_is_refused() -> Result {
     let scenario = with_state("forgotten")?;
-    let topic = scenario.topic("torture-1-changelog");
+    let topic = scenario.topic("torture-sums-changelog");
     let before = results(&scenario)?;
     scenario.client.delete_topic(&topic)?;
     let gone = || Ok(!scenario.client.topics()?.contains(&topic));
@@ -147,7 +147,7 @@ fn a_deleted_changelog_is_refused() -> Result {
 
 fn a_truncated_changelog_is_refused_without_the_state() -> Result {
     let scenario = with_state("shortened")?;
-    let topic = scenario.topic("torture-1-changelog");
+    let topic = scenario.topic("torture-sums-changelog");
     for partition in 0..crate::scenario::PARTITIONS {
         scenario.client.delete_records(&topic, partition, -1)?;
     }

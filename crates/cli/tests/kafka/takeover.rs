@@ -29,7 +29,7 @@ const UNSTABLE: &str = "log.control.unstable_offsets";
 const TRUST: &str = "worker.control.trust_changelog";
 
 /// That of the windows behind the repartition.
-const CHANGELOG: &str = "torture-1-changelog";
+const CHANGELOG: &str = "torture-sums-changelog";
 
 /// No test needs the markers to be held up for longer.
 const HELD: Duration = Duration::from_secs(120);

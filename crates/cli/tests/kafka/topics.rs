@@ -152,7 +152,7 @@ fn partitions_are_refused_where_a_key_would_move() -> Result {
     scenario.settle()?;
     let topic = scenario.topic("events");
     scenario.client.add_partitions(&topic, PARTITIONS + 1)?;
-    let changelog = scenario.topic("torture-0-changelog");
+    let changelog = scenario.topic("torture-rolling-changelog");
     let what = format!("topic {changelog} has {PARTITIONS} partitions, but the pipeline needs {}", PARTITIONS + 1);
     let ways_out = ["Give the source its partitions back", "group behind a `key_by`", "`millstream reset "];
     let words = [&[what.as_str()], &ways_out[..]].concat();

@@ -296,14 +296,10 @@ fn topics(topology: &Topology, counts: &PartitionCounts) -> Vec<PlanTopic> {
             key_schema: None,
         });
     }
-    // The clock of a repartition's sender is state too.
-    let keeps = |number: &usize| {
-        let stores = topology.stores.iter().any(|store| store.subtopology == *number);
-        stores || !topology.subtopologies[*number].exchanges_out.is_empty()
-    };
-    for subtopology in (0..topology.subtopologies.len()).filter(keeps) {
+    for subtopology in 0..topology.subtopologies.len() {
+        let Some(name) = topology.changelog_topic(subtopology) else { continue };
         topics.push(PlanTopic {
-            name: topology.changelog_topic(subtopology),
+            name,
             role: "changelog",
             partitions: tasks_known(topology, subtopology, counts).then_some(extent.tasks[subtopology]),
             created: Created::ByPipeline,

@@ -269,6 +269,36 @@ fn a_stream_is_read_by_several_others_and_by_sinks() {
     assert_eq!(found(&text), ["unused-source b"]);
 }
 
+/// What else there is in a pipeline moves its numbers.
+#[test]
+fn changelogs_go_by_what_is_kept_in_them() {
+    let changelogs = |more: &str| {
+        let text = format!(
+            "
+version: 1
+pipeline: p
+sources:
+  {more}trades: {{format: json, schema: {{symbol: string, venue: string}}, key: symbol}}
+streams:
+  counted: {{from: trades, steps: [{{aggregate: {{id: by_venue, by: venue, aggregates: {{n: count(*)}}}}}}]}}
+sinks:
+  - {{from: counted, topic: counts, key: venue}}
+{}",
+            if more.is_empty() { "" } else { "  - {from: audit, topic: audited}\n" }
+        );
+        let topology = lowered(&text);
+        let parts = 0..topology.subtopologies.len();
+        (topology.fingerprint, parts.map(|part| topology.changelog_topic(part)).collect::<Vec<_>>())
+    };
+    let (alone, more) = (changelogs(""), changelogs("audit: {format: json, schema: {who: string}}\n  "));
+    assert_eq!(alone.0, more.0, "the state fits");
+    let kept = ["p-by_venue-repartition-changelog", "p-by_venue-changelog"].map(|name| Some(name.to_owned()));
+    assert_eq!(alone.1, kept);
+    let numbers = |name: &str| more.1.iter().position(|other| other.as_deref() == Some(name));
+    assert_eq!(more.1.len(), 3);
+    assert_eq!((more.1[0].as_deref(), numbers("p-by_venue-changelog")), (None, Some(2)));
+}
+
 #[test]
 fn a_fingerprint_changes_with_the_shape_only() {
     let of = |steps: &str| lowered(&trades(steps, "{topic: out}")).fingerprint;

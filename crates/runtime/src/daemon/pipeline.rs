@@ -305,7 +305,7 @@ impl Supervisor {
         let mut output_topics: Vec<String> = topology.sinks.iter().map(|sink| sink.topic.clone()).collect();
         output_topics.extend(topology.on_error.dead_letter.clone());
         output_topics.extend(topology.exchanges.iter().map(|exchange| exchange.topic.clone()));
-        output_topics.extend((0..topology.subtopologies.len()).map(|index| topology.changelog_topic(index)));
+        output_topics.extend((0..topology.subtopologies.len()).filter_map(|index| topology.changelog_topic(index)));
         output_topics.sort();
         output_topics.dedup();
         KafkaLogSettings {

@@ -2,7 +2,7 @@
 
 use millstream_pipeline::topology::{CreateDef, Extent, PartitionCounts, SinkKey, Topology};
 
-use super::{ClientNames, Facts, Findings, changelogs};
+use super::{ClientNames, Facts, Findings};
 use crate::log::TopicSettings;
 use crate::log::kafka::{Right, TopicFacts, TopicStanding, topic_config};
 use crate::worker::leads::{lead_of, lead_topics};
@@ -127,8 +127,8 @@ fn internal(topology: &Topology, extent: &Extent, facts: &Facts, findings: &mut 
     for (exchange, &partitions) in exchanges {
         one_internal(&exchange.topic, partitions, facts, findings);
     }
-    for index in changelogs(topology) {
-        let (topic, partitions) = (topology.changelog_topic(index), extent.tasks[index]);
+    for (index, &partitions) in extent.tasks.iter().enumerate() {
+        let Some(topic) = topology.changelog_topic(index) else { continue };
         let keeps = topology.stores.iter().any(|store| store.subtopology == index);
         match facts.topics.get(&topic) {
             // Nothing but clocks is kept, and such a changelog grows with its source.
@@ -317,8 +317,8 @@ on_error: {dead_letter: totals-dlq}
             ("totals-out", 1),
             ("totals-dlq", 1),
             ("totals-by_shop-repartition", 4),
-            ("totals-0-changelog", 4),
-            ("totals-1-changelog", 4),
+            ("totals-by_shop-repartition-changelog", 4),
+            ("totals-by_shop-changelog", 4),
         ];
         let internal: BTreeMap<String, String> = topic_config(&TopicSettings::internal(4)).into_iter().collect();
         Facts {
@@ -374,7 +374,12 @@ on_error: {dead_letter: totals-dlq}
         assert_eq!(judged(&well()), []);
         assert_eq!(judged(&with(|facts| committed(facts, 5, BESIDE, (0, 9)))), []);
         let first_start = with(|facts| {
-            for name in ["totals-out", "totals-by_shop-repartition", "totals-0-changelog", "totals-1-changelog"] {
+            for name in [
+                "totals-out",
+                "totals-by_shop-repartition",
+                "totals-by_shop-repartition-changelog",
+                "totals-by_shop-changelog",
+            ] {
                 facts.topics.insert(name.to_owned(), TopicStanding::Missing);
             }
             facts.cluster.brokers = 3;
@@ -392,24 +397,28 @@ on_error: {dead_letter: totals-dlq}
         assert_finds(&missing("totals-out"), Gravity::Error, &["totals-out", "3 copies", "is 1 broker only"]);
         let lost = with(|facts| {
             committed(facts, 5, BESIDE, (0, 9));
-            facts.topics.insert("totals-0-changelog".to_owned(), TopicStanding::Missing);
+            facts.topics.insert("totals-by_shop-repartition-changelog".to_owned(), TopicStanding::Missing);
         });
-        assert_finds(&lost, Gravity::Error, &["changelog totals-0-changelog", "lost in silence"]);
+        assert_finds(&lost, Gravity::Error, &["changelog totals-by_shop-repartition-changelog", "lost in silence"]);
     }
 
     #[test]
     fn partitions_and_settings_that_do_not_fit_are_named() {
-        let grown = with(|facts| drop(facts.topics.insert("totals-1-changelog".to_owned(), there(3, &ALL))));
+        let grown = with(|facts| drop(facts.topics.insert("totals-by_shop-changelog".to_owned(), there(3, &ALL))));
         assert_finds(
             &grown,
             Gravity::Error,
-            &["totals-1-changelog has 3 partitions", "needs 4", "`millstream reset FILE --to earliest`"],
+            &["totals-by_shop-changelog has 3 partitions", "needs 4", "`millstream reset FILE --to earliest`"],
         );
         let compacted = with(|facts| {
-            let settings = facts.settings.get_mut("totals-1-changelog").unwrap();
+            let settings = facts.settings.get_mut("totals-by_shop-changelog").unwrap();
             settings.insert("cleanup.policy".to_owned(), "compact".to_owned());
         });
-        assert_finds(&compacted, Gravity::Error, &["totals-1-changelog has cleanup.policy=compact instead of delete"]);
+        assert_finds(
+            &compacted,
+            Gravity::Error,
+            &["totals-by_shop-changelog has cleanup.policy=compact instead of delete"],
+        );
         let keyless = with(|facts| {
             let settings = BTreeMap::from([("cleanup.policy".to_owned(), "compact,delete".to_owned())]);
             facts.settings.insert("totals-out".to_owned(), settings);
@@ -428,7 +437,7 @@ on_error: {dead_letter: totals-dlq}
         };
         assert_finds(&without("sales", Right::Read), Gravity::Error, &["READ on topic sales", "source sales"]);
         assert_finds(&without("totals-out", Right::Write), Gravity::Error, &["WRITE on topic totals-out"]);
-        let internal = without("totals-0-changelog", Right::Delete);
+        let internal = without("totals-by_shop-repartition-changelog", Right::Delete);
         assert_finds(&internal, Gravity::Warning, &["DELETE on the internal topic", "only grows"]);
         let hidden = with(|facts| drop(facts.topics.insert("totals-out".to_owned(), TopicStanding::Hidden)));
         assert_finds(&hidden, Gravity::Error, &["totals-out", "DESCRIBE and WRITE"]);

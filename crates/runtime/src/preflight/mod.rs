@@ -185,17 +185,9 @@ fn gather(
 fn names(topology: &Topology) -> BTreeSet<String> {
     let sinks = topology.sinks.iter().map(|sink| sink.topic.clone());
     let exchanges = topology.exchanges.iter().map(|exchange| exchange.topic.clone());
-    let changelogs = changelogs(topology).map(|index| topology.changelog_topic(index));
+    let changelogs = (0..topology.subtopologies.len()).filter_map(|index| topology.changelog_topic(index));
     let dead_letter = topology.on_error.dead_letter.iter().cloned();
     topology.topics.iter().cloned().chain(sinks).chain(dead_letter).chain(exchanges).chain(changelogs).collect()
-}
-
-/// The subtopologies that have a changelog: the clock of a repartition's sender is state too.
-pub(crate) fn changelogs(topology: &Topology) -> impl Iterator<Item = usize> {
-    (0..topology.subtopologies.len()).filter(|&index| {
-        let stores = topology.stores.iter().any(|store| store.subtopology == index);
-        stores || !topology.subtopologies[index].exchanges_out.is_empty()
-    })
 }
 
 fn extent(topology: &Topology, counts: &PartitionCounts, facts: &Facts) -> Extent {

@@ -97,7 +97,7 @@ fn settle(
         }
         for topic in sources.chain(exchanges) {
             for ((_, partition), committed) in offsets.iter_mut().filter(|((name, _), _)| name == topic) {
-                let end = ends.get(&(changelog.clone(), *partition)).copied();
+                let end = changelog.as_ref().and_then(|name| ends.get(&(name.clone(), *partition))).copied();
                 *committed = at_rest(topology, committed.offset, end);
             }
         }

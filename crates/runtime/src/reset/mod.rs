@@ -186,8 +186,9 @@ pub fn plan(
 
 impl Plan {
     fn look_at_changelogs(&mut self, topology: &Topology, log: &dyn Log) -> Result<(), ResetError> {
-        for index in crate::preflight::changelogs(topology) {
-            let (topic, needed) = (topology.changelog_topic(index), self.tasks.tasks[index]);
+        for index in 0..topology.subtopologies.len() {
+            let Some(topic) = topology.changelog_topic(index) else { continue };
+            let needed = self.tasks.tasks[index];
             match log.partitions(&topic)? {
                 None => self.made.push((topic, needed)),
                 Some(found) if found > needed => return Err(ResetError::TooWide { topic, found, needed }),

@@ -111,7 +111,7 @@ fn from_the_beginning_with_no_state_is_as_the_first_time() {
     let plan = world.plan("earliest", State::Clear).unwrap();
     let [only] = plan.moves.as_slice() else { panic!("{plan:?}") };
     assert_eq!((only.from, only.to), (Some(Offset(3)), Some(Offset(0))));
-    assert_eq!(plan.emptied, [("totals-0-changelog".to_owned(), 1)]);
+    assert_eq!(plan.emptied, [("totals-by_shop-changelog".to_owned(), 1)]);
     world.reset("earliest", State::Clear);
     assert_eq!(world.totals(), [r#"{"shop":"a","total":3}"#, r#"{"shop":"b","total":10}"#]);
     assert_eq!(world.totals(), [] as [&str; 0]);
@@ -176,7 +176,10 @@ fn repartitions_are_emptied() {
     world.totals();
     let plan = world.plan("latest", State::Clear).unwrap();
     let emptied: Vec<&str> = plan.emptied.iter().map(|(topic, _)| topic.as_str()).collect();
-    assert_eq!(emptied, ["totals-by_shop-repartition", "totals-0-changelog", "totals-1-changelog"]);
+    assert_eq!(
+        emptied,
+        ["totals-by_shop-repartition", "totals-by_shop-repartition-changelog", "totals-by_shop-changelog"]
+    );
     world.reset("latest", State::Clear);
     assert_eq!(world.totals(), [] as [&str; 0]);
     world.sell(0, "a", 7, 200);

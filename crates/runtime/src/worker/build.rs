@@ -39,12 +39,13 @@ impl Building<'_> {
         let lanes = self.lanes(&task)?;
         let steps: BTreeMap<NodeId, String> =
             task.states().map(|(node, _)| (node, self.step_name(id.subtopology, node))).collect();
-        let kept = if steps.is_empty() {
-            None
-        } else {
-            let topic = self.topology.changelog_topic(id.subtopology);
-            let store = SharedStore::new(stores.open_task(&format!("{}/{id}", self.topology.name))?);
-            Some(Kept { changelog: Changelog::new(topic, id.partition, steps), store })
+        let kept = match self.topology.changelog_topic(id.subtopology).filter(|_| !steps.is_empty()) {
+            None => None,
+            Some(topic) => {
+                // As the changelog, it goes by what is kept there and not by a number.
+                let store = SharedStore::new(stores.open_task(&format!("{topic}/{}", id.partition.0))?);
+                Some(Kept { changelog: Changelog::new(topic, id.partition, steps), store })
+            }
         };
         let told_end = plan.nodes.iter().any(|node| self.tells_end(node)).then_some(End::Ahead);
         Ok(RunningTask { task, lanes, kept, told_end, told_disorder_at: None })

@@ -132,11 +132,8 @@ fn make_internal_topics<L: Log>(
     }
     for (subtopology, &partitions) in extent.tasks.iter().enumerate() {
         let graph = &topology.subtopologies[subtopology];
+        let Some(topic) = topology.changelog_topic(subtopology) else { continue };
         let keeps = topology.stores.iter().any(|store| store.subtopology == subtopology);
-        if !keeps && graph.exchanges_out.is_empty() {
-            continue;
-        }
-        let topic = topology.changelog_topic(subtopology);
         let sources = graph.sources.iter().map(|&source| &topology.sources[source].topic);
         let mut inputs = sources.chain(graph.exchanges_in.iter().map(|id| &topology.exchanges[id.0].topic));
         let reads_committed = inputs.any(|topic| committed.keys().any(|(name, _)| name == topic));
