@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use millstream_engine::ids::{Offset, PartitionId};
 use millstream_engine::time::Millis;
@@ -144,6 +145,10 @@ impl StateStores for Counted {
 
     fn flush(&self) -> Result<(), StoreError> {
         self.stores.flush()
+    }
+
+    fn forget_unused(&self, unused_for: Duration) -> Result<Vec<String>, StoreError> {
+        self.stores.forget_unused(unused_for)
     }
 }
 

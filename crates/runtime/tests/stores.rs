@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::time::Duration;
 
 use millstream_engine::ids::{Offset, PartitionId};
 use millstream_engine::state::PageId;
@@ -109,6 +110,33 @@ fn the_last_write_to_a_key_in_a_batch_counts() {
     assert!(stores.open_task("t").is_err(), "a task has one owner at a time");
     drop(store);
     assert_eq!(content(&*stores.open_task("t").unwrap()).unwrap().len(), 1);
+}
+
+#[test]
+fn what_others_have_taken_over_for_long_is_removed() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("state");
+    let (stores, _) = SledStores::open(&path).unwrap();
+    let write = StoreBatch {
+        writes: vec![(StoreKey::Scalars { step: "a".to_owned() }, Some(vec![1]))],
+        position: Some(position(1)),
+    };
+    let mut kept = stores.open_task("kept").unwrap();
+    kept.apply(write.clone()).unwrap();
+    stores.open_task("gone").unwrap().apply(write.clone()).unwrap();
+    let long = Duration::from_secs(3600);
+    assert_eq!(stores.forget_unused(long).unwrap(), [] as [&str; 0], "it may come back");
+    assert_eq!(stores.forget_unused(Duration::ZERO).unwrap(), ["gone"]);
+    assert_eq!(stores.forget_unused(Duration::ZERO).unwrap(), [] as [&str; 0]);
+    // It begins anew where it comes back all the same.
+    let mut back = stores.open_task("gone").unwrap();
+    assert_eq!(back.position().unwrap(), None);
+    back.apply(write).unwrap();
+    drop((kept, back, stores));
+    let (stores, quarantined) = SledStores::open(&path).unwrap();
+    assert_eq!((stores.open_task("kept").unwrap().position().unwrap(), quarantined), (Some(position(1)), None));
+    assert_eq!(stores.forget_unused(long).unwrap(), [] as [&str; 0], "a start does not count as use, nor as disuse");
+    assert_eq!(stores.forget_unused(Duration::ZERO).unwrap(), ["gone", "kept"], "nobody has them open");
 }
 
 #[test]

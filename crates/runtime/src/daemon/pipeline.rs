@@ -23,6 +23,9 @@ use crate::store::{StateStores, StoreError};
 use crate::telemetry::{Event, Failure, FailureKind, PipelineState, PipelineTelemetry};
 use crate::worker::{CreateTopics, Flush, Place, Standing, Telling, WorkerError, WorkerSettings};
 
+/// Stored state of a task that has been elsewhere for so long is of no more use: much of it would have to be read again.
+const KEPT_UNUSED: Duration = Duration::from_hours(24);
+
 /// A run of this length takes back what earlier failures have added to the wait.
 const HEALTHY_AFTER: Duration = Duration::from_secs(60);
 /// How often stored state is made durable.
@@ -217,7 +220,7 @@ impl Supervisor {
             std::thread::sleep(LOOK);
             if flushed.elapsed() >= FLUSH_EVERY {
                 flushed = Instant::now();
-                attempt.error = stores.flush().err().map(|error| MemberError::Worker(error.into()));
+                attempt.error = self.look_after(&*stores).err().map(|error| MemberError::Worker(error.into()));
             }
         }
         stop.ask();
@@ -283,6 +286,21 @@ impl Supervisor {
             self.telemetry.worker(0).count(Event::StoreQuarantined);
         }
         Ok(Arc::new(stores))
+    }
+
+    /// Makes stored state durable, and removes that of tasks which have been elsewhere for long.
+    fn look_after(&self, stores: &dyn StateStores) -> Result<(), StoreError> {
+        stores.flush()?;
+        let unused = stores.forget_unused(KEPT_UNUSED)?;
+        if !unused.is_empty() {
+            tracing::info!(
+                pipeline = %self.unit.name,
+                "removed stored state that other instances have had for {} hours: {}",
+                KEPT_UNUSED.as_secs() / 3600,
+                unused.join(", ")
+            );
+        }
+        Ok(())
     }
 
     /// What can be known before the first record is said before the first record, all at once.

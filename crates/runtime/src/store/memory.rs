@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use super::{Position, StateStore, StateStores, StoreBatch, StoreError, StoreKey};
 
@@ -36,6 +37,11 @@ impl StateStores for MemoryStores {
 
     fn flush(&self) -> Result<(), StoreError> {
         Ok(())
+    }
+
+    /// Nothing: it lives no longer than a test.
+    fn forget_unused(&self, _unused_for: Duration) -> Result<Vec<String>, StoreError> {
+        Ok(Vec::new())
     }
 }
 

@@ -17,6 +17,7 @@ pub mod sled;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use millstream_engine::ids::{Offset, PartitionId};
 use millstream_engine::state::PageId;
@@ -108,6 +109,13 @@ pub trait StateStores: Send {
     /// # Errors
     /// If it cannot be written.
     fn flush(&self) -> Result<(), StoreError>;
+
+    /// Removes what is stored of tasks that have not been open for so long: others have them, and have gone on. Returns their
+    /// names.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    fn forget_unused(&self, unused_for: Duration) -> Result<Vec<String>, StoreError>;
 }
 
 impl<S: StateStores + Sync + ?Sized> StateStores for Arc<S> {
@@ -117,6 +125,10 @@ impl<S: StateStores + Sync + ?Sized> StateStores for Arc<S> {
 
     fn flush(&self) -> Result<(), StoreError> {
         self.as_ref().flush()
+    }
+
+    fn forget_unused(&self, unused_for: Duration) -> Result<Vec<String>, StoreError> {
+        self.as_ref().forget_unused(unused_for)
     }
 }
 

@@ -12,7 +12,7 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use millstream_engine::ids::{Offset, PartitionId};
 use millstream_engine::state::PageId;
@@ -38,29 +38,40 @@ pub struct SledStores {
     db: sled::Db,
     /// What was found in the trees of tasks that are not open yet.
     checked: Mutex<BTreeMap<Vec<u8>, Content>>,
-    /// The tasks that are open.
-    open: Arc<Mutex<BTreeSet<String>>>,
+    tasks: Arc<Mutex<Tasks>>,
     _lock: File,
+}
+
+/// Who uses which tasks of a folder.
+#[derive(Debug, Default)]
+struct Tasks {
+    open: BTreeSet<String>,
+    /// Since when tasks that are stored are not open.
+    closed: BTreeMap<String, Instant>,
 }
 
 /// Says that a task is open, for as long as it lives.
 struct OpenTask {
     task: String,
-    open: Arc<Mutex<BTreeSet<String>>>,
+    tasks: Arc<Mutex<Tasks>>,
 }
 
 impl OpenTask {
-    fn new(task: &str, open: &Arc<Mutex<BTreeSet<String>>>) -> Result<OpenTask, StoreError> {
-        if !open.lock().unwrap_or_else(PoisonError::into_inner).insert(task.to_owned()) {
+    fn new(task: &str, tasks: &Arc<Mutex<Tasks>>) -> Result<OpenTask, StoreError> {
+        let mut known = tasks.lock().unwrap_or_else(PoisonError::into_inner);
+        if !known.open.insert(task.to_owned()) {
             return Err(StoreError::TaskOpen { task: task.to_owned() });
         }
-        Ok(OpenTask { task: task.to_owned(), open: Arc::clone(open) })
+        known.closed.remove(task);
+        Ok(OpenTask { task: task.to_owned(), tasks: Arc::clone(tasks) })
     }
 }
 
 impl Drop for OpenTask {
     fn drop(&mut self) {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.task);
+        let mut known = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+        known.open.remove(&self.task);
+        known.closed.insert(std::mem::take(&mut self.task), Instant::now());
     }
 }
 
@@ -108,10 +119,10 @@ impl SledStores {
             result => (result?, None),
         };
         let (db, checked) = opened;
-        Ok((
-            SledStores { dir: dir.to_owned(), db, checked: Mutex::new(checked), open: Arc::default(), _lock: lock },
-            quarantined,
-        ))
+        let now = Instant::now();
+        let closed = checked.keys().map(|task| (String::from_utf8_lossy(task).into_owned(), now)).collect();
+        let tasks = Arc::new(Mutex::new(Tasks { open: BTreeSet::new(), closed }));
+        Ok((SledStores { dir: dir.to_owned(), db, checked: Mutex::new(checked), tasks, _lock: lock }, quarantined))
     }
 
     /// Puts the folder aside, because a task's store could not be trusted, and begins a new one. Stores opened before go
@@ -135,7 +146,7 @@ impl SledStores {
 
 impl StateStores for SledStores {
     fn open_task(&self, task: &str) -> Result<Box<dyn StateStore>, StoreError> {
-        let open = OpenTask::new(task, &self.open)?;
+        let open = OpenTask::new(task, &self.tasks)?;
         let tree = guarded(&self.dir, || self.db.open_tree(task))?;
         let checked = self.checked().remove(task.as_bytes());
         let content = checked.map_or_else(|| check(&self.dir, &tree), Ok)?;
@@ -147,6 +158,19 @@ impl StateStores for SledStores {
         guarded(&self.dir, || self.db.flush())?;
         crash_point!("store.flush.after");
         Ok(())
+    }
+
+    fn forget_unused(&self, unused_for: Duration) -> Result<Vec<String>, StoreError> {
+        // Held to the end: nobody opens what is being removed.
+        let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+        let unused = tasks.closed.iter().filter(|(_, since)| since.elapsed() >= unused_for);
+        let unused: Vec<String> = unused.map(|(task, _)| task.clone()).collect();
+        for task in &unused {
+            guarded(&self.dir, || self.db.drop_tree(task))?;
+            self.checked().remove(task.as_bytes());
+            tasks.closed.remove(task);
+        }
+        Ok(unused)
     }
 }
 
