@@ -152,7 +152,8 @@ impl World {
         let committed = log.commit(GROUP, &BTreeMap::from([(input.clone(), offset)]))?;
         self.acknowledged.set(epoch + 1);
         let changelog = committed.positions[&(CHANGELOG.to_owned(), PartitionId(0))];
-        let position = Position { changelog, changelog_bytes: 0, inputs: BTreeMap::from([(input, Offset(epoch + 1))]) };
+        let inputs = BTreeMap::from([(input, Offset(epoch + 1))]);
+        let position = Position { changelog, inputs, ..Position::default() };
         Ok(store.apply(StoreBatch { writes: vec![page((epoch % 3) as u32, epoch)], position: Some(position) })?)
     }
 

@@ -33,6 +33,7 @@ fn key(random: &mut Random) -> StoreKey {
 fn position(n: u64) -> Position {
     Position {
         changelog_bytes: n * 3,
+        term: n * 5,
         changelog: Offset(n as i64),
         inputs: BTreeMap::from([(("in".to_owned(), PartitionId(1)), Offset(n as i64 * 2))]),
     }

@@ -46,6 +46,8 @@ pub struct Position {
     pub changelog: Offset,
     /// Bytes of the task's changelog since the last time that all of its state was written anew.
     pub changelog_bytes: u64,
+    /// The greatest term of an owner of the task among the records before.
+    pub term: u64,
     /// The next record to process of each input.
     pub inputs: BTreeMap<(String, PartitionId), Offset>,
 }

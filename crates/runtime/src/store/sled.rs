@@ -194,6 +194,8 @@ struct StoredPosition {
     changelog: i64,
     #[serde(default)]
     changelog_bytes: u64,
+    #[serde(default)]
+    term: u64,
     inputs: Vec<(String, u32, i64)>,
 }
 
@@ -426,6 +428,7 @@ impl From<&Position> for StoredPosition {
         StoredPosition {
             changelog: position.changelog.0,
             changelog_bytes: position.changelog_bytes,
+            term: position.term,
             inputs: inputs.collect(),
         }
     }
@@ -438,6 +441,7 @@ impl From<StoredPosition> for Position {
         Position {
             changelog: Offset(stored.changelog),
             changelog_bytes: stored.changelog_bytes,
+            term: stored.term,
             inputs: inputs.collect(),
         }
     }

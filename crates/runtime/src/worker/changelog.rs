@@ -2,8 +2,12 @@
 //! them back.
 //!
 //! One topic holds the changes of all stateful steps of a subtopology, one partition those of one task. The key of a
-//! record says what it is: `scalars:<step>`, `drop:<step>`, `rows:<step>` or `page:<step>`; the value is a frame, of a version
+//! record says what it is: `scalars:<term>:<step>`, `drop:…`, `rows:…` or `page:…`; the value is a frame, of a version
 //! that is this program's or is refused.
+//!
+//! The term is that of the task's owner: who restores a task owns it for the term behind the last that it has found. A record of
+//! an earlier term behind one of a later is of an owner who had lost the task and did not know it yet, and is passed over. In a
+//! transaction nobody could have written it; at least once there is none.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -23,6 +27,8 @@ use crate::store::{Position, StateStore, StoreBatch, StoreKey};
 const CYCLE_MIN_BYTES: u64 = 64 << 20;
 /// How many whole pages a commit writes while a cycle runs.
 const CYCLE_PAGES_PER_COMMIT: usize = 16;
+/// How many digits a term has at the most, with the colon behind it.
+const MAX_TERM_DIGITS: usize = 21;
 /// How many pages one batch of the store holds.
 pub(super) const PAGES_PER_BATCH: usize = 32;
 
@@ -32,6 +38,11 @@ pub(super) struct Changelog {
     pub(super) partition: PartitionId,
     /// The id under which each stateful node's state is kept.
     pub(super) steps: BTreeMap<NodeId, String>,
+    /// The owner's term.
+    pub(super) term: u64,
+    /// The greatest term of a record before `next`: an owner who has written nothing may be followed by one whose term is less, who
+    /// had the task before.
+    pub(super) term_written: u64,
     /// Behind the last committed record.
     pub(super) next: Offset,
     /// Records appended in the open epoch.
@@ -80,6 +91,8 @@ impl Changelog {
             topic,
             partition,
             steps,
+            term: 0,
+            term_written: 0,
             next: Offset(0),
             open_records: 0,
             open_bytes: 0,
@@ -133,7 +146,7 @@ impl Changelog {
     }
 
     fn append_record<L: Log>(&mut self, kind: &str, step: &str, value: &[u8], log: &mut L) -> Result<(), WorkerError> {
-        let key = format!("{kind}:{step}");
+        let key = format!("{kind}:{}:{step}", self.term);
         let record = NewRecord { key: Some(key.as_bytes()), value: Some(value), timestamp: UNTIMED, headers: &[] };
         log.append(&self.topic, self.partition, record)?;
         self.open_records += 1;
@@ -156,7 +169,7 @@ impl Changelog {
         };
         let value = value.map_err(|error| WorkerError::internal(&error))?;
         let limit = log.record_limits(&self.topic).bytes.unwrap_or(usize::MAX);
-        if value.len() + kind.len() + step.len() < limit || rows.num_rows() < 2 {
+        if value.len() + kind.len() + MAX_TERM_DIGITS + step.len() < limit || rows.num_rows() < 2 {
             return self.append_record(kind, step, &value, log);
         }
         let half = rows.num_rows() / 2;
@@ -203,6 +216,7 @@ impl Changelog {
             // Counted, not asked for: what the broker would say may hold what another owner has written since.
             self.next = Offset(self.next.0 + self.open_records + log.offsets_per_commit());
             self.written_bytes += std::mem::take(&mut self.open_bytes);
+            self.term_written = self.term;
         }
         self.open_records = 0;
         if self.cycle.as_ref().is_some_and(|cycle| cycle.done)
@@ -223,9 +237,14 @@ impl Changelog {
         step_budget: usize,
     ) -> Result<(), WorkerError> {
         // Whoever goes on from here begins a cycle no later than this task would.
-        let position = Position { changelog: self.next, changelog_bytes: self.bytes(), inputs: BTreeMap::new() };
+        let position = self.position(self.next, self.bytes());
         self.store(task, store, position)?;
         self.evict(task, store, step_budget)
+    }
+
+    /// What the store is good for when it has everything before `next`.
+    pub(super) fn position(&self, next: Offset, bytes: u64) -> Position {
+        Position { changelog: next, changelog_bytes: bytes, term: self.term_written, inputs: BTreeMap::new() }
     }
 
     /// Writes what changed since the last call into the store, batch by batch, so that no more than one of them stands in

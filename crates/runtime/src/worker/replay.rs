@@ -13,7 +13,7 @@ use super::changelog::{Changelog, PAGES_PER_BATCH, Reach};
 use crate::crash;
 use crate::log::{Log, ReadLimit, Records};
 use crate::store::shared::SharedStore;
-use crate::store::{Position, StateStore, StoreKey};
+use crate::store::{StateStore, StoreKey};
 
 /// What is left to replay of a changelog.
 pub(super) struct Replay {
@@ -68,7 +68,7 @@ impl Changelog {
         step_budget: usize,
     ) -> Result<Replay, WorkerError> {
         let Reach { since, end } = reach;
-        self.since = since;
+        (self.since, self.term_written) = (since, 0);
         let earliest = log.extent(&self.topic, self.partition)?.earliest;
         let (mut from, mut bytes_before, mut loaded) = (earliest, 0, None);
         if let Some(stored) = store.position().ok().flatten() {
@@ -77,6 +77,7 @@ impl Changelog {
             }
             if loaded.is_some() {
                 (from, bytes_before) = (stored.changelog, stored.changelog_bytes);
+                self.term_written = stored.term;
             }
         }
         // Also where there is no position, but pages that were written before the first one: of some of them this task will
@@ -152,7 +153,12 @@ impl Changelog {
                     message,
                 };
                 let key = record.key.and_then(|key| std::str::from_utf8(key).ok()).unwrap_or_default();
-                let (kind, step) = key.split_once(':').unwrap_or_default();
+                let (kind, term, step) = parts_of(key)
+                    .ok_or_else(|| frame_error(format!("a record with the key {key:?}, which is none of ours")))?;
+                if term < self.term_written {
+                    continue;
+                }
+                self.term_written = term;
                 let node = self.steps.iter().find(|(_, name)| name.as_str() == step).map(|(node, _)| *node);
                 if let Some(state) = node.and_then(|node| state_of(task, node)) {
                     let bytes = apply(state, kind, record.value.unwrap_or_default()).map_err(frame_error)?;
@@ -168,6 +174,8 @@ impl Changelog {
             return Ok(false);
         }
         self.next = replay.end;
+        // No less than the end, which only grows, so that terms go on where a reset has emptied the changelog.
+        self.term = (self.term_written + 1).max(replay.end.0 as u64);
         self.bytes_since_cycle = replay.bytes_before + replay.standing.bytes;
         Ok(true)
     }
@@ -186,11 +194,18 @@ impl Changelog {
         let is_due = replay.unstored_bytes >= step_budget / 4;
         if is_due && task.states().any(|(_, state)| state.exceeds(step_budget)) {
             let changelog_bytes = replay.bytes_before + replay.standing.bytes;
-            self.store(task, store, Position { changelog: replay.next, changelog_bytes, inputs: BTreeMap::new() })?;
+            self.store(task, store, self.position(replay.next, changelog_bytes))?;
             replay.unstored_bytes = 0;
         }
         self.evict(task, store, step_budget)
     }
+}
+
+/// What a record is, the term of who wrote it, and of which step it is.
+fn parts_of(key: &str) -> Option<(&str, u64, &str)> {
+    let (kind, rest) = key.split_once(':')?;
+    let (term, step) = rest.split_once(':')?;
+    Some((kind, term.parse().ok()?, step))
 }
 
 fn state_of(task: &mut Task, node: NodeId) -> Option<&mut dyn StateHandle> {
