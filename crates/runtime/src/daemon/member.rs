@@ -12,6 +12,7 @@ use millstream_engine::time::Millis;
 use millstream_pipeline::topology::{PartitionCounts, Topology};
 
 use super::NotLowered;
+use super::failures::Failures;
 use super::pace::{BUSY_RECORDS, Load, Pace, Waiting};
 use super::pipeline::Returned;
 use crate::follow::{Stop, Until, now};
@@ -32,12 +33,8 @@ const REST_BYTES: u64 = 256 << 10;
 const TELL_EVERY: Duration = Duration::from_millis(500);
 /// How often the source topics are asked how many partitions they have.
 const COUNT_EVERY: Duration = Duration::from_secs(10);
-/// Retries of what may pass wait from this long
-const RETRY_MIN: Duration = Duration::from_millis(50);
-/// to this long.
-const RETRY_MAX: Duration = Duration::from_secs(5);
-/// After so many failures in a row without a commit between them, the thread gives up, and the pipeline is built anew.
-const RETRIES: u32 = 12;
+/// While offsets are part of another's transaction they are asked for so often.
+const ASK_AGAIN: Duration = Duration::from_millis(50);
 /// How long a take-over may wait for others' transactions before that is told as a failure.
 const TAKING_WITHIN: Duration = Duration::from_secs(30);
 /// With `--until-end`: how long everything must have been at its end.
@@ -220,7 +217,7 @@ impl Member {
             transaction_timeout: transaction_timeout.map(Duration::from_millis),
             epoch_began: None,
             load: Load::Idle,
-            failures: 0,
+            failures: Failures::none(started),
             retry_at: started,
             taking_since: started,
             told_at: started,
@@ -257,7 +254,7 @@ fn stable_offsets(log: &mut KafkaLog, topology: &Topology, stop: &Stop) -> Resul
                 if is_made && !std::mem::replace(&mut is_told, true) {
                     tracing::info!("it begins when another's transaction has ended: {error}");
                 }
-                std::thread::sleep(RETRY_MIN);
+                std::thread::sleep(ASK_AGAIN);
             }
             Err(error) => return Err(error.into()),
         }
@@ -297,8 +294,7 @@ struct Running {
     transaction_timeout: Option<Duration>,
     epoch_began: Option<Instant>,
     load: Load,
-    /// Failures since the last commit.
-    failures: u32,
+    failures: Failures,
     retry_at: Instant,
     taking_since: Instant,
     told_at: Instant,
@@ -496,7 +492,13 @@ impl Running {
         if read > 0 {
             self.first_read.get_or_insert(began);
         }
+        if progress == Progress::Made {
+            self.failures.read();
+        }
         if !self.worker.has_open_epoch() {
+            if self.failures.are_any() && self.stage == Stage::Running && self.worker.is_at_end() {
+                self.failures.at_rest(Instant::now());
+            }
             return Ok(());
         }
         let epoch_began = *self.epoch_began.get_or_insert(began);
@@ -512,9 +514,8 @@ impl Running {
         let spent_before = self.worker.spent();
         let committed = self.worker.commit(now())?;
         let ended = Instant::now();
-        // Also where there was nothing to commit: all that was to be done has been.
-        self.failures = 0;
         if committed {
+            self.failures.committed();
             self.telemetry.count(Event::Commit);
             self.pace.committed(ended - began, ended);
             self.last_commit = Some(now());
@@ -546,10 +547,8 @@ impl Running {
             WorkerError::Store(StoreError::TaskOpen { .. }) => true,
             _ => false,
         };
-        self.failures += 1;
-        if !passes || self.failures > RETRIES {
-            return Err(error.into());
-        }
+        let now = Instant::now();
+        let Some(wait) = self.failures.another(now).filter(|_| passes) else { return Err(error.into()) };
         self.note(&error);
         self.note_long_epoch(&error);
         let keeps_tasks = self.stage == Stage::Taking;
@@ -559,13 +558,12 @@ impl Running {
         }
         self.epoch_began = None;
         if !keeps_tasks {
-            self.taking_since = Instant::now();
+            self.taking_since = now;
         }
         self.stage = Stage::Taking;
         // Until the tasks are back nothing is processed, which `/ready` must not hide.
         self.telemetry.set_state(WorkerState::Connecting);
         self.tell();
-        let wait = (RETRY_MIN * 2u32.saturating_pow(self.failures - 1)).min(RETRY_MAX);
         self.retry_at = Instant::now() + wait;
         Ok(())
     }

@@ -2,6 +2,7 @@
 //!
 //! A pipeline that fails is tried again, later and later, while the others go on. Nothing here decides what a result is.
 
+mod failures;
 mod instance;
 mod member;
 mod pace;
