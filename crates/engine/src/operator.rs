@@ -58,7 +58,7 @@ pub trait Operator: Send {
         Ok(())
     }
 
-    /// A commit is about to be taken at wall-clock time `now`: emit what is emitted by commit (`emit: changes`).
+    /// A commit is about to be taken at `now`, by the clock of this process: emit what is emitted by commit (`emit: changes`).
     ///
     /// # Errors
     /// As [`process`](Self::process).

@@ -2,10 +2,9 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
-use millstream_engine::time::Millis;
-
+use crate::clock::steady;
 use crate::log::Log;
 use crate::worker::{Progress, Standing, Worker, WorkerError};
 
@@ -59,7 +58,7 @@ pub fn follow<L: Log>(
 ) -> Result<(), WorkerError> {
     let mut told = Instant::now();
     while !stop.is_asked() {
-        let progress = worker.step(now())?;
+        let progress = worker.step(steady())?;
         if told.elapsed() >= TELL_EVERY {
             told = Instant::now();
             let standing = worker.standing();
@@ -68,24 +67,19 @@ pub fn follow<L: Log>(
         if progress == Progress::Made {
             continue;
         }
-        if !worker.commit(now())? {
+        if !worker.commit(steady())? {
             if until != Until::Stopped && !worker.waits_for_schemas() {
                 break;
             }
             std::thread::sleep(WAIT);
         }
     }
-    worker.commit(now())?;
+    worker.commit(steady())?;
     if until == Until::EndAndClose && !stop.is_asked() {
-        worker.close(now())?;
+        worker.close(steady())?;
     }
-    worker.checkpoint(now())?;
+    worker.checkpoint(steady())?;
     let standing = worker.standing();
     tell(worker, &standing);
     Ok(())
-}
-
-/// The time on the wall, in milliseconds since 1970.
-pub fn now() -> Millis {
-    Millis(SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64))
 }

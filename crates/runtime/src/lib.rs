@@ -2,6 +2,7 @@
 //!
 //! - [`worker`]: feeds the tasks of a pipeline and commits what comes out, epoch by epoch.
 //! - [`case`]: runs tests of pipelines, straight and with crashes.
+//! - [`clock`]: the time for people, and the time by which spans are measured.
 //! - [`follow`]: the loop of a running pipeline.
 //! - [`preflight`]: what a cluster has against a pipeline, found before the first record.
 //! - [`reset`]: moving a pipeline's group by hand, with its state.
@@ -24,6 +25,7 @@
 
 pub mod bench;
 pub mod case;
+pub mod clock;
 pub mod config;
 pub mod contracts;
 pub mod crash;

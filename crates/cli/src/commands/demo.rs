@@ -9,7 +9,7 @@ use std::sync::Arc;
 use clap::Args;
 use millstream_engine::ids::{Offset, PartitionId};
 use millstream_pipeline::topology::PartitionCounts;
-use millstream_runtime::follow;
+use millstream_runtime::clock;
 use millstream_runtime::log::embedded::{Access, EmbeddedLog, Options};
 use millstream_runtime::log::{Log, LogError, ReadLimit, Records};
 use millstream_runtime::store::sled::SledStores;
@@ -67,15 +67,15 @@ impl Demo {
         // Small bites, so that candles can be seen to close one after the other.
         let read = ReadLimit { records: 1024, ..ReadLimit::default() };
         let settings = WorkerSettings { read, ..WorkerSettings::default() };
-        let mut worker = Worker::start(topology, log.handle(), stores, settings, follow::now(), &mut |_, _| {})?;
+        let mut worker = Worker::start(topology, log.handle(), stores, settings, clock::steady(), &mut |_, _| {})?;
         let mut candles = Candles::new(log);
         candles.head();
-        while worker.step(follow::now())? == Progress::Made {
-            worker.commit(follow::now())?;
+        while worker.step(clock::steady())? == Progress::Made {
+            worker.commit(clock::steady())?;
             candles.print_new()?;
         }
-        worker.commit(follow::now())?;
-        worker.checkpoint(follow::now())?;
+        worker.commit(clock::steady())?;
+        worker.checkpoint(clock::steady())?;
         candles.print_new()?;
 
         outln!(

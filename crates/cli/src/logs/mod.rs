@@ -8,8 +8,8 @@ use std::io::{IsTerminal, Write};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
+use millstream_runtime::clock;
 use millstream_runtime::config::{LogFormat, LogLevel, LogSettings};
-use millstream_runtime::follow;
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::filter::{LevelFilter, Targets};
@@ -121,7 +121,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Lines {
 
 impl Shared {
     fn write(&self, line: &Line, place: String) {
-        let time = crate::render::time(follow::now().0);
+        let time = crate::render::time(clock::wall().0);
         let text = self.show(line, &time);
         let Ok(mut limiter) = self.limiter.lock() else { return };
         let now = Instant::now();

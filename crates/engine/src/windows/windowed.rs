@@ -31,12 +31,13 @@ pub(crate) fn extra(emit: Emit) -> &'static [&'static str] {
     if emit == Emit::Final { &[] } else { &["pending"] }
 }
 
-/// Whether changes are to be emitted with a commit at `now` when they last were at `last`.
+/// Whether changes are to be emitted with a commit at `now` when they last were at `last`: perhaps by a process whose clock was
+/// ahead, which is not waited for.
 pub(crate) fn is_due(emit: Emit, now: Millis, last: i64) -> bool {
     match emit {
         Emit::Final | Emit::Arrival => false,
         Emit::Changes => true,
-        Emit::Every(_) => due_at(emit, last).is_some_and(|due_at| due_at <= now),
+        Emit::Every(_) => last > now.0 || due_at(emit, last).is_some_and(|due_at| due_at <= now),
     }
 }
 

@@ -9,8 +9,9 @@ use millstream_engine::ids::{Offset, PartitionId};
 
 use super::events::{self, Events, Shape};
 use super::{Measured, Workload, latency, usage};
+use crate::clock;
 use crate::daemon::{self, DaemonSettings, PipelineUnit};
-use crate::follow::{self, Stop, Until};
+use crate::follow::{Stop, Until};
 use crate::log::kafka::{Guarantee, KafkaLog, KafkaLogSettings};
 use crate::log::{FailureKind, Log, LogError, Records, TopicSettings};
 use crate::telemetry::Telemetry;
@@ -152,7 +153,7 @@ struct Names {
 
 impl Names {
     fn new(about: &str) -> Names {
-        let pipeline = format!("bench-{about}-{}-{}", std::process::id(), follow::now().0);
+        let pipeline = format!("bench-{about}-{}-{}", std::process::id(), clock::wall().0);
         let output = format!("{pipeline}-out");
         Names { pipeline, output }
     }

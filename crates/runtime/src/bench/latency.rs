@@ -12,7 +12,7 @@ use rdkafka::message::Message;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::topic_partition_list::{Offset as KafkaOffset, TopicPartitionList};
 
-use crate::follow;
+use crate::clock;
 use crate::log::{FailureKind, LogError, Records};
 use crate::nexmark::{Event, Nexmark};
 
@@ -56,7 +56,7 @@ pub(super) fn measure(
     let sent_all = AtomicBool::new(false);
     std::thread::scope(|threads| {
         let reader = threads.spawn(|| read(properties, output, partitions, &sent_all));
-        let counted_from = follow::now().0 + WARM_UP.as_millis() as i64;
+        let counted_from = clock::wall().0 + WARM_UP.as_millis() as i64;
         let sent = send(properties, input, partitions, rate, WARM_UP + span, counted_from);
         sent_all.store(true, Ordering::SeqCst);
         let read = reader.join().map_err(|_| failed(&"the reader panicked"))??;
@@ -98,7 +98,7 @@ fn send(
     let (mut sent, mut counted) = (0_u64, 0_u64);
     while began.elapsed() < span {
         let due = (began.elapsed().as_secs_f64() * rate as f64) as u64;
-        let now = follow::now().0;
+        let now = clock::wall().0;
         while sent < due {
             let index = (sent % payloads.len() as u64) as usize;
             let payload = &mut payloads[index];
@@ -150,7 +150,7 @@ fn read(
             Some(message) => {
                 let message = message.map_err(|error| failed(&error))?;
                 last = Instant::now();
-                seen.push((message.timestamp().to_millis().unwrap_or(0), follow::now().0));
+                seen.push((message.timestamp().to_millis().unwrap_or(0), clock::wall().0));
             }
             None if sent_all.load(Ordering::SeqCst) && last.elapsed() > Duration::from_secs(2) => return Ok(seen),
             None => {}

@@ -14,7 +14,7 @@ use std::time::Instant;
 use millstream_engine::ids::{Offset, PartitionId};
 use millstream_pipeline::topology::Topology;
 
-use crate::follow;
+use crate::clock;
 use crate::log::embedded::{Access, EmbeddedLog, Options};
 use crate::log::{Log, LogError, Records, TopicSettings};
 use crate::nexmark::Event;
@@ -128,12 +128,12 @@ fn measure<L: Log>(
     records: usize,
 ) -> Result<Measured, WorkerError> {
     let settings = WorkerSettings::default();
-    let mut worker = Worker::start(Arc::new(topology), log, stores, settings, follow::now(), &mut |_, _| {})?;
+    let mut worker = Worker::start(Arc::new(topology), log, stores, settings, clock::steady(), &mut |_, _| {})?;
     usage::reset_peak();
     let before = usage::resident_bytes();
     let (began, cpu_before) = (Instant::now(), usage::cpu());
-    while worker.step(follow::now())? == Progress::Made {}
-    worker.commit(follow::now())?;
+    while worker.step(clock::steady())? == Progress::Made {}
+    worker.commit(clock::steady())?;
     let cpu_s = (usage::cpu() - cpu_before).as_secs_f64();
     let wall_s = began.elapsed().as_secs_f64();
     let standing = worker.standing();

@@ -15,7 +15,8 @@ use super::NotLowered;
 use super::failures::Failures;
 use super::pace::{BUSY_RECORDS, Load, Pace, Waiting};
 use super::pipeline::Returned;
-use crate::follow::{Stop, Until, now};
+use crate::clock;
+use crate::follow::{Stop, Until};
 use crate::log::kafka::{GroupEvent, Guarantee, Interrupt, KafkaCounters, KafkaLog, KafkaLogSettings};
 use crate::log::{FailureKind, Log, LogError, TopicPartition};
 use crate::panics::{self, Panic};
@@ -194,7 +195,7 @@ impl Member {
         }
         let interval = Duration::from_millis(self.settings.commit_interval.0.max(0).unsigned_abs());
         let epoch_bytes = self.settings.epoch_bytes;
-        let mut worker = Worker::prepare(self.topology, log, Box::new(self.stores), self.settings, now())?;
+        let mut worker = Worker::prepare(self.topology, log, Box::new(self.stores), self.settings, clock::steady())?;
         // Since the topology was made a source may have grown: one of a single partition needs no repartition.
         check_partitions(&worker, &self.counts)?;
         let topics = worker.input_topics();
@@ -366,7 +367,7 @@ impl Running {
                 tracing::info!(
                     pipeline = %self.worker.topology().name, thread = self.thread, "asked back {}", names(&partitions)
                 );
-                if let Err(error) = self.worker.hand_over(now()) {
+                if let Err(error) = self.worker.hand_over(clock::steady()) {
                     self.note(&error);
                     self.worker.forget();
                 }
@@ -422,7 +423,7 @@ impl Running {
         // First the producer: what an earlier one of this name left open is aborted, and committed offsets become stable.
         self.worker.log().init_producer(PRODUCER_WAIT)?;
         let wanted = self.worker.tasks_of(&self.owned);
-        self.worker.take(&wanted, now())?;
+        self.worker.take(&wanted, clock::steady())?;
         let reading = self.worker.reading();
         self.worker.log().assign(&reading)?;
         self.stage = Stage::Restoring;
@@ -436,7 +437,8 @@ impl Running {
         let (before, began) = (self.worker.running_tasks(), Instant::now());
         let restored = loop {
             let mut last = None;
-            let restored = self.worker.restore_some(now(), &mut |task, progress| last = Some((task, progress)))?;
+            let restored =
+                self.worker.restore_some(clock::steady(), &mut |task, progress| last = Some((task, progress)))?;
             if let Some((task, progress)) = last {
                 self.say_restored(task, progress);
             }
@@ -482,7 +484,7 @@ impl Running {
             return Ok(());
         }
         let read_before = self.worker.records_in();
-        let progress = self.worker.read_once(now())?;
+        let progress = self.worker.read_once(clock::steady())?;
         let read = self.worker.records_in() - read_before;
         self.load = match (progress, read) {
             (Progress::None, _) => Load::Idle,
@@ -512,13 +514,13 @@ impl Running {
     fn commit(&mut self) -> Result<(), WorkerError> {
         let began = Instant::now();
         let spent_before = self.worker.spent();
-        let committed = self.worker.commit(now())?;
+        let committed = self.worker.commit(clock::steady())?;
         let ended = Instant::now();
         if committed {
             self.failures.committed();
             self.telemetry.count(Event::Commit);
             self.pace.committed(ended - began, ended);
-            self.last_commit = Some(now());
+            self.last_commit = Some(clock::wall());
             self.busy = self.first_read.map_or(Duration::ZERO, |first| ended - first);
             if let Some(epoch_began) = self.epoch_began {
                 self.telemetry.observe(Phase::Epoch, ended - epoch_began);
@@ -631,11 +633,11 @@ impl Running {
     /// Commits, writes a checkpoint and leaves the group.
     fn leave(&mut self) -> Result<(), MemberError> {
         if self.stage == Stage::Running || self.stage == Stage::Restoring {
-            if let Err(error) = self.worker.commit_and_part(now()) {
+            if let Err(error) = self.worker.commit_and_part(clock::steady()) {
                 self.note(&error);
                 self.worker.forget();
             }
-            self.worker.checkpoint(now())?;
+            self.worker.checkpoint(clock::steady())?;
         }
         self.tell();
         // Everything is committed: a member that cannot say goodbye is missed after the session time-out.
@@ -651,7 +653,7 @@ impl Running {
         self.told_at = Instant::now();
         let counters = self.worker.log().counters();
         self.count(counters);
-        let mut snapshot = self.worker.snapshot(now());
+        let mut snapshot = self.worker.snapshot(clock::steady());
         snapshot.last_commit = self.last_commit;
         // Tasks are restored one after the other.
         if let Some(task) = snapshot.tasks.iter_mut().find(|task| task.phase != TaskPhase::Running) {

@@ -99,12 +99,12 @@ impl Telemetry {
 
     /// Where everything stands, for people and tools.
     pub fn status(&self) -> Status {
-        status::of(&self.0, crate::follow::now())
+        status::of(&self.0, crate::clock::wall())
     }
 
     /// All metrics in Prometheus' text format.
     pub fn metrics_text(&self) -> String {
-        exporter::text(&self.0, crate::follow::now())
+        exporter::text(&self.0, crate::clock::wall())
     }
 }
 

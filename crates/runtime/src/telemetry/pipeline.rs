@@ -217,7 +217,7 @@ impl PipelineRecord {
         }
         standing.told.push(failure.clone());
         self.failures[failure.kind as usize].fetch_add(1, Ordering::Relaxed);
-        standing.last_error = Some(LastError { at: crate::follow::now(), failure: failure.clone() });
+        standing.last_error = Some(LastError { at: crate::clock::wall(), failure: failure.clone() });
     }
 }
 

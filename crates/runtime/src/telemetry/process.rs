@@ -79,7 +79,7 @@ mod tests {
         assert!(usage.resident_bytes > Some(1 << 20) && usage.virtual_bytes > usage.resident_bytes, "{usage:?}");
         assert!(usage.open_fds >= Some(3) && usage.max_fds >= usage.open_fds, "{usage:?}");
         assert!(usage.threads >= Some(1) && usage.cpu_seconds >= Some(0.0), "{usage:?}");
-        let now = crate::follow::now().0 as f64 / 1000.0;
+        let now = crate::clock::wall().0 as f64 / 1000.0;
         assert!(usage.started_seconds.is_some_and(|began| began <= now + 1.0 && began > now - 86_400.0), "{usage:?}");
     }
 

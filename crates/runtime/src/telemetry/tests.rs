@@ -125,7 +125,7 @@ fn samples_say_what_was_told() {
         assert_eq!(samples.get(name), Some(&value), "{name}");
     }
     let behind = samples["millstream_task_watermark_lag_seconds{pipeline=\"candles\",task=\"0_0\"}"];
-    assert!((behind - (crate::follow::now().0 - 1_767_225_600_000) as f64 / 1000.0).abs() < 10.0, "{behind}");
+    assert!((behind - (crate::clock::wall().0 - 1_767_225_600_000) as f64 / 1000.0).abs() < 10.0, "{behind}");
 }
 
 #[test]

@@ -248,8 +248,8 @@ impl RunningTask {
 }
 
 impl<L: Log> Worker<L> {
-    /// Reads once from every partition and processes what came; commits when an epoch is due. `now` is wall-clock time in
-    /// milliseconds; it decides when to commit and what is idle, never what a result is.
+    /// Reads once from every partition and processes what came; commits when an epoch is due. `now` is the time by
+    /// a clock that never jumps ([`steady`](crate::clock::steady)); it decides when to commit and what is idle, never what a result is.
     ///
     /// # Errors
     /// What stops the worker: drop it and build another.

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use millstream_engine::time::Millis;
 use millstream_pipeline::topology::FailAbove;
 
-/// Records and failures over a sliding span of wall-clock time, in sixty steps.
+/// Records and failures over a sliding span of time, in sixty steps.
 #[derive(Debug)]
 pub(super) struct FailureRate {
     limit: FailAbove,

@@ -11,7 +11,7 @@ use millstream_harness::proxy::{Action, Api, Rule};
 use millstream_harness::random::Random;
 use millstream_harness::suite::Trial;
 use millstream_harness::{Broker, Proxy, Result, ensure, tests};
-use millstream_runtime::follow;
+use millstream_runtime::clock;
 use millstream_runtime::log::kafka::KafkaLog;
 use millstream_runtime::log::{FailureKind, Log, LogError, NewRecord};
 
@@ -72,7 +72,7 @@ fn take_up(log: &mut KafkaLog, topic: &str) -> std::result::Result<i64, LogError
 fn epoch(log: &mut KafkaLog, topic: &str, from: i64, to: i64) -> std::result::Result<(), LogError> {
     for number in from..to {
         let value = number.to_string();
-        let record = NewRecord { key: None, value: Some(value.as_bytes()), timestamp: follow::now(), headers: &[] };
+        let record = NewRecord { key: None, value: Some(value.as_bytes()), timestamp: clock::wall(), headers: &[] };
         log.append(topic, PartitionId((number % 2) as u32), record)?;
     }
     log.commit(topic, &offsets(&[(topic, 0, to, "")]))?;

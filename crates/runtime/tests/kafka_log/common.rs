@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use millstream_engine::ids::{Offset, PartitionId};
 use millstream_harness::{Broker, Result, Trouble};
-use millstream_runtime::follow;
+use millstream_runtime::clock;
 use millstream_runtime::log::kafka::{GroupEvent, Guarantee, KafkaLog, KafkaLogSettings};
 use millstream_runtime::log::{
     CommittedOffset, FailureKind, Log, LogError, NewRecord, ReadLimit, Records, TopicPartition,
@@ -69,7 +69,7 @@ pub(crate) fn place(topic: &str, partition: u32) -> TopicPartition {
 /// Appends values to a partition.
 pub(crate) fn append(log: &mut KafkaLog, topic: &str, partition: u32, values: &[&str]) -> Result {
     for value in values {
-        let record = NewRecord { key: None, value: Some(value.as_bytes()), timestamp: follow::now(), headers: &[] };
+        let record = NewRecord { key: None, value: Some(value.as_bytes()), timestamp: clock::wall(), headers: &[] };
         log.append(topic, PartitionId(partition), record).told()?;
     }
     Ok(())

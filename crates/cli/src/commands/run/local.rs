@@ -7,6 +7,7 @@ use std::thread::JoinHandle;
 use std::time::Instant;
 
 use millstream_pipeline::topology::{PartitionCounts, Topology};
+use millstream_runtime::clock;
 use millstream_runtime::config::{LogFormat, LogSettings, Settings};
 use millstream_runtime::follow::{self, Stop, Until};
 use millstream_runtime::log::Log;
@@ -119,7 +120,7 @@ fn start(
     let stores = Box::new(stores);
     // Tasks are restored one after the other.
     let mut since = Instant::now();
-    Worker::start(Arc::new(topology), log, stores, settings, follow::now(), &mut |task, progress| {
+    Worker::start(Arc::new(topology), log, stores, settings, clock::steady(), &mut |task, progress| {
         line.say(&format!("task {task}: restored {}", RestorePace { progress, took: since.elapsed() }));
         if progress.is_complete() {
             since = Instant::now();

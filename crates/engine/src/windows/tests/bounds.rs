@@ -212,6 +212,11 @@ fn values_by_key_leave_at_commits_when_they_changed() {
     world.now = 10;
     world.commit();
     assert_eq!(counts(&world)[1..], [(1, 2, 2)]);
+    world.restart();
+    world.rows(&[row(1, 3)]);
+    world.now = 3;
+    world.commit();
+    assert_eq!(counts(&world)[2..], [(1, 3, 3)], "a process whose clock was ahead is not waited for");
 }
 
 #[test]

@@ -49,7 +49,7 @@ use self::native::{
 };
 use self::sender::{Sender, Topics};
 use self::transaction::Writer;
-use crate::follow::now;
+use crate::clock;
 use crate::log::{
     Committed, CommittedOffset, Extent, FailureKind, Log, LogError, NewRecord, ReadLimit, RecordLimits, Records,
     TopicInfo, TopicPartition, TopicSettings, UNTIMED,
@@ -618,7 +618,7 @@ impl Log for KafkaLog {
     }
 
     fn record_limits(&self, topic: &str) -> RecordLimits {
-        self.cluster_topics().limits(topic).at(now())
+        self.cluster_topics().limits(topic).at(clock::wall())
     }
 
     fn no_time(&self) -> Millis {
