@@ -21,9 +21,13 @@ use crate::yaml::spanned::Spanned;
 /// on_error: {dead_letter: trades-dlq, fail_above: 1%/5m}
 /// ```
 ///
-/// A record in the dead-letter topic has its own bytes as value and key, and headers that say which step refused it,
-/// why, and where it came from (topic, partition, offset). With `fail_above` the pipeline stops when more than this
-/// share of the records read within the span have failed: a few bad records are data, many are a mistake.
+/// A record in the dead-letter topic has its own bytes as value and key, its own headers, and behind them headers that say
+/// which step refused it, why, and where it came from (topic, partition, offset). What is no such record (the result of a
+/// window) or was read by another task (a row behind a repartition, which has its place all the same) is written as JSON of
+/// its columns, without a key.
+///
+/// With `fail_above` the pipeline stops when more than this share of the records read within the span have failed: a few
+/// bad records are data, many are a mistake.
 #[derive(Debug, Clone, PartialEq, serde::Deserialize, JsonSchema)]
 #[serde(rename = "$shape")]
 #[schemars(rename = "OnError", untagged)]

@@ -5,6 +5,7 @@
 
 mod build;
 mod changelog;
+mod dead_letter;
 mod decoders;
 mod error;
 mod headers;
@@ -29,10 +30,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use millstream_engine::batch::Batch;
-use millstream_engine::context::{Effect, ExchangeOutput, OnError, Output};
-use millstream_engine::error::{Rejected, RowFault, TaskError};
-use millstream_engine::ids::{InputId, Offset, PartitionId};
+use millstream_engine::context::{Effect, ExchangeOutput, Output};
+use millstream_engine::error::{RowFault, TaskError};
+use millstream_engine::ids::{InputId, Offset};
 use millstream_engine::ledger::Ledger;
 use millstream_engine::operator::{End, Signal};
 use millstream_engine::task::{Position, Task};
@@ -41,9 +41,7 @@ use millstream_formats::frame::ExchangeFrame;
 use millstream_pipeline::topology::{Extent, PartitionCounts, Topology};
 
 use crate::crash::{self, crash_point};
-use crate::log::{
-    CommittedOffset, Header, KeyRule, Log, NewRecord, ReadLimit, RecordView, Records, TopicPartition, UNTIMED,
-};
+use crate::log::{CommittedOffset, Log, ReadLimit, TopicPartition};
 use crate::panics;
 use crate::registry::SchemaCache;
 use crate::store::shared::SharedStore;
@@ -93,9 +91,6 @@ const TRIM_AFTER_FRAMES: i64 = 1024;
 
 /// How often it is told that rows are not put in order.
 const TELL_DISORDER_EVERY_MS: i64 = 60_000;
-
-/// Where among the headers of a dead letter its message stands.
-const MESSAGE_HEADER: usize = 3;
 
 /// Who makes durable what a checkpoint has written. Nothing depends on when: a store that is behind is caught up from the
 /// changelog.
@@ -347,7 +342,7 @@ impl<L: Log> Worker<L> {
             let end = end(&self.tasks[index]);
             self.tasks[index].task.before_commit(now, end).map_err(|error| self.task_error(index, error))?;
             self.tasks[index].told_end = self.tasks[index].told_end.map(|_| end);
-            self.route(index, None)?;
+            self.route(index)?;
         }
         self.due_at = self.tasks.iter().filter_map(|running| running.task.due_at()).min();
         if self.tasks.iter().any(|running| running.kept.is_some()) {
@@ -429,7 +424,7 @@ impl<L: Log> Worker<L> {
             let running = &mut self.tasks[index];
             let wanted = running.lanes[lane].inputs().into_iter().any(|input| running.task.wants(input));
             if !wanted {
-                // What is there all the same is lag.
+                // Its records stay at hand for as long as rows of them wait. What is there all the same is lag.
                 let lane = &mut running.lanes[lane];
                 lane.end = self.log.extent(&lane.topic, lane.partition)?.end;
                 continue;
@@ -463,7 +458,7 @@ impl<L: Log> Worker<L> {
         if self.tasks[index].task.processed_rows() != before {
             progress = Progress::Made;
         }
-        self.route(index, None)?;
+        self.route(index)?;
         Ok(progress)
     }
 
@@ -479,7 +474,7 @@ impl<L: Log> Worker<L> {
             self.bytes_in += bytes as u64;
         }
         self.tasks[index].task.push(input, chunk).map_err(|error| self.task_error(index, error))?;
-        let dead_letters = self.route(index, Some(lane))?;
+        let dead_letters = self.route(index)?;
         if is_source {
             self.check_failure_rate(records, failures.max(dead_letters), now)?;
         }
@@ -491,13 +486,13 @@ impl<L: Log> Worker<L> {
 
     fn fall_idle(&mut self, index: usize, input: InputId) -> Result<(), WorkerError> {
         self.tasks[index].task.falls_idle(input).map_err(|error| self.task_error(index, error))?;
-        self.route(index, None)?;
+        self.route(index)?;
         Ok(())
     }
 
     fn signal(&mut self, index: usize, signal: Signal) -> Result<(), WorkerError> {
         self.tasks[index].task.signal(signal).map_err(|error| self.task_error(index, error))?;
-        self.route(index, None)?;
+        self.route(index)?;
         Ok(())
     }
 
@@ -528,9 +523,8 @@ impl<L: Log> Worker<L> {
         Ok(())
     }
 
-    /// Sends on what a task let out. `lane` is where the records at hand are, for dead letters to be sent on as they
-    /// came. Returns how many dead letters there were.
-    fn route(&mut self, index: usize, lane: Option<usize>) -> Result<u64, WorkerError> {
+    /// Sends on what a task let out. Returns how many dead letters there were.
+    fn route(&mut self, index: usize) -> Result<u64, WorkerError> {
         let mut dead_letters = 0;
         for effect in self.tasks[index].task.take_effects() {
             match effect {
@@ -538,7 +532,7 @@ impl<L: Log> Worker<L> {
                 Effect::Exchange(exchange) => self.send(index, exchange)?,
                 Effect::DeadLetter(rejected) => {
                     dead_letters += 1;
-                    self.dead_letter(index, lane, &rejected)?;
+                    self.dead_letter(index, &rejected)?;
                 }
             }
         }
@@ -575,72 +569,6 @@ impl<L: Log> Worker<L> {
         let step = self.topology.subtopologies[exchange.from].plan.nodes[node.0].name.clone();
         self.tasks[index].task.count_unwritten(node, refused.len() as u64);
         refused.into_iter().try_for_each(|(row, error)| self.refuse(index, &step, &row, RowFault { row: 0, error }))
-    }
-
-    /// Does what the pipeline says with a row of `batch` that could not be written.
-    fn refuse(&mut self, index: usize, step: &str, batch: &Batch, fault: RowFault) -> Result<(), WorkerError> {
-        let rejected = Rejected {
-            step: step.to_owned(),
-            error: fault.error,
-            origin: batch.meta.origin.at(fault.row),
-            offset: Offset(batch.meta.offset.value(fault.row)),
-            row: Some(batch.rows.slice(fault.row, 1)),
-        };
-        match self.topology.on_error.policy {
-            OnError::Fail => Err(self.task_error(index, TaskError::RecordFailed(Box::new(rejected)))),
-            OnError::Skip => Ok(()),
-            OnError::DeadLetter => self.dead_letter(index, None, &rejected),
-        }
-    }
-
-    /// Writes a refused record to the dead-letter topic: as it came where that is at hand, else the row as JSON.
-    fn dead_letter(&mut self, index: usize, lane: Option<usize>, rejected: &Rejected) -> Result<(), WorkerError> {
-        let Some(topic) = &self.topology.on_error.dead_letter else { return Ok(()) };
-        self.dead_letters += 1;
-        let task = self.tasks[index].task.id();
-        let place = self.place_of(rejected);
-        let at_hand = lane.zip(place.as_ref()).and_then(|(lane, place)| {
-            let lane = &self.tasks[index].lanes[lane];
-            let is_here = lane.topic == place.topic && lane.partition == place.partition;
-            is_here.then(|| find(&lane.records, place.offset)).flatten()
-        });
-        let row = rejected.row.as_ref().filter(|_| at_hand.is_none()).map(output::as_json);
-        let (key, value, timestamp) = match &at_hand {
-            Some(record) => (record.key, record.value, record.timestamp),
-            None => (None, row.as_deref(), self.log.no_time()),
-        };
-        let limits = self.log.record_limits(topic);
-        // What the topic would refuse for its time is not lost for it.
-        let timestamp = if limits.takes_time(timestamp) { timestamp } else { UNTIMED };
-        let key = key.or((limits.keys == KeyRule::Needed).then_some(rejected.step.as_bytes()));
-        let place = place.map(|place| (place.topic, place.partition.to_string(), place.offset.to_string()));
-        let mut headers = vec![
-            text_header("millstream.error.pipeline", &self.topology.name),
-            text_header("millstream.error.step", &rejected.step),
-            text_header("millstream.error.kind", rejected.error.kind.as_str()),
-            text_header("millstream.error.message", &rejected.error.message),
-        ];
-        if let Some((topic, partition, offset)) = &place {
-            headers.push(text_header("millstream.error.topic", topic));
-            headers.push(text_header("millstream.error.partition", partition));
-            headers.push(text_header("millstream.error.offset", offset));
-        }
-        let partition = PartitionId(task.partition.0 % self.dead_letter_partitions);
-        let record = NewRecord { key, value, timestamp, headers: &headers };
-        let limit = limits.bytes.unwrap_or(usize::MAX);
-        if record.size() <= limit {
-            return Ok(self.log.append(topic, partition, record)?);
-        }
-        // Where it stands is enough to find it again; a commit that can never succeed would help nobody.
-        headers.push(text_header("millstream.error.payload", "left out: larger than this topic takes"));
-        let key = (limits.keys == KeyRule::Needed).then_some(rejected.step.as_bytes());
-        let without = NewRecord { key, value: None, timestamp, headers: &headers }.size();
-        // The message may tell of much that the record holds.
-        let message = &rejected.error.message;
-        let kept = message.len().saturating_sub(without.saturating_sub(limit));
-        headers[MESSAGE_HEADER] = text_header("millstream.error.message", beginning(message, kept));
-        let record = NewRecord { key, value: None, timestamp, headers: &headers };
-        Ok(self.log.append(topic, partition, record)?)
     }
 
     fn check_failure_rate(&mut self, records: u64, failures: u64, now: Millis) -> Result<(), WorkerError> {
@@ -716,21 +644,6 @@ impl<L: Log> Worker<L> {
             source => WorkerError::Task { pipeline, task, source },
         }
     }
-
-    /// Where a refused record was read; a result of many has no place.
-    fn place_of(&self, rejected: &Rejected) -> Option<RecordPlace> {
-        let topic = self.topology.topics.get(rejected.origin.topic_rank() as usize)?.clone();
-        let (partition, offset) = (rejected.origin.partition(), rejected.offset);
-        (offset.0 >= 0).then_some(RecordPlace { topic, partition, offset })
-    }
-}
-
-/// The record at `offset`; offsets ascend.
-fn find(records: &Records, offset: Offset) -> Option<RecordView<'_>> {
-    let last = records.len().checked_sub(1)?;
-    // Where there are no gaps, which is nearly always, it stands just where its offset says.
-    let at = usize::try_from(offset.0 - records.get(0).offset.0).ok()?.min(last);
-    (0..=at).rev().map(|index| records.get(index)).find(|record| record.offset <= offset).filter(|r| r.offset == offset)
 }
 
 /// The inputs for which nothing more has been written.
@@ -741,13 +654,4 @@ fn inputs_at_end(lanes: &[Lane]) -> BTreeSet<InputId> {
 /// The numbers below `count`, from `first` on round.
 fn in_turn(first: usize, count: usize) -> impl Iterator<Item = usize> {
     (0..count).map(move |step| (first + step) % count)
-}
-
-/// As much of the beginning of a text as `bytes` hold.
-fn beginning(text: &str, bytes: usize) -> &str {
-    &text[..text.floor_char_boundary(bytes)]
-}
-
-fn text_header<'a>(name: &'a str, value: &'a str) -> Header<'a> {
-    Header { name, value: Some(value.as_bytes()) }
 }
