@@ -27,7 +27,8 @@ use crate::yaml::spanned::Spanned;
 /// its columns, without a key.
 ///
 /// With `fail_above` the pipeline stops when more than this share of the records read within the span have failed: a few
-/// bad records are data, many are a mistake.
+/// bad records are data, many are a mistake. What reads a repartition is judged apart, by the rows that come there. Each dead
+/// letter counts; each worker thread judges what it has read itself, from a hundred records on.
 #[derive(Debug, Clone, PartialEq, serde::Deserialize, JsonSchema)]
 #[serde(rename = "$shape")]
 #[schemars(rename = "OnError", untagged)]

@@ -39,6 +39,9 @@ impl<L: Log> Worker<L> {
     /// Writes what was refused to the dead-letter topic: the record as it came where the task has read it itself, else the row as
     /// JSON.
     pub(super) fn dead_letter(&mut self, index: usize, rejected: &Rejected) -> Result<(), WorkerError> {
+        if let Some(rate) = self.failure_rate(index) {
+            rate.failed();
+        }
         let Some(topic) = &self.topology.on_error.dead_letter else { return Ok(()) };
         self.dead_letters += 1;
         let running = &self.tasks[index];

@@ -181,7 +181,8 @@ pub struct Worker<L: Log> {
     committed: BTreeMap<TopicPartition, CommittedOffset>,
     /// Ends at which reading has begun (`start: latest`), for as long as nothing is committed there.
     begun: BTreeMap<TopicPartition, Offset>,
-    failure_rate: Option<FailureRate>,
+    /// For each subtopology, if there is a limit: what it reads of sources or repartitions, and what fails there.
+    failure_rates: Vec<FailureRate>,
     epoch_began: Option<Millis>,
     /// The task that reads first in the next round.
     next_task: usize,
@@ -314,6 +315,8 @@ impl<L: Log> Worker<L> {
             }
             self.find_idle(index, &mut questions, now)?;
         }
+        // Before anything of this round is committed. What is refused by a commit is counted with the next round.
+        self.check_failure_rates(now)?;
         Ok(progress)
     }
 
@@ -434,7 +437,7 @@ impl<L: Log> Worker<L> {
                     // Also where nothing arrives: frames that were processed before a restart are passed over.
                     progress = Progress::Made;
                     for arrival in arrivals {
-                        self.accept(index, lane, arrival, now)?;
+                        self.accept(index, lane, arrival)?;
                     }
                 }
                 Fetched::Nothing => {
@@ -463,21 +466,20 @@ impl<L: Log> Worker<L> {
     }
 
     /// Gives the task what one lane brought, and hands on what comes out of it.
-    fn accept(&mut self, index: usize, lane: usize, arrival: Arrival, now: Millis) -> Result<(), WorkerError> {
+    fn accept(&mut self, index: usize, lane: usize, arrival: Arrival) -> Result<(), WorkerError> {
         let Arrival { input, chunk, bytes, idle } = arrival;
         crash::panic_point("worker.panic");
-        let failures = chunk.rejected.len() as u64;
         let is_source = matches!(self.tasks[index].lanes[lane].reader, Reader::Source(_));
-        let records = chunk.batch.len() as u64 + failures + chunk.null_values.len() as u64;
+        let records = (chunk.batch.len() + chunk.rejected.len() + chunk.null_values.len()) as u64;
         if is_source {
             self.records_in += records;
             self.bytes_in += bytes as u64;
         }
-        self.tasks[index].task.push(input, chunk).map_err(|error| self.task_error(index, error))?;
-        let dead_letters = self.route(index)?;
-        if is_source {
-            self.check_failure_rate(records, failures.max(dead_letters), now)?;
+        if let Some(rate) = self.failure_rate(index) {
+            rate.read(records);
         }
+        self.tasks[index].task.push(input, chunk).map_err(|error| self.task_error(index, error))?;
+        self.route(index)?;
         if idle {
             self.fall_idle(index, input)?;
         }
@@ -523,20 +525,16 @@ impl<L: Log> Worker<L> {
         Ok(())
     }
 
-    /// Sends on what a task let out. Returns how many dead letters there were.
-    fn route(&mut self, index: usize) -> Result<u64, WorkerError> {
-        let mut dead_letters = 0;
+    /// Sends on what a task let out.
+    fn route(&mut self, index: usize) -> Result<(), WorkerError> {
         for effect in self.tasks[index].task.take_effects() {
             match effect {
                 Effect::Output(output) => self.write(index, &output)?,
                 Effect::Exchange(exchange) => self.send(index, exchange)?,
-                Effect::DeadLetter(rejected) => {
-                    dead_letters += 1;
-                    self.dead_letter(index, &rejected)?;
-                }
+                Effect::DeadLetter(rejected) => self.dead_letter(index, &rejected)?,
             }
         }
-        Ok(dead_letters)
+        Ok(())
     }
 
     fn write(&mut self, index: usize, output: &Output) -> Result<(), WorkerError> {
@@ -571,16 +569,18 @@ impl<L: Log> Worker<L> {
         refused.into_iter().try_for_each(|(row, error)| self.refuse(index, &step, &row, RowFault { row: 0, error }))
     }
 
-    fn check_failure_rate(&mut self, records: u64, failures: u64, now: Millis) -> Result<(), WorkerError> {
-        let Some(rate) = &mut self.failure_rate else { return Ok(()) };
-        if !rate.is_exceeded_by(records, failures, now) {
-            return Ok(());
-        }
-        let limit = self.topology.on_error.fail_above;
+    /// The rate that what task number `index` reads and refuses counts for, if there is a limit.
+    fn failure_rate(&mut self, index: usize) -> Option<&mut FailureRate> {
+        self.failure_rates.get_mut(self.tasks[index].task.id().subtopology)
+    }
+
+    fn check_failure_rates(&mut self, now: Millis) -> Result<(), WorkerError> {
+        let is_exceeded = self.failure_rates.iter_mut().any(|rate| rate.is_exceeded(now));
+        let Some(limit) = self.topology.on_error.fail_above.filter(|_| is_exceeded) else { return Ok(()) };
         Err(WorkerError::TooManyFailures {
             pipeline: self.topology.name.clone(),
-            percent: limit.map_or(0.0, |limit| limit.fraction * 100.0),
-            span_ms: limit.map_or(0, |limit| limit.span.0),
+            percent: limit.fraction * 100.0,
+            span_ms: limit.span.0,
         })
     }
 

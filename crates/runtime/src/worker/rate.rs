@@ -10,6 +10,9 @@ use millstream_pipeline::topology::FailAbove;
 pub(super) struct FailureRate {
     limit: FailAbove,
     steps: VecDeque<Step>,
+    /// Since it was last asked.
+    records: u64,
+    failures: u64,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -24,11 +27,25 @@ const FEWEST_RECORDS: u64 = 100;
 
 impl FailureRate {
     pub(super) fn new(limit: FailAbove) -> FailureRate {
-        FailureRate { limit, steps: VecDeque::new() }
+        FailureRate { limit, steps: VecDeque::new(), records: 0, failures: 0 }
     }
 
-    /// Counts what was read at `now` and says whether the rate is above the limit.
-    pub(super) fn is_exceeded_by(&mut self, records: u64, failures: u64, now: Millis) -> bool {
+    /// So many records were read.
+    pub(super) fn read(&mut self, records: u64) {
+        self.records += records;
+    }
+
+    /// One failed.
+    pub(super) fn failed(&mut self) {
+        self.failures += 1;
+    }
+
+    /// Whether the rate up to `now` is above the limit.
+    pub(super) fn is_exceeded(&mut self, now: Millis) -> bool {
+        if (self.records, self.failures) == (0, 0) {
+            return false;
+        }
+        let (records, failures) = (std::mem::take(&mut self.records), std::mem::take(&mut self.failures));
         let width = (self.limit.span.0 / 60).max(1);
         let begins = now.0 - now.0.rem_euclid(width);
         match self.steps.back_mut().filter(|step| step.begins == begins) {
@@ -55,21 +72,35 @@ mod tests {
         FailureRate::new(FailAbove { fraction: 0.01, span: Millis(60_000) })
     }
 
+    fn is_exceeded_by(rate: &mut FailureRate, records: u64, failures: u64, now: Millis) -> bool {
+        rate.read(records);
+        (0..failures).for_each(|_| rate.failed());
+        rate.is_exceeded(now)
+    }
+
     #[test]
     fn one_in_a_hundred_is_not_above_one_percent() {
-        assert!(!rate().is_exceeded_by(1000, 10, Millis(0)));
-        assert!(rate().is_exceeded_by(1000, 11, Millis(0)));
+        assert!(!is_exceeded_by(&mut rate(), 1000, 10, Millis(0)));
+        assert!(is_exceeded_by(&mut rate(), 1000, 11, Millis(0)));
     }
 
     #[test]
     fn few_records_say_nothing() {
-        assert!(!rate().is_exceeded_by(99, 99, Millis(0)));
+        assert!(!is_exceeded_by(&mut rate(), 99, 99, Millis(0)));
     }
 
     #[test]
     fn old_failures_are_forgotten() {
         let mut rate = rate();
-        assert!(rate.is_exceeded_by(100, 50, Millis(0)));
-        assert!(!rate.is_exceeded_by(1000, 0, Millis(60_000)));
+        assert!(is_exceeded_by(&mut rate, 100, 50, Millis(0)));
+        assert!(!is_exceeded_by(&mut rate, 1000, 0, Millis(60_000)));
+    }
+
+    #[test]
+    fn failures_may_come_later_than_their_records() {
+        let mut rate = rate();
+        assert!(!is_exceeded_by(&mut rate, 1000, 0, Millis(0)));
+        assert!(is_exceeded_by(&mut rate, 0, 11, Millis(1_000)));
+        assert!(!rate.is_exceeded(Millis(2_000)), "it has been told");
     }
 }

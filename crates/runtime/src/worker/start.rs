@@ -73,7 +73,7 @@ impl<L: Log> Worker<L> {
             None => 1,
         };
         Ok(Worker {
-            failure_rate: topology.on_error.fail_above.map(FailureRate::new),
+            failure_rates: failure_rates(&topology),
             topology,
             settings,
             log,
@@ -103,6 +103,12 @@ impl<L: Log> Worker<L> {
             spent: super::Spent::default(),
         })
     }
+}
+
+/// One for each subtopology, if there is a limit.
+fn failure_rates(topology: &Topology) -> Vec<FailureRate> {
+    let limit = topology.on_error.fail_above.into_iter();
+    limit.flat_map(|limit| topology.subtopologies.iter().map(move |_| FailureRate::new(limit))).collect()
 }
 
 /// Whether its messages, or their keys, begin with the id of a schema.
