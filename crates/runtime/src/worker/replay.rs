@@ -11,7 +11,7 @@ use millstream_formats::frame;
 use super::WorkerError;
 use super::changelog::{Changelog, PAGES_PER_BATCH, Reach};
 use crate::crash;
-use crate::log::{Log, ReadLimit, Records};
+use crate::log::{Log, LogError, ReadLimit, Records};
 use crate::store::shared::SharedStore;
 use crate::store::{StateStore, StoreKey};
 
@@ -140,7 +140,14 @@ impl Changelog {
     ) -> Result<bool, WorkerError> {
         if replay.next < replay.end {
             let mut records = Records::new();
-            let next = log.read(&self.topic, self.partition, replay.next, read, &mut records)?;
+            let next =
+                log.read(&self.topic, self.partition, replay.next, read, &mut records).map_err(
+                    |error| match error {
+                        // It was there when the restore began.
+                        LogError::UnknownTopic { .. } | LogError::UnknownPartition { .. } => self.lost(),
+                        error => error.into(),
+                    },
+                )?;
             // What a successor has written behind the end is neither applied nor passed.
             let next = next.min(replay.end);
             replay.standing.records += (next.0 - replay.next.0).max(0) as u64;

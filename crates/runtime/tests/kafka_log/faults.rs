@@ -12,9 +12,9 @@ use millstream_harness::suite::Trial;
 use millstream_harness::{Broker, Proxy, Result, Trouble, ensure, tests, wait};
 use millstream_runtime::crash::KAFKA_CRASH_POINTS;
 use millstream_runtime::log::kafka::{Guarantee, KafkaLog};
-use millstream_runtime::log::{FailureKind, Log, LogError};
+use millstream_runtime::log::{FailureKind, Log, LogError, ReadLimit, Records};
 
-use super::common::{Told, append, init, offsets, place, ready, settings};
+use super::common::{LONG, Told, append, init, offsets, place, read_until, ready, settings};
 
 pub(crate) fn tests() -> Vec<Trial> {
     tests![
@@ -29,6 +29,7 @@ pub(crate) fn tests() -> Vec<Trial> {
         a_wait_can_be_ended,
         a_refused_record_fails_the_epoch_and_says_why,
         a_topic_that_was_deleted_is_not_made_again,
+        a_topic_that_is_deleted_while_it_is_read_apart_is_told,
     ]
 }
 
@@ -364,5 +365,33 @@ fn a_topic_that_was_deleted_is_not_made_again() -> Result {
     ensure!(matches!(error, LogError::UnknownTopic { .. }), "{error}");
     thread::sleep(Duration::from_secs(2));
     ensure!(!client.topics()?.contains(&"deleted".to_owned()), "it was made again");
+    Ok(())
+}
+
+/// As a changelog that is deleted while it is read: who waited for the rest of it would wait for ever.
+fn a_topic_that_is_deleted_while_it_is_read_apart_is_told() -> Result {
+    let broker = Broker::start()?;
+    let client = broker.client();
+    client.create_topic("apart", 1)?;
+    let mut with = settings(&broker.bootstrap(), "apart");
+    // So soon it asks again, and believes that a topic is not there that it has just heard of.
+    for property in ["topic.metadata.refresh.interval.ms", "topic.metadata.propagation.max.ms"] {
+        with.properties.insert(property.to_owned(), "500".to_owned());
+    }
+    let mut log = KafkaLog::connect(with).told()?;
+    init(&mut log)?;
+    append(&mut log, "apart", 0, &["one"])?;
+    log.commit("apart", &BTreeMap::new()).told()?;
+    let (_, next) = read_until(&mut log, "apart", 0, 0, |records, _| records.len() == 1)?;
+    client.delete_topic("apart")?;
+    let until = Instant::now() + LONG;
+    let mut records = Records::new();
+    let error = loop {
+        match log.read("apart", PartitionId(0), next, ReadLimit::default(), &mut records) {
+            Err(error) => break error,
+            Ok(_) => ensure!(Instant::now() < until, "nobody says that the topic is gone"),
+        }
+    };
+    ensure!(matches!(&error, LogError::UnknownTopic { .. } | LogError::UnknownPartition { .. }), "{error}");
     Ok(())
 }

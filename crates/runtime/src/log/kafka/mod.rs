@@ -28,6 +28,8 @@ mod inspect;
 mod interrupt;
 mod limits;
 mod native;
+mod remarks;
+mod restore;
 mod sender;
 mod settings;
 mod transaction;
@@ -42,7 +44,7 @@ use millstream_engine::time::Millis;
 
 use self::defaults::{BatchLimits, TOPIC_MESSAGE_BYTES};
 use self::error::{failed, unreachable};
-use self::fetch::{Fetcher, Read, Remark};
+use self::fetch::{Fetcher, Read};
 use self::limits::TopicLimits;
 use self::native::{
     Admin, AdminReply, Client, ClientError, ClientKind, Code, Consumer, Entry, List, NativeError, Rebalance,
@@ -63,8 +65,6 @@ pub use trial::try_clients;
 
 /// How long a connection may take before it is said that nobody answers.
 const CONNECT_WAIT: Duration = Duration::from_secs(8);
-/// How long a read of a partition that is not assigned waits for something.
-const RESTORE_WAIT: Duration = Duration::from_millis(200);
 /// How long leaving the group may take.
 const LEAVE_WAIT: Duration = Duration::from_secs(2);
 /// How long a question may take that everything else waits for.
@@ -97,7 +97,7 @@ pub struct KafkaLog {
     /// Topics that this log was asked about, and how many partitions they have: those whose committed offsets matter.
     topics: RefCell<BTreeMap<String, u32>>,
     /// What went wrong last at the clients, of no particular call.
-    last_error: RefCell<Option<ClientError>>,
+    last_error: RefCell<Option<(Instant, ClientError)>>,
     has_left: Cell<bool>,
     writer: Writer,
     /// For records outside any transaction.
@@ -228,7 +228,7 @@ impl KafkaLog {
         for remark in remarks {
             self.hear(remark)?;
         }
-        self.take_errors()?;
+        self.hear_errors(self.fetcher.consumer().client())?;
         Ok(self.next_event())
     }
 
@@ -243,42 +243,6 @@ impl KafkaLog {
                 GroupEvent::Lost(partitions_of(entries))
             }
         })
-    }
-
-    /// What the consumer said about no partition that is fetched: about the group, or about a topic.
-    fn hear(&self, remark: Remark) -> Result<(), LogError> {
-        let Remark { topic, code, text } = remark;
-        let error = NativeError::new(code, text);
-        match code {
-            Code::UNKNOWN_TOPIC_OR_PARTITION | Code::UNKNOWN_TOPIC if !topic.is_empty() => {
-                Err(LogError::UnknownTopic { topic })
-            }
-            _ if error::kind_of(&error) == FailureKind::Refused => {
-                let of = if topic.is_empty() { String::new() } else { format!("topic {topic} in ") };
-                Err(failed(&format!("read {of}group {}", self.settings.group), &error))
-            }
-            _ => {
-                tracing::debug!(group = self.settings.group, topic, %error, "the consumer goes on");
-                *self.last_error.borrow_mut() = Some(ClientError { code, text: error.text });
-                Ok(())
-            }
-        }
-    }
-
-    fn take_errors(&self) -> Result<(), LogError> {
-        let client = self.fetcher.consumer().client();
-        if let Some(last) = client.take_errors().into_iter().next_back() {
-            *self.last_error.borrow_mut() = Some(last);
-            if let Some(error) = client.fatal_error() {
-                return Err(failed(&format!("go on in group {}", self.settings.group), &error));
-            }
-        }
-        Ok(())
-    }
-
-    /// What went wrong last at the connections, if anything has: for people to see while nothing moves.
-    pub fn last_error(&self) -> Option<String> {
-        self.last_error.borrow().as_ref().map(|error| format!("{} ({})", error.text, error.code.name()))
     }
 
     /// Fetches exactly these partitions, each from its offset, from now on. Answers [`GroupEvent::Assigned`]; may also be
@@ -346,12 +310,6 @@ impl KafkaLog {
             }
         }
         Ok(())
-    }
-
-    /// Drops the connection over which partitions that are not assigned were read.
-    pub fn end_restore(&mut self) {
-        self.restore = None;
-        self.probe = None;
     }
 
     /// What has been done so far.
@@ -442,49 +400,6 @@ impl KafkaLog {
             }
         };
         cluster::extent(probe, topic, partition)
-    }
-
-    /// Reads a partition that is not assigned.
-    fn read_apart(
-        &mut self,
-        topic: &str,
-        partition: PartitionId,
-        from: Offset,
-        limit: ReadLimit,
-        into: &mut Records,
-    ) -> Result<Offset, LogError> {
-        let restore = match &mut self.restore {
-            Some(restore) => restore,
-            restore @ None => {
-                let made = Consumer::new(&defaults::restore(&self.settings));
-                let made = made.map_err(|error| failed("make a consumer", &error))?;
-                restore.insert(Fetcher::new(made, self.settings.headerless_topics.clone()))
-            }
-        };
-        let was_at_end = restore.is_at_end(topic, partition);
-        let until = Instant::now() + RESTORE_WAIT;
-        loop {
-            match restore.read(topic, partition, from, limit, into)? {
-                Read::To(next) if next > from => return Ok(next),
-                Read::To(_) if restore.is_at_end(topic, partition) && !was_at_end => return Ok(from),
-                Read::To(_) => {}
-                Read::Elsewhere => restore.assign(&BTreeMap::from([((topic.to_owned(), partition), from)]))?,
-                Read::Faulty(fault) => {
-                    restore.release()?;
-                    let error = NativeError::new(fault.code, fault.text);
-                    if error.code != Code::AUTO_OFFSET_RESET {
-                        return Err(cluster::failed_partition("read", topic, partition, &error));
-                    }
-                    let extent = self.written_extent(topic, partition)?;
-                    return Err(out_of_range(topic, partition, from, extent));
-                }
-            }
-            let left = until.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return Ok(from);
-            }
-            restore.take(left);
-        }
     }
 }
 
