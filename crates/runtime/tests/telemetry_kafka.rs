@@ -49,7 +49,10 @@ sink: {topic: NAME-out, key: venue}
 ";
 
 fn main() -> ExitCode {
-    suite::main(2, tests![counts_are_those_of_a_foreign_client, readiness_tells_the_truth])
+    suite::main(
+        2,
+        tests![counts_are_those_of_a_foreign_client, readiness_tells_the_truth, who_waits_for_a_broker_says_why,],
+    )
 }
 
 /// A daemon in this process.
@@ -66,7 +69,11 @@ impl Running {
         let (state, telemetry, stop) = (tempfile::tempdir().unwrap(), Telemetry::new(), Stop::new());
         telemetry.watch_folder(state.path());
         let settings = DaemonSettings {
-            kafka: BTreeMap::from([("bootstrap.servers".to_owned(), broker.bootstrap())]),
+            kafka: BTreeMap::from([
+                ("bootstrap.servers".to_owned(), broker.bootstrap()),
+                // As soon as brokers allow a member is missed, and misses its group.
+                ("session.timeout.ms".to_owned(), "6000".to_owned()),
+            ]),
             state_dir: state.path().to_owned(),
             threads: 2,
             worker: WorkerSettings::default(),
@@ -246,4 +253,22 @@ fn readiness_tells_the_truth() -> Result {
     let pipeline = status["pipelines"].as_array().unwrap().iter().find(|one| one["name"] == missing).unwrap();
     assert_eq!(pipeline["last_error"]["kind"], "configuration", "the last error stays for people to read");
     Ok(())
+}
+
+/// The broker freezes: the worker has lost its partitions when its session is over, and waits to join.
+fn who_waits_for_a_broker_says_why() -> Result {
+    let mut broker = Broker::start()?;
+    create_topics(&broker.client(), "frozen")?;
+    let running = Running::start(&broker, &["frozen"]);
+    running.wait_until_ready()?;
+    broker.pause();
+    let says_why = |found: &Readiness| found.reasons.iter().any(|why| why.detail.contains("last error: "));
+    let found = wait::until("a reason", PATIENCE, || Ok(running.readiness()), says_why)?;
+    assert!(found.reasons.iter().all(|why| why.pipeline.as_deref() == Some("frozen")), "{found:?}");
+    let (_, status) = running.get("/status")?;
+    let status: Value = serde_json::from_str(&status).unwrap();
+    let workers = status["pipelines"][0]["workers"].as_array().unwrap();
+    assert!(workers.iter().any(|worker| worker["last_error"].is_string()), "{status:#}");
+    broker.resume();
+    running.wait_until_ready()
 }

@@ -21,7 +21,7 @@ use crate::log::kafka::{GroupEvent, Guarantee, Interrupt, KafkaCounters, KafkaLo
 use crate::log::{FailureKind, Log, LogError, TopicPartition};
 use crate::panics::{self, Panic};
 use crate::store::{StateStores, StoreError};
-use crate::telemetry::{Event, Phase, TaskPhase, WorkerState, WorkerTelemetry};
+use crate::telemetry::{Event, Phase, TaskPhase, Trouble, WorkerSnapshot, WorkerState, WorkerTelemetry};
 use crate::worker::{Place, Progress, RestorePace, Restored, Worker, WorkerError, WorkerSettings};
 
 /// How long a poll waits for the first record where there is nothing to do.
@@ -190,7 +190,7 @@ impl Member {
         let transaction_timeout = self.log.properties.get("transaction.timeout.ms").and_then(|ms| ms.parse().ok());
         let mut log = KafkaLog::connect(self.log)?;
         let _ = self.leash.set(log.interrupt());
-        if !stable_offsets(&mut log, &self.topology, &self.stop)? {
+        if !stable_offsets(&mut log, &self.topology, &self.telemetry, &self.stop)? {
             return Ok(None);
         }
         let interval = Duration::from_millis(self.settings.commit_interval.0.max(0).unsigned_abs());
@@ -219,6 +219,7 @@ impl Member {
             epoch_began: None,
             load: Load::Idle,
             failures: Failures::none(started),
+            trouble: None,
             retry_at: started,
             taking_since: started,
             told_at: started,
@@ -237,7 +238,12 @@ impl Member {
 
 /// Waits until the offsets of the group are part of no open transaction; false if asked to stop. First the producer is made:
 /// what an earlier one of this name left open is aborted. Another's may have to time out, which is a wait, not a failure.
-fn stable_offsets(log: &mut KafkaLog, topology: &Topology, stop: &Stop) -> Result<bool, MemberError> {
+fn stable_offsets(
+    log: &mut KafkaLog,
+    topology: &Topology,
+    telemetry: &WorkerTelemetry,
+    stop: &Stop,
+) -> Result<bool, MemberError> {
     let sources = topology.sources.iter().map(|source| &source.topic);
     for topic in sources.chain(topology.exchanges.iter().map(|exchange| &exchange.topic)) {
         // The log asks for the offsets of partitions that it has heard of.
@@ -252,6 +258,8 @@ fn stable_offsets(log: &mut KafkaLog, topology: &Topology, stop: &Stop) -> Resul
             Ok(_) => return Ok(true),
             Err(error) if error.kind() == FailureKind::Retriable && Instant::now() < until => {
                 tracing::debug!("{error}");
+                let trouble = Some(Trouble::now(error.to_string()));
+                telemetry.publish(WorkerSnapshot { trouble, ..WorkerSnapshot::default() });
                 if is_made && !std::mem::replace(&mut is_told, true) {
                     tracing::info!("it begins when another's transaction has ended: {error}");
                 }
@@ -296,6 +304,8 @@ struct Running {
     epoch_began: Option<Instant>,
     load: Load,
     failures: Failures,
+    /// What the last epoch or attempt to take tasks failed by.
+    trouble: Option<Trouble>,
     retry_at: Instant,
     taking_since: Instant,
     told_at: Instant,
@@ -406,6 +416,7 @@ impl Running {
                     if error.kind() == FailureKind::Retriable && self.taking_since.elapsed() < TAKING_WITHIN =>
                 {
                     tracing::debug!(pipeline = %self.worker.topology().name, thread = self.thread, "{error}");
+                    self.trouble = Some(Trouble::now(error.to_string()));
                     Ok(())
                 }
                 taken => taken,
@@ -553,6 +564,7 @@ impl Running {
         let Some(wait) = self.failures.another(now).filter(|_| passes) else { return Err(error.into()) };
         self.note(&error);
         self.note_long_epoch(&error);
+        self.trouble = Some(Trouble::now(error.to_string()));
         let keeps_tasks = self.stage == Stage::Taking;
         if !keeps_tasks {
             self.worker.forget();
@@ -655,11 +667,18 @@ impl Running {
         self.count(counters);
         let mut snapshot = self.worker.snapshot(clock::steady());
         snapshot.last_commit = self.last_commit;
+        snapshot.trouble = self.last_trouble().filter(|_| self.stage != Stage::Running);
         // Tasks are restored one after the other.
         if let Some(task) = snapshot.tasks.iter_mut().find(|task| task.phase != TaskPhase::Running) {
             task.restoring_for = Some(self.task_since.elapsed());
         }
         self.telemetry.publish(snapshot);
+    }
+
+    /// What went wrong last, in an epoch or at the connections.
+    fn last_trouble(&mut self) -> Option<Trouble> {
+        let said = self.worker.log().last_error().map(|(at, message)| Trouble { at, message });
+        [said, self.trouble.clone()].into_iter().flatten().max_by_key(|trouble| trouble.at)
     }
 
     /// Counts what has happened to the log since the last call.

@@ -31,7 +31,7 @@ use crate::registry::{CacheCounts, SchemaCache};
 use crate::worker::RestoreProgress;
 
 pub use readiness::{NotReady, Readiness, Reason};
-pub use snapshot::{LaneKind, LaneSnapshot, SchemaWait, Speech, TaskSnapshot, Traffic, WorkerSnapshot};
+pub use snapshot::{LaneKind, LaneSnapshot, SchemaWait, Speech, TaskSnapshot, Traffic, Trouble, WorkerSnapshot};
 pub use state::{Event, Failure, FailureKind, Phase, PipelineState, TaskPhase, WorkerState};
 pub use status::Status;
 

@@ -162,6 +162,7 @@ pub(super) fn of_pipeline(record: &PipelineRecord, standing: &Standing) -> Vec<N
             .iter()
             .filter_map(|task| {
                 let (reason, detail) = of_task(task)?;
+                let detail = if reason == Reason::Restoring { with_trouble(detail, worker) } else { detail };
                 Some(NotReady { task: Some(task.id.to_string()), ..about(Some(*thread), reason, detail) })
             })
             .collect();
@@ -181,15 +182,23 @@ fn left(retry_in: Duration, standing: &Standing) -> f64 {
 fn of_worker(worker: &WorkerRecord) -> Option<(Reason, String)> {
     let silence = worker.heard_at.elapsed();
     Some(match worker.state {
-        WorkerState::Connecting => (Reason::Connecting, "it looks for the broker".to_owned()),
-        WorkerState::Joining => (Reason::Joining, "it waits for its partitions".to_owned()),
-        WorkerState::Restoring => (Reason::Restoring, "it restores state".to_owned()),
+        WorkerState::Connecting => (Reason::Connecting, with_trouble("it looks for the broker".to_owned(), worker)),
+        WorkerState::Joining => (Reason::Joining, with_trouble("it waits for its partitions".to_owned(), worker)),
+        WorkerState::Restoring => (Reason::Restoring, with_trouble("it restores state".to_owned(), worker)),
         WorkerState::Stopped => (Reason::Stopped, "it has stopped".to_owned()),
         WorkerState::Running if silence > SILENCE => {
             (Reason::Silent, format!("it has said nothing for {} s", silence.as_secs()))
         }
         WorkerState::Running => return None,
     })
+}
+
+/// What a worker waits for, and what may be why.
+fn with_trouble(detail: String, worker: &WorkerRecord) -> String {
+    match &worker.snapshot.trouble {
+        Some(trouble) => format!("{detail}; last error: {trouble}"),
+        None => detail,
+    }
 }
 
 fn of_task(task: &TaskSnapshot) -> Option<(Reason, String)> {

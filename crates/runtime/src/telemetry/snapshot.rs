@@ -1,7 +1,7 @@
 //! Where a worker and its tasks stand: plain values that the worker fills in and hands over whole.
 
 use std::fmt;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use millstream_engine::ids::{Offset, PartitionId, TaskId};
 use millstream_engine::ledger::Ledger;
@@ -20,6 +20,30 @@ pub struct WorkerSnapshot {
     pub traffic: Traffic,
     /// When it committed last, by the wall clock.
     pub last_commit: Option<Millis>,
+    /// What went wrong last, as long as it does not process.
+    pub trouble: Option<Trouble>,
+}
+
+/// Something that went wrong and that the worker goes on behind: it may explain why nothing moves.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trouble {
+    /// When.
+    pub at: Instant,
+    /// In words.
+    pub message: String,
+}
+
+impl Trouble {
+    /// It has just come.
+    pub fn now(message: String) -> Trouble {
+        Trouble { at: Instant::now(), message }
+    }
+}
+
+impl fmt::Display for Trouble {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({} s ago)", self.message, self.at.elapsed().as_secs())
+    }
 }
 
 /// What has gone through a worker. Aborted epochs count: it is what was done, not what became visible.

@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::Shared;
 use super::pipeline::{PipelineRecord, Standing};
 use super::readiness::{self, NotReady};
-use super::snapshot::{LaneKind, LaneSnapshot, SchemaWait, Speech, TaskSnapshot, Traffic};
+use super::snapshot::{LaneKind, LaneSnapshot, SchemaWait, Speech, TaskSnapshot, Traffic, Trouble};
 use super::state::{Event, PipelineState};
 use crate::utc::rfc3339;
 
@@ -120,6 +120,9 @@ pub struct WorkerStatus {
     pub thread: usize,
     /// connecting, joining, restoring, running or stopped.
     pub state: &'static str,
+    /// What went wrong last, and how long ago, as long as it does not process.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_error: Option<String>,
     /// Its tasks.
     pub tasks: Vec<TaskStatus>,
 }
@@ -257,6 +260,7 @@ fn workers(standing: &Standing) -> Vec<WorkerStatus> {
         .map(|(thread, worker)| WorkerStatus {
             thread: *thread,
             state: worker.state.as_str(),
+            last_error: worker.snapshot.trouble.as_ref().map(Trouble::to_string),
             tasks: worker.snapshot.tasks.iter().map(task).collect(),
         })
         .collect()

@@ -39,6 +39,7 @@ fn snapshot(records_in: u64, tasks: Vec<TaskSnapshot>) -> WorkerSnapshot {
         tasks,
         traffic: Traffic { records_in, bytes_in: records_in * 90, ..Traffic::default() },
         last_commit: Some(Millis(1_767_225_601_000)),
+        trouble: None,
     }
 }
 
@@ -265,6 +266,38 @@ fn readiness_follows_the_life_of_a_pipeline() {
     pipeline.set_state(PipelineState::Stopped);
     telemetry.stopping();
     assert_eq!(reasons(), [Reason::Stopping, Reason::Stopped]);
+}
+
+#[test]
+fn who_waits_says_what_may_be_why() {
+    let telemetry = Telemetry::new();
+    let pipeline = telemetry.pipeline("p");
+    pipeline.set_state(PipelineState::Running);
+    let worker = pipeline.worker(0);
+    let progress = RestoreProgress { records: 1, records_total: 4, bytes: 100 };
+    let mut restoring = TaskSnapshot::new(id(1), TaskPhase::Restoring(progress));
+    restoring.restoring_for = Some(Duration::from_secs(1));
+    for (state, tasks, begins) in [
+        (WorkerState::Connecting, Vec::new(), "it looks for the broker; last error: "),
+        (WorkerState::Joining, Vec::new(), "it waits for its partitions; last error: "),
+        (
+            WorkerState::Restoring,
+            vec![restoring],
+            "restored 1 of 4 changelog records (100 bytes, 0.0 MB/s, 3 s left); last error: ",
+        ),
+    ] {
+        worker.set_state(state);
+        let trouble = Some(Trouble::now("broker 2 is down (_TRANSPORT)".to_owned()));
+        worker.publish(WorkerSnapshot { trouble, ..snapshot(0, tasks) });
+        assert_eq!(telemetry.readiness().reasons[0].detail, format!("{begins}broker 2 is down (_TRANSPORT) (0 s ago)"));
+        let status = serde_json::to_value(telemetry.status()).unwrap();
+        assert_eq!(status["pipelines"][0]["workers"][0]["last_error"], "broker 2 is down (_TRANSPORT) (0 s ago)");
+    }
+    worker.set_state(WorkerState::Running);
+    worker.publish(snapshot(0, vec![running(1, 1)]));
+    assert!(telemetry.readiness().ready);
+    let status = serde_json::to_value(telemetry.status()).unwrap();
+    assert_eq!(status["pipelines"][0]["workers"][0].get("last_error"), None);
 }
 
 #[test]

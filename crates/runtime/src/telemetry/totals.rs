@@ -129,7 +129,7 @@ mod tests {
     }
 
     fn snapshot(records_in: u64, tasks: Vec<TaskSnapshot>) -> WorkerSnapshot {
-        WorkerSnapshot { tasks, traffic: Traffic { records_in, ..Traffic::default() }, last_commit: None }
+        WorkerSnapshot { tasks, traffic: Traffic { records_in, ..Traffic::default() }, ..WorkerSnapshot::default() }
     }
 
     /// The sum's balance: what came in is folded, held, or was let go.

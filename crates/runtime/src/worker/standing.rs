@@ -144,7 +144,7 @@ impl<L: Log> Worker<L> {
             let progress = restoring.progress();
             restoring.running.snapshot(TaskPhase::Restoring(progress), now)
         });
-        WorkerSnapshot { tasks: running.chain(restoring).collect(), traffic, last_commit: None }
+        WorkerSnapshot { tasks: running.chain(restoring).collect(), traffic, ..WorkerSnapshot::default() }
     }
 }
 
