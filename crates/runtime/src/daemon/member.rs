@@ -335,7 +335,8 @@ impl Running {
             if self.told_at.elapsed() >= TELL_EVERY {
                 self.tell();
             }
-            if self.counted_at.elapsed() >= COUNT_EVERY {
+            let count_every = if self.must_count() { TELL_EVERY } else { COUNT_EVERY };
+            if self.counted_at.elapsed() >= count_every {
                 self.count_partitions()?;
             }
             if self.until != Until::Stopped && self.has_come_to_the_end() {
@@ -409,7 +410,7 @@ impl Running {
     fn advance(&mut self) -> Result<(), WorkerError> {
         match self.stage {
             Stage::Waiting => Ok(()),
-            Stage::Taking if Instant::now() < self.retry_at => Ok(()),
+            Stage::Taking if Instant::now() < self.retry_at || self.must_count() => Ok(()),
             Stage::Taking => match self.take() {
                 // Another's transaction may have to time out first: that is a wait, not a failure.
                 Err(WorkerError::Log(error))
@@ -607,6 +608,12 @@ impl Running {
                  repeated without end"
             );
         }
+    }
+
+    /// Whether tasks are to be taken, and nobody has answered how many partitions there are: which tasks go with which partitions
+    /// is decided by that, and who goes by an old number may take what others have.
+    fn must_count(&self) -> bool {
+        self.stage == Stage::Taking && self.unanswered_since.is_some()
     }
 
     /// New partitions mean another topology.
