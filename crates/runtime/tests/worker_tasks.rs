@@ -17,6 +17,7 @@ use millstream_runtime::log::memory::MemoryLog;
 use millstream_runtime::log::{Log, NewRecord, ReadLimit, Records, TopicSettings};
 use millstream_runtime::sample::{Random, Trades};
 use millstream_runtime::store::memory::MemoryStores;
+use millstream_runtime::telemetry::Telemetry;
 use millstream_runtime::worker::{Restored, Worker, WorkerSettings};
 
 const TRADES: usize = 600;
@@ -585,4 +586,53 @@ sink: {{topic: out, key: {key}}}
     assert_eq!(results(&mut log), first, "{steps}: emitted too soon");
     step(&mut other, 95, 110);
     assert!(results(&mut log) > first, "{steps}: never emitted");
+}
+
+/// What `telemetry` counts, without labels: all input rows of steps, bytes of changelogs and records that were deleted unread.
+fn counted(telemetry: &Telemetry) -> [u64; 3] {
+    let text = telemetry.metrics_text();
+    [
+        "millstream_step_input_rows_total",
+        "millstream_changelog_written_bytes_total",
+        "millstream_source_deleted_records_total",
+    ]
+    .map(|name| {
+        let samples = text.lines().filter(|line| line.starts_with(name));
+        samples.map(|line| line.rsplit_once(' ').unwrap().1.parse::<u64>().unwrap()).sum()
+    })
+}
+
+#[test]
+fn a_task_that_is_parked_and_comes_back_is_counted_once() {
+    let topology = topology();
+    let mut log = filled();
+    let mut worker = worker(&topology, &log, &MemoryStores::new());
+    let telemetry = Telemetry::new();
+    let told = telemetry.pipeline("wandering").worker(0);
+    let all = worker.all_tasks();
+    let tell = |worker: &mut Worker<MemoryLog>| {
+        told.publish(worker.snapshot(NOW));
+        let rows_in: u64 = worker.ledger().iter().map(|(_, ledger)| ledger.rows_in).sum();
+        let counted = counted(&telemetry);
+        assert_eq!(counted[0], rows_in, "the worker's own ledger says otherwise");
+        counted
+    };
+    take(&mut worker, &all);
+    worker.read_once(NOW).unwrap();
+    worker.commit(NOW).unwrap();
+    for partition in (0..PARTITIONS).map(PartitionId) {
+        log.trim("trades", partition, Offset(50)).unwrap();
+    }
+    worker.run_until_quiet(NOW).unwrap();
+    let before = tell(&mut worker);
+    assert!(before.iter().all(|count| *count > 0), "{before:?}");
+    for wanted in [all.as_slice(), &all[..3], &all] {
+        worker.hand_over(NOW).unwrap();
+        assert!(worker.snapshot(NOW).tasks.is_empty());
+        assert_eq!(tell(&mut worker), before, "while they are parked");
+        take(&mut worker, wanted);
+        assert_eq!(tell(&mut worker), before, "when they are back");
+    }
+    worker.forget();
+    assert_eq!(tell(&mut worker), before, "when they are forgotten");
 }

@@ -23,8 +23,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use millstream_engine::ids::TaskId;
-use millstream_engine::ledger::Ledger;
 use prometheus::{HistogramOpts, HistogramVec};
 
 use crate::registry::{CacheCounts, SchemaCache};
@@ -193,12 +191,6 @@ impl WorkerTelemetry {
     /// state is restored: a worker in silence for long is not ready.
     pub fn publish(&self, snapshot: WorkerSnapshot) {
         self.record.publish(self.thread, self.generation, snapshot);
-    }
-
-    /// A task is dropped (partitions revoked, worker rebuilt): its last word, which the next snapshot need not repeat.
-    /// Without it, the task's last published snapshot is taken instead.
-    pub fn retire(&self, task: TaskId, ledgers: Vec<(String, Ledger)>) {
-        self.record.retire(self.thread, self.generation, task, ledgers);
     }
 
     /// A restore of a task has ended.

@@ -5,14 +5,12 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use millstream_engine::ids::TaskId;
-use millstream_engine::ledger::Ledger;
 use millstream_engine::time::Millis;
 use prometheus::{Histogram, HistogramVec};
 
 use super::lock;
 use super::snapshot::{TaskSnapshot, WorkerSnapshot};
-use super::state::{Event, Failure, FailureKind, Phase, PipelineState, TaskPhase, WorkerState};
+use super::state::{Event, Failure, FailureKind, Phase, PipelineState, WorkerState};
 use super::totals::{Gone, Totals};
 use crate::worker::RestoreProgress;
 
@@ -193,18 +191,6 @@ impl PipelineRecord {
         if let Some(worker) = standing.worker(thread, generation) {
             worker.snapshot = snapshot;
         }
-    }
-
-    pub(super) fn retire(&self, thread: usize, generation: u64, id: TaskId, ledgers: Vec<(String, Ledger)>) {
-        let standing = &mut *lock(&self.standing);
-        let Some(worker) = standing.worker(thread, generation) else { return };
-        let tasks = &mut worker.snapshot.tasks;
-        let mut task = match tasks.iter().position(|task| task.id == id) {
-            Some(at) => tasks.remove(at),
-            None => TaskSnapshot::new(id, TaskPhase::Running),
-        };
-        task.ledgers = ledgers;
-        standing.gone.task(&task);
     }
 
     fn remember(&self, standing: &mut Standing, failure: &Failure) {

@@ -16,6 +16,8 @@ use crate::worker::RestorePace;
 pub struct WorkerSnapshot {
     /// The tasks that it owns now.
     pub tasks: Vec<TaskSnapshot>,
+    /// Tasks that were asked back and that it keeps in memory, as they may be given to it again: they count, and are no gauge's.
+    pub parked: Vec<TaskSnapshot>,
     /// Records and bytes since the worker was built.
     pub traffic: Traffic,
     /// When it committed last, by the wall clock.
@@ -43,6 +45,13 @@ impl Trouble {
 impl fmt::Display for Trouble {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} ({} s ago)", self.message, self.at.elapsed().as_secs())
+    }
+}
+
+impl WorkerSnapshot {
+    /// The tasks whose counts stand in no other snapshot: those that it owns, and those that it has parked.
+    pub(super) fn counted(&self) -> impl Iterator<Item = &TaskSnapshot> {
+        self.tasks.iter().chain(&self.parked)
     }
 }
 

@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use millstream_engine::ids::{Offset, PartitionId};
+use millstream_engine::ids::{Offset, PartitionId, TaskId};
+use millstream_engine::ledger::Ledger;
 use millstream_engine::time::{Millis, Watermark};
 
 use super::catalogue::METRICS;
@@ -39,7 +40,7 @@ fn snapshot(records_in: u64, tasks: Vec<TaskSnapshot>) -> WorkerSnapshot {
         tasks,
         traffic: Traffic { records_in, bytes_in: records_in * 90, ..Traffic::default() },
         last_commit: Some(Millis(1_767_225_601_000)),
-        trouble: None,
+        ..WorkerSnapshot::default()
     }
 }
 
@@ -188,9 +189,12 @@ fn counters_go_on_when_workers_and_tasks_come_and_go() {
     first.publish(snapshot(100, vec![running(0, 60), running(1, 40)]));
     assert_eq!(counted(), (100.0, 100.0));
 
-    // A task is revoked with a last word of 45, and comes back.
-    first.retire(id(1), running(1, 45).ledgers);
-    assert_eq!(counted(), (100.0, 105.0));
+    // A task is parked, let go, and comes back.
+    first.publish(WorkerSnapshot { parked: vec![running(1, 45)], ..snapshot(105, vec![running(0, 60)]) });
+    assert_eq!(counted(), (105.0, 105.0));
+    let series = samples(&telemetry);
+    let memory = |task: &str| format!("millstream_state_memory_bytes{{pipeline=\"p\",task=\"{task}\"}}");
+    assert!(series.contains_key(&memory("0_0")) && !series.contains_key(&memory("0_1")), "a parked task has a gauge");
     first.publish(snapshot(105, vec![running(0, 60)]));
     assert_eq!(counted(), (105.0, 105.0));
     first.publish(snapshot(107, vec![running(0, 60), running(1, 2)]));

@@ -36,13 +36,13 @@ impl Gone {
     /// Takes in what a worker counted that is no more.
     pub(super) fn worker(&mut self, last: &WorkerSnapshot) {
         self.0.traffic += last.traffic;
-        for task in &last.tasks {
+        for task in last.counted() {
             self.task(task);
         }
     }
 
     /// Takes in what a task counted that is no more.
-    pub(super) fn task(&mut self, last: &TaskSnapshot) {
+    fn task(&mut self, last: &TaskSnapshot) {
         self.0.changelog_written_bytes += last.changelog_written_bytes;
         for (step, ledger) in &last.ledgers {
             let totals = self.0.step(step);
@@ -57,8 +57,8 @@ impl Gone {
         if fell(&last.traffic, &next.traffic) {
             self.0.traffic += last.traffic;
         }
-        let now: BTreeMap<TaskId, &TaskSnapshot> = next.tasks.iter().map(|task| (task.id, task)).collect();
-        for task in &last.tasks {
+        let now: BTreeMap<TaskId, &TaskSnapshot> = next.counted().map(|task| (task.id, task)).collect();
+        for task in last.counted() {
             if now.get(&task.id).is_none_or(|now| began_anew(task, now)) {
                 self.task(task);
             }
@@ -70,7 +70,7 @@ impl Gone {
         let mut totals = self.0.clone();
         for snapshot in present {
             totals.traffic += snapshot.traffic;
-            for task in &snapshot.tasks {
+            for task in snapshot.counted() {
                 totals.changelog_written_bytes += task.changelog_written_bytes;
                 for (step, ledger) in &task.ledgers {
                     totals.step(step).ledger += *ledger;
@@ -129,7 +129,8 @@ mod tests {
     }
 
     fn snapshot(records_in: u64, tasks: Vec<TaskSnapshot>) -> WorkerSnapshot {
-        WorkerSnapshot { tasks, traffic: Traffic { records_in, ..Traffic::default() }, ..WorkerSnapshot::default() }
+        let traffic = Traffic { records_in, ..Traffic::default() };
+        WorkerSnapshot { tasks, traffic, ..WorkerSnapshot::default() }
     }
 
     /// The sum's balance: what came in is folded, held, or was let go.
@@ -146,6 +147,24 @@ mod tests {
         assert_sum(&gone.with([&first].into_iter()), 30, 5, 0);
         gone.superseded(&first, &second);
         assert_sum(&gone.with([&second].into_iter()), 35, 2, 3);
+    }
+
+    #[test]
+    fn a_task_that_is_parked_is_counted_once_wherever_it_goes() {
+        let mut gone = Gone::default();
+        let first = snapshot(30, vec![task(0, 10, 2), task(1, 20, 3)]);
+        let parked = WorkerSnapshot { parked: first.tasks.clone(), tasks: Vec::new(), ..first.clone() };
+        gone.superseded(&first, &parked);
+        assert_sum(&gone.with([&parked].into_iter()), 30, 5, 0);
+        // One comes back, the other is let go.
+        let back = snapshot(30, vec![task(0, 10, 2)]);
+        gone.superseded(&parked, &back);
+        assert_sum(&gone.with([&back].into_iter()), 30, 2, 3);
+        // Or it is built again by the worker that had it parked.
+        let mut gone = Gone::default();
+        let anew = snapshot(31, vec![task(0, 10, 2), task(1, 1, 0)]);
+        gone.superseded(&parked, &anew);
+        assert_sum(&gone.with([&anew].into_iter()), 31, 2, 3);
     }
 
     #[test]

@@ -51,10 +51,11 @@ impl<L: Log> Worker<L> {
         self.spent
     }
 
-    /// The ledger of each step, all tasks together, those that were let go too, in the order of the graph.
+    /// The ledger of each step, all tasks together, those that are parked or were let go too, in the order of the graph.
     pub fn ledger(&mut self) -> Vec<(String, Ledger)> {
         let gone = self.gone.iter().cloned();
-        task::add_up(gone.chain(self.tasks.iter_mut().flat_map(|running| running.task.ledgers())))
+        let here = self.tasks.iter_mut().chain(&mut self.parked);
+        task::add_up(gone.chain(here.flat_map(|running| running.task.ledgers())))
     }
 
     /// Rows that all tasks have processed since the worker was built.
@@ -135,7 +136,8 @@ impl<L: Log> Worker<L> {
             records_in: self.records_in,
             records_out: self.records_out,
             dead_letters: self.dead_letters,
-            records_deleted: self.deleted_before + self.tasks.iter().map(RunningTask::deleted).sum::<u64>(),
+            records_deleted: self.deleted_before
+                + self.tasks.iter().chain(&self.parked).map(RunningTask::deleted).sum::<u64>(),
             bytes_in: self.bytes_in,
             bytes_out: self.bytes_out,
         };
@@ -144,7 +146,13 @@ impl<L: Log> Worker<L> {
             let progress = restoring.progress();
             restoring.running.snapshot(TaskPhase::Restoring(progress), now)
         });
-        WorkerSnapshot { tasks: running.chain(restoring).collect(), traffic, ..WorkerSnapshot::default() }
+        let parked = self.parked.iter_mut().map(|parked| parked.snapshot(TaskPhase::Running, now));
+        WorkerSnapshot {
+            tasks: running.chain(restoring).collect(),
+            parked: parked.collect(),
+            traffic,
+            ..WorkerSnapshot::default()
+        }
     }
 }
 
