@@ -70,6 +70,13 @@ impl Clock {
         others.map(|other| other.w).min().unwrap_or(Watermark::END)
     }
 
+    /// How far the furthest of the inputs that are not idle is ahead of W: what the others hold back. None where either is unknown.
+    pub fn held_back(&self) -> Option<Millis> {
+        let furthest = self.inputs.iter().filter(|input| !input.idle && input.w.is_known()).map(|input| input.w).max();
+        let (furthest, w) = (furthest?, self.w);
+        w.is_known().then(|| Millis(furthest.0.saturating_sub(w.0).max(0)))
+    }
+
     /// The input has spoken: it is no longer idle, and if it was, W_i is no less than the W that went on without it.
     pub fn speaks(&mut self, input: InputId) {
         let w = self.w;
@@ -266,8 +273,12 @@ mod tests {
         let mut clock = clock();
         clock.advance(A, Watermark(10));
         assert_eq!(clock.refresh(), Watermark::UNKNOWN);
+        assert_eq!(clock.held_back(), None);
         clock.advance(B, Watermark(5));
         assert_eq!(clock.refresh(), Watermark(5));
+        assert_eq!(clock.held_back(), Some(Millis(5)));
+        clock.on_idle(A);
+        assert_eq!(clock.held_back(), Some(Millis(0)), "who is idle waits for nobody");
     }
 
     #[test]

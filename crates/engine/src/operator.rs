@@ -1,6 +1,7 @@
 //! The contract of an operator: one node of a task's graph.
 
 use crate::batch::Batch;
+use crate::clock::Clock;
 use crate::context::Context;
 use crate::error::TaskError;
 use crate::ids::{InputId, Port};
@@ -72,6 +73,11 @@ pub trait Operator: Send {
     /// When, by the clock on the wall, a commit is due though no input comes: something waits to be emitted with it. To be
     /// asked right after [`before_commit`](Self::before_commit).
     fn due_at(&self) -> Option<Millis> {
+        None
+    }
+
+    /// The operator's clock, if it keeps one; for people to look at.
+    fn clock(&self) -> Option<&Clock> {
         None
     }
 

@@ -11,6 +11,7 @@ use arrow::array::UInt32Array;
 use arrow::compute;
 
 use crate::batch::{Batch, RowOrigin};
+use crate::clock::Clock;
 use crate::context::{Context, Effect, Item, OnError};
 use crate::error::{Rejected, TaskError};
 use crate::expr::Expr;
@@ -93,6 +94,8 @@ pub struct Task {
 struct Node {
     name: String,
     operator: Box<dyn Operator>,
+    /// Whether nothing that reaches it is a window's result.
+    sees_inputs: bool,
     /// (output, node, port), in order of the nodes.
     successors: Vec<(usize, NodeId, Port)>,
     ledger: Ledger,
@@ -108,6 +111,8 @@ struct Input {
     position: Position,
     /// W_i, where the input is a source that has brought rows.
     watermark: Option<Watermark>,
+    /// Whether the source has been silent for long.
+    is_idle: bool,
     /// The source's event time, for those who must know it before the source has run.
     event_time: Option<Expr>,
 }
@@ -229,7 +234,11 @@ impl Task {
                 self.inbox[node.0].extend(said.map(|item| (Port(0), item)));
                 return self.pass();
             }
-            Signal::Idle(input) => vec![self.inputs[input.0 as usize].node],
+            Signal::Idle(input) => {
+                let input = &mut self.inputs[input.0 as usize];
+                input.is_idle = true;
+                vec![input.node]
+            }
             Signal::Close | Signal::Elapsed(_) => self.inputs.iter().map(|input| input.node).collect(),
         };
         entries.dedup();
@@ -306,6 +315,25 @@ impl Task {
                 (node.name.clone(), node.ledger)
             })
             .collect()
+    }
+
+    /// How far event time has come in the task: the least W of the steps with a clock that see rows of its inputs (a step behind a
+    /// window of the same task sees that one's results, and has less). Without such a step what is known of the senders and of
+    /// the sources that are not idle. For people to look at.
+    pub fn watermark(&self) -> Option<Watermark> {
+        let seeing = self.nodes.iter().filter(|node| node.sees_inputs).filter_map(|node| node.operator.clock());
+        if let Some(least) = seeing.map(Clock::w).min() {
+            return Some(least).filter(|w| w.is_known());
+        }
+        let speaking = self.inputs.iter().filter(|input| !input.is_idle).filter_map(|input| input.watermark);
+        let senders = self.senders.clocks().map(Clock::w).filter(|w| w.is_known());
+        let all_idle = || self.inputs.iter().filter_map(|input| input.watermark).max();
+        speaking.chain(senders).min().or_else(all_idle)
+    }
+
+    /// Behind a repartition: how far the furthest sender is ahead of the slowest, which holds event time back.
+    pub fn held_back(&self) -> Option<Millis> {
+        self.senders.clocks().filter_map(Clock::held_back).max()
     }
 
     /// The least W_i of the source partitions that have brought rows since the task was built; for people to look at.
@@ -481,6 +509,7 @@ fn note_watermark(inputs: &mut [Input], node: NodeId, batch: &Batch) {
     let watermark = batch.meta.clock.own(greatest);
     if matches!(input.kind, InputKind::Source(_)) && watermark.is_known() {
         input.watermark = Some(input.watermark.unwrap_or(watermark).max(watermark));
+        input.is_idle = false;
     }
 }
 

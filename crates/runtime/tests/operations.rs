@@ -231,6 +231,7 @@ fn busy() -> Telemetry {
     let running = TaskSnapshot {
         lanes: vec![lane("trades", LaneKind::Source), lane("p-by-repartition", LaneKind::Repartition)],
         watermark: Some(Watermark(1_767_225_600_000)),
+        held_back: Some(Millis(0)),
         ledgers: vec![("sources.trades".to_owned(), ledger)],
         ..TaskSnapshot::new(task(0), TaskPhase::Running)
     };

@@ -199,6 +199,18 @@ fn counts_are_those_of_a_foreign_client() -> Result {
     let tasks: usize =
         pipeline["workers"].as_array().unwrap().iter().map(|w| w["tasks"].as_array().unwrap().len()).sum();
     assert_eq!(tasks, 2 * PARTITIONS as usize, "{pipeline:#}");
+    // Behind the repartition time has come as far as the slowest of those that send says: their windows of a second are closed
+    // but for the last.
+    let latest = 1_767_225_600.0 + ROWS as f64 * 0.03;
+    let has_come = |samples: &BTreeMap<String, f64>| {
+        (0..PARTITIONS).all(|partition| {
+            let task = format!(",task=\"1_{partition}\"");
+            let time = samples.get(&of("task_watermark_timestamp_seconds", &task));
+            let is_told = samples.contains_key(&of("task_watermark_held_back_seconds", &task));
+            is_told && time.is_some_and(|time| (latest - 2.0..latest).contains(time))
+        })
+    };
+    wait::until("the time of tasks behind a repartition", PATIENCE, || running.samples(), has_come)?;
 
     let began = Instant::now();
     drop(running);

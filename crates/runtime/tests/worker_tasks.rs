@@ -636,3 +636,41 @@ fn a_task_that_is_parked_and_comes_back_is_counted_once() {
     worker.forget();
     assert_eq!(tell(&mut worker), before, "when they are forgotten");
 }
+
+/// One partition of four has records: whoever is idle does not hold time back, and those behind the repartition know it too.
+#[test]
+fn the_time_of_tasks_is_that_of_their_steps() {
+    let pipeline =
+        SILENT.replace("{symbol: string,", "{symbol: string, venue: string,").replace("symbol}\n", "venue}\n");
+    let topology =
+        lowered(&pipeline.replace("by: symbol", "by: venue").replace("idle: 1s, idle_close: 1s", "idle: 1s"));
+    let mut log = MemoryLog::new();
+    log.create_topic("trades", TopicSettings::user(PARTITIONS)).unwrap();
+    let value = br#"{"symbol":"s","venue":"v","ts":"2026-01-01T00:00:00.100Z"}"#;
+    let mut one = Records::new();
+    one.push(Offset(0), NewRecord { key: None, value: Some(value), timestamp: NOW, headers: &[] });
+    log.produce("trades", PartitionId(0), &one).unwrap();
+    let mut worker = worker(&topology, &log, &MemoryStores::new());
+    let all = worker.all_tasks();
+    take(&mut worker, &all);
+    let mut times = |second: i64| -> Vec<(String, Option<i64>, Option<i64>)> {
+        for _ in 0..2 {
+            worker.read_once(Millis(second * 1_000)).unwrap();
+            worker.commit(Millis(second * 1_000)).unwrap();
+        }
+        let tasks = worker.snapshot(NOW).tasks.into_iter();
+        tasks
+            .map(|task| (task.id.to_string(), task.watermark.map(|w| w.0), task.held_back.map(|span| span.0)))
+            .collect()
+    };
+    let known = Some(1_767_225_600_100);
+    let then = times(0);
+    assert_eq!(then[0], ("0_0".to_owned(), known, None));
+    assert_eq!(then[4], ("1_0".to_owned(), None, None), "senders that have said nothing are waited for");
+    // Three of four are idle, and the fourth is not.
+    log.produce("trades", PartitionId(0), &one).unwrap();
+    let now = times(3);
+    for task in &now[4..] {
+        assert_eq!((task.1, task.2), (known, Some(0)), "{now:?}");
+    }
+}

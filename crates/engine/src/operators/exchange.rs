@@ -210,6 +210,10 @@ impl Operator for Exchange {
         self.told_at.filter(|_| self.owes()).map(|at| at.plus(self.tell_every))
     }
 
+    fn clock(&self) -> Option<&Clock> {
+        Some(&self.clock)
+    }
+
     fn state(&mut self) -> Option<&mut dyn StateHandle> {
         Some(self)
     }

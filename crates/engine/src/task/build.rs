@@ -78,6 +78,7 @@ impl Task {
             nodes.push(Node {
                 name: node.name.clone(),
                 operator,
+                sees_inputs: builder.sees_inputs(node, inputs.len()),
                 successors: successors(plan, NodeId(index)),
                 ledger: Ledger::default(),
                 numbered: 0,
@@ -181,6 +182,15 @@ impl Builder<'_> {
         upstream
     }
 
+    /// Whether what reaches a node is of the task's inputs, and nothing the results of a window.
+    fn sees_inputs(&self, node: &NodePlan, inputs: usize) -> bool {
+        let upstream = self.upstream(node);
+        let is_entry = |input: InputId| {
+            (input.0 as usize) < inputs || self.repartitions.iter().any(|repartition| repartition.output == input)
+        };
+        !upstream.is_empty() && upstream.iter().all(|(input, _)| is_entry(*input))
+    }
+
     fn entering(&self, index: usize, node: &NodePlan, inputs: &[Input]) -> Vec<Labelled> {
         inputs
             .iter()
@@ -253,6 +263,7 @@ fn inputs_of(id: TaskId, plan: &SubtopologyPlan, wiring: &Wiring) -> Vec<Input> 
             node: NodeId(node),
             position: Position::default(),
             watermark: None,
+            is_idle: false,
             event_time: None,
         });
     };

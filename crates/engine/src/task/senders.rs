@@ -108,6 +108,11 @@ impl Senders {
         }
     }
 
+    /// The clock of each repartition.
+    pub(super) fn clocks(&self) -> impl Iterator<Item = &Clock> {
+        self.repartitions.iter().map(|repartition| &repartition.clock)
+    }
+
     fn repartition(&mut self, lane: InputId) -> &mut Repartition {
         let found = self.repartitions.iter().position(|repartition| repartition.lanes.contains(&lane));
         assert!(found.is_some(), "input {lane} is no sender's");

@@ -14,6 +14,7 @@ use super::results::{BATCH_ROWS, Ready, Results};
 use super::timeline::{LineId, Spot, Timelines, part_width};
 use crate::aggregate::Slot;
 use crate::batch::{Batch, OwnTime, RowClock};
+use crate::clock::Clock;
 use crate::context::Context;
 use crate::error::TaskError;
 use crate::ids::Port;
@@ -280,6 +281,10 @@ impl Operator for Over {
             signal => cx.signal(signal),
         }
         Ok(())
+    }
+
+    fn clock(&self) -> Option<&Clock> {
+        Some(&self.kept.clock)
     }
 
     fn state(&mut self) -> Option<&mut dyn StateHandle> {

@@ -14,6 +14,7 @@ use super::results::{Ready, Results};
 use super::windowed::{LAST_EMIT, due_at, is_due};
 use crate::aggregate::Slot;
 use crate::batch::Batch;
+use crate::clock::Clock;
 use crate::context::Context;
 use crate::error::TaskError;
 use crate::ids::Port;
@@ -415,6 +416,10 @@ impl Operator for Session {
 
     fn due_at(&self) -> Option<Millis> {
         due_at(self.emit, self.kept.numbers[LAST_EMIT]).filter(|_| !self.changed.is_empty())
+    }
+
+    fn clock(&self) -> Option<&Clock> {
+        Some(&self.kept.clock)
     }
 
     fn state(&mut self) -> Option<&mut dyn StateHandle> {

@@ -15,6 +15,7 @@ use super::timeline::{LineId, Spot, Straggler, Timelines, part_width};
 use super::windowed::{LAST_EMIT, due_at, is_due};
 use crate::aggregate::Slot;
 use crate::batch::Batch;
+use crate::clock::Clock;
 use crate::context::Context;
 use crate::error::TaskError;
 use crate::ids::Port;
@@ -319,6 +320,10 @@ impl Operator for Sliding {
 
     fn due_at(&self) -> Option<Millis> {
         due_at(self.emit, self.kept.numbers[LAST_EMIT]).filter(|_| !self.fresh.is_empty())
+    }
+
+    fn clock(&self) -> Option<&Clock> {
+        Some(&self.kept.clock)
     }
 
     fn state(&mut self) -> Option<&mut dyn StateHandle> {

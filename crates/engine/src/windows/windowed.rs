@@ -2,6 +2,7 @@
 
 use crate::aggregate::Slot;
 use crate::batch::Batch;
+use crate::clock::Clock;
 use crate::context::Context;
 use crate::error::TaskError;
 use crate::ids::Port;
@@ -270,6 +271,10 @@ impl<K: Kind> Operator for Windowed<K> {
 
     fn due_at(&self) -> Option<Millis> {
         due_at(self.emit, self.kept.numbers[LAST_EMIT]).filter(|_| !self.pending.is_empty())
+    }
+
+    fn clock(&self) -> Option<&Clock> {
+        Some(&self.kept.clock)
     }
 
     fn state(&mut self) -> Option<&mut dyn StateHandle> {

@@ -110,9 +110,12 @@ metrics! {
     REPARTITION_LAG_RECORDS = Gauge "millstream_repartition_lag_records" ["pipeline", "topic", "partition"]
         "Offsets between what was read of the pipeline's own repartition and its committed end.";
     WATERMARK = Gauge "millstream_task_watermark_timestamp_seconds" ["pipeline", "task"]
-        "The task's watermark, in seconds since 1970: windows that end before it are closed.";
+        "How far event time has come in the task, in seconds since 1970: the least watermark of its windows, aggregates and \
+         repartitions that see rows of its inputs; without such a step the least of its inputs that are not idle.";
     WATERMARK_LAG = Gauge "millstream_task_watermark_lag_seconds" ["pipeline", "task"]
         "How far the task's watermark lies behind the wall clock.";
+    WATERMARK_HELD = Gauge "millstream_task_watermark_held_back_seconds" ["pipeline", "task"]
+        "Behind a repartition: how far the furthest of the tasks that send is ahead of the slowest, which holds windows open.";
 
     EPOCH_PHASE_SECONDS = Histogram "millstream_epoch_phase_seconds" ["pipeline", "phase"]
         "How long the phases of an epoch took (epoch is the whole; process, changelog, drain, offsets, commit, store).";

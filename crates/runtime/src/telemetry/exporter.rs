@@ -151,6 +151,9 @@ fn task(families: &mut Families, pipeline: &str, task: &TaskSnapshot, now: Milli
         families.add(&WATERMARK, &labels, seconds(watermark));
         families.add(&WATERMARK_LAG, &labels, seconds(now.minus(watermark)));
     }
+    if let Some(held_back) = task.held_back {
+        families.add(&WATERMARK_HELD, &labels, seconds(held_back));
+    }
     if let Some(pace) = task.restore() {
         let progress = pace.progress;
         let total = progress.records_total.max(1);

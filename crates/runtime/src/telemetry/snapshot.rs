@@ -83,8 +83,10 @@ pub struct TaskSnapshot {
     pub restoring_for: Option<Duration>,
     /// The partitions that it reads.
     pub lanes: Vec<LaneSnapshot>,
-    /// W, where it is known.
+    /// How far event time has come in it, where that is known.
     pub watermark: Option<Watermark>,
+    /// Behind a repartition: how far the furthest sender is ahead of the slowest, where that is known.
+    pub held_back: Option<Millis>,
     /// The ledger of each step since the task was built, in the order of the graph.
     pub ledgers: Vec<(String, Ledger)>,
     /// Bytes of state in memory.
@@ -108,6 +110,7 @@ impl TaskSnapshot {
             restoring_for: None,
             lanes: Vec::new(),
             watermark: None,
+            held_back: None,
             ledgers: Vec::new(),
             state_memory_bytes: 0,
             state_disk_bytes: 0,

@@ -28,6 +28,7 @@ fn running(partition: u32, rows_in: u64) -> TaskSnapshot {
     TaskSnapshot {
         lanes: vec![lane("trades", LaneKind::Source), lane("p-by-repartition", LaneKind::Repartition)],
         watermark: Some(Watermark(1_767_225_600_000)),
+        held_back: Some(Millis(2_500)),
         ledgers: vec![("sources.trades".to_owned(), ledger)],
         state_memory_bytes: 1024,
         changelog_written_bytes: 10,
@@ -110,6 +111,7 @@ fn samples_say_what_was_told() {
         ("millstream_source_lag_records{pipeline=\"candles\",topic=\"trades\",partition=\"0\"}", 2.0),
         ("millstream_repartition_lag_records{pipeline=\"candles\",topic=\"p-by-repartition\",partition=\"0\"}", 2.0),
         ("millstream_task_watermark_timestamp_seconds{pipeline=\"candles\",task=\"0_0\"}", 1_767_225_600.0),
+        ("millstream_task_watermark_held_back_seconds{pipeline=\"candles\",task=\"0_0\"}", 2.5),
         ("millstream_last_commit_timestamp_seconds{pipeline=\"candles\"}", 1_767_225_601.0),
         ("millstream_epoch_phase_seconds_count{phase=\"commit\",pipeline=\"candles\"}", 1.0),
         ("millstream_epoch_phase_seconds_bucket{phase=\"commit\",pipeline=\"candles\",le=\"0.0025\"}", 0.0),

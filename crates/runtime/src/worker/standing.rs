@@ -176,7 +176,8 @@ impl RunningTask {
     fn snapshot(&mut self, phase: TaskPhase, now: Millis) -> TaskSnapshot {
         let mut snapshot = TaskSnapshot::new(self.task.id(), phase);
         snapshot.lanes = self.lanes.iter().map(|lane| lane.snapshot(&self.task, now)).collect();
-        snapshot.watermark = self.task.source_watermark();
+        snapshot.watermark = self.task.watermark();
+        snapshot.held_back = self.task.held_back();
         snapshot.ledgers = self.task.ledgers();
         snapshot.state_memory_bytes = self.task.states().map(|(_, state)| state.memory_bytes() as u64).sum();
         if let Some(kept) = &self.kept {
