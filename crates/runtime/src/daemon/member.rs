@@ -88,6 +88,8 @@ pub(super) struct Member {
     pub(super) at_end: AtEnd,
     /// Where the thread leaves what ends its waits for a broker.
     pub(super) leash: Arc<OnceLock<Interrupt>>,
+    /// Where the first thread of the attempt that commits with all its tasks says when.
+    pub(super) committed_since: Arc<OnceLock<Instant>>,
 }
 
 /// Why a worker thread ended.
@@ -211,6 +213,7 @@ impl Member {
             telemetry: self.telemetry,
             stop: self.stop,
             at_end: self.at_end,
+            committed_since: self.committed_since,
             stage: Stage::Waiting,
             owned: Vec::new(),
             pace: Pace::new(interval, waiting, started),
@@ -296,6 +299,7 @@ struct Running {
     telemetry: WorkerTelemetry,
     stop: Stop,
     at_end: AtEnd,
+    committed_since: Arc<OnceLock<Instant>>,
     stage: Stage,
     owned: Vec<TopicPartition>,
     pace: Pace,
@@ -530,6 +534,12 @@ impl Running {
         let ended = Instant::now();
         if committed {
             self.failures.committed();
+        }
+        // Tasks that are restored commit while others still are; and behind a failure an epoch without input shows nothing.
+        if self.stage == Stage::Running && !self.failures.are_any() {
+            let _ = self.committed_since.set(ended);
+        }
+        if committed {
             self.telemetry.count(Event::Commit);
             self.pace.committed(ended - began, ended);
             self.last_commit = Some(clock::wall());

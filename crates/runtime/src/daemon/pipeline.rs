@@ -26,7 +26,8 @@ use crate::worker::{CreateTopics, Flush, Place, Standing, Telling, WorkerError, 
 /// Stored state of a task that has been elsewhere for so long is of no more use: much of it would have to be read again.
 const KEPT_UNUSED: Duration = Duration::from_hours(24);
 
-/// A run of this length takes back what earlier failures have added to the wait.
+/// So long behind its first commit a run takes back what earlier failures have added to the wait. Not from its beginning: a restore
+/// may take longer than that, and fail each time at the same place.
 const HEALTHY_AFTER: Duration = Duration::from_secs(60);
 /// How often stored state is made durable.
 const FLUSH_EVERY: Duration = Duration::from_secs(5);
@@ -73,6 +74,8 @@ struct Prepared {
 struct Attempt {
     returned: Vec<Returned>,
     error: Option<MemberError>,
+    /// When one of its workers committed first with all its tasks.
+    committed_since: Option<Instant>,
 }
 
 impl Supervisor {
@@ -90,8 +93,8 @@ impl Supervisor {
         let mut wait = self.settings.backoff_min;
         let mut away_since = None;
         loop {
-            let began = Instant::now();
             let attempt = self.attempt();
+            let was_healthy = is_healthy(attempt.committed_since);
             for returned in attempt.returned {
                 report.add(returned);
             }
@@ -100,7 +103,7 @@ impl Supervisor {
                 tracing::info!(pipeline = %self.unit.name, "{error}");
                 continue;
             }
-            if began.elapsed() >= HEALTHY_AFTER {
+            if was_healthy {
                 wait = self.settings.backoff_min;
             }
             if self.stop.is_asked() && error.may_pass() {
@@ -172,13 +175,14 @@ impl Supervisor {
         let Prepared { topology, counts, stores } =
             match prepared.unwrap_or_else(|panic| Err(MemberError::Panicked(panic))) {
                 Ok(prepared) => prepared,
-                Err(error) => return Attempt { returned: Vec::new(), error: Some(error) },
+                Err(error) => return Attempt { returned: Vec::new(), error: Some(error), committed_since: None },
             };
         // One worker that fails takes the others with it: they are built again together.
         let stop = Stop::new();
         let leashes: Vec<Arc<OnceLock<Interrupt>>> =
             (0..self.settings.threads.max(1)).map(|_| Arc::default()).collect();
         let at_end = AtEnd::of(leashes.len());
+        let committed_since = Arc::new(OnceLock::new());
         let threads: Vec<JoinHandle<Returned>> = leashes
             .iter()
             .enumerate()
@@ -205,6 +209,7 @@ impl Supervisor {
                     stop: stop.clone(),
                     at_end: at_end.clone(),
                     leash: Arc::clone(leash),
+                    committed_since: Arc::clone(&committed_since),
                 };
                 std::thread::spawn(move || member.run())
             })
@@ -214,7 +219,7 @@ impl Supervisor {
             Until::Stopped => threads.iter().any(JoinHandle::is_finished),
             Until::End | Until::EndAndClose => threads.iter().all(JoinHandle::is_finished),
         };
-        let mut attempt = Attempt { returned: Vec::new(), error: None };
+        let mut attempt = Attempt { returned: Vec::new(), error: None, committed_since: None };
         let mut flushed = Instant::now();
         while attempt.error.is_none() && !self.stop.is_asked() && !ended(&threads) {
             std::thread::sleep(LOOK);
@@ -223,6 +228,8 @@ impl Supervisor {
                 attempt.error = self.look_after(&*stores).err().map(|error| MemberError::Worker(error.into()));
             }
         }
+        // What comes now is the end of the run.
+        attempt.committed_since = committed_since.get().copied();
         stop.ask();
         let until = Instant::now() + LEAVE_WITHIN;
         while Instant::now() < until && !threads.iter().all(JoinHandle::is_finished) {
@@ -354,6 +361,11 @@ impl Report {
     }
 }
 
+/// Whether a run that ends now has been well for long, by when it committed first.
+fn is_healthy(committed_since: Option<Instant>) -> bool {
+    committed_since.is_some_and(|since| since.elapsed() >= HEALTHY_AFTER)
+}
+
 /// Whether it is no failure: the pipeline has not begun, as a schema registry does not answer.
 fn is_wait(error: &MemberError) -> bool {
     matches!(error, MemberError::Pipeline(NotLowered::Registry(_)))
@@ -409,6 +421,14 @@ mod tests {
     use std::io;
 
     use super::*;
+
+    #[test]
+    fn who_has_committed_nothing_was_not_well_however_long_it_took() {
+        let ago = |span: Duration| Instant::now().checked_sub(span).unwrap();
+        assert!(!is_healthy(None));
+        assert!(!is_healthy(Some(ago(HEALTHY_AFTER / 2))));
+        assert!(is_healthy(Some(ago(HEALTHY_AFTER))));
+    }
 
     #[test]
     fn a_full_disk_and_a_quota_that_is_used_up_are_the_same_to_operators() {
