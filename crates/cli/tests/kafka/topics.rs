@@ -141,6 +141,12 @@ fn partitions_are_added(name: &str, pipeline: &str) -> Result {
         Ok(read.iter().filter(|record| record.json().is_ok_and(|value| value["id"] == -1)).count())
     };
     wait::until("records of the new partitions", READY, from_new, |count| *count == 2)?;
+    // Nothing has failed: nobody is to be woken for it.
+    let status = daemon.status()?;
+    ensure!(status["pipelines"][0]["last_error"].is_null(), "growth is told as a failure: {status}");
+    let configuration = format!("{{pipeline=\"{}\",kind=\"configuration\"}}", scenario.group());
+    let failures = daemon.metric(&format!("millstream_pipeline_failures_total{configuration}"))?;
+    ensure!(failures == Some(0.0), "growth is counted as a failure: {failures:?}");
     ensure!(daemon.process.ended().is_none(), "the daemon ended: {}", daemon.output.tail(20));
     Ok(())
 }

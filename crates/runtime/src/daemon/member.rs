@@ -134,6 +134,11 @@ impl MemberError {
         }
     }
 
+    /// Whether nothing is wrong but that there are partitions which the topology was not made for.
+    pub(super) fn is_growth(&self) -> bool {
+        matches!(self, MemberError::PartitionsChanged { .. })
+    }
+
     /// Whether the same may succeed when it is tried again.
     pub(super) fn may_pass(&self) -> bool {
         match self {
@@ -154,7 +159,8 @@ impl Member {
         let _span = tracing::error_span!("worker", %pipeline, thread).entered();
         let returned = panics::guard(&pipeline, Some(thread), || self.work());
         let returned = returned.unwrap_or_else(|panic| Returned::nothing(Some(MemberError::Panicked(panic))));
-        if let Some(error) = &returned.error {
+        // A source that has grown is no failure: the pipeline is built anew at once.
+        if let Some(error) = returned.error.as_ref().filter(|error| !error.is_growth()) {
             telemetry.failed(super::pipeline::failure(error));
         }
         telemetry.set_state(WorkerState::Stopped);

@@ -99,7 +99,7 @@ impl Supervisor {
                 report.add(returned);
             }
             let Some(error) = attempt.error else { break };
-            if let MemberError::PartitionsChanged { .. } = error {
+            if error.is_growth() {
                 tracing::info!(pipeline = %self.unit.name, "{error}");
                 continue;
             }
