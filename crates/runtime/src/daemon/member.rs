@@ -714,6 +714,10 @@ impl Running {
             (Event::PartitionsLost, seen.losses, counters.losses),
             (Event::ProducerRetired, seen.retirements, counters.retirements),
             (Event::TrimRefused, seen.trims_refused, counters.trims_refused),
+            (Event::TrimWithoutLeader, seen.trims_failed.leader, counters.trims_failed.leader),
+            (Event::TrimTimedOut, seen.trims_failed.timeout, counters.trims_failed.timeout),
+            (Event::TrimAgainstPolicy, seen.trims_failed.policy, counters.trims_failed.policy),
+            (Event::TrimFailed, seen.trims_failed.other, counters.trims_failed.other),
         ];
         for (event, before, after) in events {
             (before..after).for_each(|_| self.telemetry.count(event));

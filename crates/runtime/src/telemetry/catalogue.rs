@@ -157,6 +157,9 @@ metrics! {
     CHANGELOG_WRITTEN = Counter "millstream_changelog_written_bytes_total" ["pipeline"] "Bytes written to changelogs.";
     TRIMS_REFUSED = Counter "millstream_trims_refused_total" ["pipeline"]
         "Records behind a changelog or repartition that could not be deleted: without that right the topics only grow.";
+    TRIMS_FAILED = Counter "millstream_trims_failed_total" ["pipeline", "reason"]
+        "Attempts to delete records behind a changelog or repartition that failed otherwise (leader: the partition had none; \
+         timeout; policy: the topic's settings do not allow it; other).";
     FOLDER_FREE = Gauge "millstream_folder_free_bytes" ["folder"]
         "Bytes that are free for this user on the file system of the folder.";
     FOLDER_SIZE = Gauge "millstream_folder_size_bytes" ["folder"] "The size of the file system of the folder.";

@@ -75,6 +75,14 @@ fn events(families: &mut Families, record: &PipelineRecord) {
     ] {
         families.count(def, &[name], record.counted(event));
     }
+    for (reason, event) in [
+        ("leader", Event::TrimWithoutLeader),
+        ("timeout", Event::TrimTimedOut),
+        ("policy", Event::TrimAgainstPolicy),
+        ("other", Event::TrimFailed),
+    ] {
+        families.count(&TRIMS_FAILED, &[name, reason], record.counted(event));
+    }
     families.count(&PIPELINE_RESTARTS, &[name], record.restarts());
     for kind in FailureKind::ALL {
         families.count(&PIPELINE_FAILURES, &[name, kind.as_str()], record.failures(kind));

@@ -169,10 +169,18 @@ pub enum Event {
     StoreQuarantined,
     /// Records could not be deleted behind a changelog or repartition: the topic only grows.
     TrimRefused,
+    /// They could not, as the partition had no leader.
+    TrimWithoutLeader,
+    /// They could not within the time for it.
+    TrimTimedOut,
+    /// They could not, as the topic's settings do not allow it.
+    TrimAgainstPolicy,
+    /// They could not for another reason.
+    TrimFailed,
 }
 
 impl Event {
-    pub(super) const COUNT: usize = 8;
+    pub(super) const COUNT: usize = 12;
 }
 
 /// The parts of an epoch whose durations are observed.

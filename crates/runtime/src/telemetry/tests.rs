@@ -58,6 +58,7 @@ fn busy() -> Telemetry {
         worker.observe(phase, Duration::from_millis(3));
     }
     worker.count(Event::Commit);
+    worker.count(Event::TrimAgainstPolicy);
     let progress = RestoreProgress { records: 5, records_total: 20, bytes: 500 };
     worker.restored(progress, Duration::from_millis(500));
     let mut restoring = TaskSnapshot::new(id(1), TaskPhase::Restoring(progress));
@@ -117,6 +118,8 @@ fn samples_say_what_was_told() {
         ("millstream_epoch_phase_seconds_bucket{phase=\"commit\",pipeline=\"candles\",le=\"0.0025\"}", 0.0),
         ("millstream_epoch_phase_seconds_bucket{phase=\"commit\",pipeline=\"candles\",le=\"0.005\"}", 1.0),
         ("millstream_commits_total{pipeline=\"candles\"}", 1.0),
+        ("millstream_trims_failed_total{pipeline=\"candles\",reason=\"policy\"}", 1.0),
+        ("millstream_trims_failed_total{pipeline=\"candles\",reason=\"other\"}", 0.0),
         ("millstream_aborts_total{pipeline=\"candles\"}", 0.0),
         ("millstream_restores_total{pipeline=\"candles\"}", 1.0),
         ("millstream_restore_seconds_total{pipeline=\"candles\"}", 0.5),

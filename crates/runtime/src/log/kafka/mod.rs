@@ -57,7 +57,7 @@ use crate::log::{
     TopicInfo, TopicPartition, TopicSettings, UNTIMED,
 };
 
-pub use counters::{CommitTime, KafkaCounters};
+pub use counters::{CommitTime, KafkaCounters, TrimFailures};
 pub use inspect::{ClusterFacts, GroupFacts, Right, TopicFacts, TopicStanding};
 pub use interrupt::Interrupt;
 pub use settings::{Guarantee, KafkaLogSettings, topic_config};
@@ -358,7 +358,7 @@ impl KafkaLog {
                         self.counters.trims_refused += 1;
                     }
                     code => {
-                        self.counters.trims_failed += 1;
+                        *self.counters.trims_failed.of(code) += 1;
                         tracing::debug!(topic = entry.topic, partition = entry.partition, ?code, "a trim failed");
                     }
                 }
