@@ -14,6 +14,7 @@ use millstream_engine::ids::{Offset, PartitionId, TaskId};
 use millstream_engine::ledger::Ledger;
 use millstream_engine::time::{Millis, Watermark};
 use millstream_harness::{Result, Trouble, suite, tests};
+use millstream_pipeline::spec::Guarantee;
 use millstream_runtime::registry::SchemaCache;
 use millstream_runtime::telemetry::catalogue::{METRICS, MetricDef, MetricKind};
 use millstream_runtime::telemetry::{
@@ -210,6 +211,7 @@ fn busy() -> Telemetry {
     telemetry.watch_schemas(SchemaCache::given([]));
     let pipeline = telemetry.pipeline("candles");
     let worker = pipeline.worker(0);
+    pipeline.describe(0xab12, Guarantee::ExactlyOnce);
     pipeline.set_state(PipelineState::Running);
     worker.set_state(WorkerState::Running);
     worker.observe(Phase::Epoch, Duration::from_millis(3));

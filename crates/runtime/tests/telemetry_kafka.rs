@@ -180,6 +180,8 @@ fn counts_are_those_of_a_foreign_client() -> Result {
     assert_eq!(samples[&of("dead_letters_total", "")], letters.len() as f64);
     assert_eq!(letters.len() as u64, ROWS / BROKEN_EACH);
     assert_eq!(samples[&of("aborts_total", "")], 0.0);
+    let info = format!("millstream_pipeline_info{{pipeline=\"{name}\",fingerprint=");
+    assert_eq!(samples.keys().filter(|key| key.starts_with(&info)).count(), 1);
     assert!(samples[&of("commits_total", "")] > 0.0);
     let observed = of("epoch_phase_seconds_count", "").replace("{", "{phase=\"commit\",");
     assert_eq!(samples[&observed], samples[&of("commits_total", "")]);

@@ -270,6 +270,7 @@ impl Supervisor {
             counts.0.insert(source.topic.clone(), log.partitions(&source.topic)?.ok_or_else(missing)?);
         }
         let topology = (self.unit.lower)(&counts)?;
+        self.telemetry.describe(topology.fingerprint, self.unit.guarantee);
         self.examine(&log, &topology, &counts)?;
         let stores = self.stores(&topology)?;
         Ok(Prepared { topology: Arc::new(topology), counts, stores })

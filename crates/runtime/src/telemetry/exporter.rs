@@ -47,6 +47,9 @@ fn pipeline(families: &mut Families, record: &PipelineRecord, standing: &Standin
     let name = record.name();
     families.count(&PIPELINE_UP, &[name], u64::from(standing.state == PipelineState::Running));
     families.count(&PIPELINE_READY, &[name], u64::from(readiness::of_pipeline(record, standing).is_empty()));
+    if let Some(about) = &standing.about {
+        families.count(&PIPELINE_INFO, &[name, &about.fingerprint, about.guarantee], 1);
+    }
     families.one_of(&PIPELINE_STATE, &[name], &PipelineState::NAMES, standing.state.as_str());
     for state in WorkerState::NAMES {
         let workers = standing.workers.values().filter(|worker| worker.state.as_str() == state).count();

@@ -23,6 +23,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use millstream_pipeline::spec::Guarantee;
 use prometheus::{HistogramOpts, HistogramVec};
 
 use crate::registry::{CacheCounts, SchemaCache};
@@ -33,7 +34,7 @@ pub use snapshot::{LaneKind, LaneSnapshot, SchemaWait, Speech, TaskSnapshot, Tra
 pub use state::{Event, Failure, FailureKind, Phase, PipelineState, TaskPhase, WorkerState};
 pub use status::Status;
 
-use pipeline::PipelineRecord;
+use pipeline::{About, PipelineRecord};
 
 /// Upper bounds of the durations of an epoch's phases, in seconds.
 const BUCKETS: [f64; 14] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0];
@@ -143,6 +144,11 @@ impl PipelineTelemetry {
     /// attempt has told the same, and remembered as the last error.
     pub fn set_state(&self, state: PipelineState) {
         self.record.set_state(state);
+    }
+
+    /// Says which version of the pipeline runs, by the fingerprint of its state, and with what guarantee.
+    pub fn describe(&self, fingerprint: u64, guarantee: Guarantee) {
+        self.record.describe(About { fingerprint: format!("{fingerprint:016x}"), guarantee: guarantee.word() });
     }
 
     /// The pipeline, or one of its workers, is built again after a failure.

@@ -29,6 +29,13 @@ pub(super) struct PipelineRecord {
     standing: Mutex<Standing>,
 }
 
+/// What the pipeline is, in the version that runs.
+#[derive(Debug, Clone)]
+pub(super) struct About {
+    pub(super) fingerprint: String,
+    pub(super) guarantee: &'static str,
+}
+
 /// Restores that have ended.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Restores {
@@ -41,6 +48,7 @@ pub(super) struct Restores {
 /// What the supervisor and the workers said last.
 #[derive(Debug, Clone)]
 pub(super) struct Standing {
+    pub(super) about: Option<About>,
     pub(super) state: PipelineState,
     /// When it was said.
     pub(super) since: Instant,
@@ -80,6 +88,7 @@ impl PipelineRecord {
             phases: Phase::ALL.map(|phase| phases.with_label_values(&[name, phase.as_str()])),
             restores: Mutex::default(),
             standing: Mutex::new(Standing {
+                about: None,
                 state: PipelineState::Starting,
                 since: Instant::now(),
                 last_error: None,
@@ -147,6 +156,10 @@ impl PipelineRecord {
         }
         standing.state = state;
         standing.since = Instant::now();
+    }
+
+    pub(super) fn describe(&self, about: About) {
+        lock(&self.standing).about = Some(about);
     }
 
     pub(super) fn begin_worker(&self, thread: usize) -> u64 {

@@ -52,6 +52,7 @@ fn busy() -> Telemetry {
     telemetry.watch_schemas(SchemaCache::given([]));
     let pipeline = telemetry.pipeline("candles");
     let worker = pipeline.worker(0);
+    pipeline.describe(0xab12, Guarantee::ExactlyOnce);
     pipeline.set_state(PipelineState::Running);
     worker.set_state(WorkerState::Running);
     for phase in Phase::ALL {
@@ -100,6 +101,10 @@ fn samples_say_what_was_told() {
     for (name, value) in [
         ("millstream_ready", 0.0),
         ("millstream_pipeline_up{pipeline=\"candles\"}", 1.0),
+        (
+            "millstream_pipeline_info{pipeline=\"candles\",fingerprint=\"000000000000ab12\",guarantee=\"exactly_once\"}",
+            1.0,
+        ),
         ("millstream_pipeline_ready{pipeline=\"candles\"}", 0.0),
         ("millstream_pipeline_state{pipeline=\"candles\",state=\"running\"}", 1.0),
         ("millstream_pipeline_state{pipeline=\"candles\",state=\"failed\"}", 0.0),
