@@ -355,6 +355,30 @@ fn topics_are_made_listed_written_and_read() {
     assert!(halls.len() == 2 && halls[0]["partition"] == halls[1]["partition"], "one key, one partition: {halls:?}");
 }
 
+/// A record that a pipeline cannot read is the one of which every byte counts.
+#[test]
+fn records_that_are_no_text_are_kept_and_written_again() {
+    let folder = Folder::new();
+    folder.well(&["topic", "create", "readings", "-p", "3"]);
+    let lines = r#"{"partition":2,"offset":0,"timestamp":1767225600000,"key_base64":"AP8=","value_base64":"AAAAAAH/","headers":{"trace":{"base64":"/w=="},"tag":["a",null]}}
+{"partition":2,"offset":1,"timestamp":5,"key":"hall","value":"{\"celsius\":20}","headers":{}}
+{"partition":2,"offset":2,"timestamp":6,"key":null,"value":null,"headers":{}}
+"#;
+    let ran = folder.run_with_input(&["topic", "produce", "readings", "--json"], lines);
+    assert_eq!(ran.out, "wrote 3 records to readings\n", "{}", ran.err);
+    assert_eq!(folder.well(&["topic", "consume", "readings", "--json"]), lines);
+    folder.well(&["topic", "create", "copy"]);
+    let ran = folder.run_with_input(&["topic", "produce", "copy", "--json"], lines);
+    assert_eq!(ran.code, 1);
+    assert!(ran.err.contains("line 1 is of partition 2, and topic copy has 1 partition"), "{}", ran.err);
+    let ran = folder.run_with_input(&["topic", "produce", "copy", "--json", "--partition", "0"], lines);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    assert_eq!(
+        folder.well(&["topic", "consume", "copy", "--json"]),
+        lines.replace("\"partition\":2", "\"partition\":0")
+    );
+}
+
 /// On a folder that one may only read, such as another's or a copy on a medium of its own.
 #[test]
 fn who_only_reads_topics_writes_nothing_in_their_folder() {

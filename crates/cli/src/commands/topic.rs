@@ -1,6 +1,7 @@
 //! `millstream topic`: topics of brokers or of the embedded log.
 
 mod consume;
+mod line;
 mod produce;
 
 use clap::{Args, Subcommand};

@@ -362,6 +362,14 @@ fn topics_are_worked_on_from_the_command_line() -> Result {
     let mut values: Vec<&str> = consumed.text.lines().collect();
     values.sort_unstable();
     ensure!(consumed.well && values == ["a", "b", "c", "d", "e"], "{}", consumed.text);
+    // What is no text stands as it stood; only its offset is another.
+    let record =
+        r#""timestamp":1767225600000,"key_base64":"AP8=","value_base64":"AAAAAAH/","headers":{"h":{"base64":"/w=="}}}"#;
+    std::fs::write(&path, format!("{{\"partition\":1,{record}")).map_err(Trouble::io(path.display()))?;
+    let wrote = shops.say(&["topic", "produce", &topic, "lines", "--json"])?;
+    ensure!(wrote.well, "{}", wrote.text);
+    let again = shops.say(&["topic", "consume", &topic, "--partition", "1", "--json"])?;
+    ensure!(again.text.lines().any(|line| line.ends_with(record)), "{}", again.text);
     let listed = shops.say(&["topic", "list"])?;
     ensure!(listed.well && listed.text.contains("handmade-lines"), "{}", listed.text);
     let described = shops.say(&["topic", "describe", &topic, "--json"])?;

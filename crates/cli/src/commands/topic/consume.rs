@@ -6,8 +6,8 @@ use std::time::Duration;
 use clap::Args;
 use millstream_engine::ids::{Offset, PartitionId};
 use millstream_runtime::log::{Log, ReadLimit, RecordView, Records};
-use serde_json::json;
 
+use super::line;
 use crate::exit::{Exit, Failure};
 use crate::place::{Place, Topics};
 
@@ -28,7 +28,8 @@ pub(super) struct Consume {
     /// Goes on as records come, until Ctrl-C.
     #[arg(long, short)]
     follow: bool,
-    /// Key, partition, offset, timestamp and headers too, as JSON objects.
+    /// Key, partition, offset, timestamp and headers too, as JSON objects, which `produce --json` reads back. What is not UTF-8 is
+    /// base64, under `key_base64` and `value_base64`.
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -128,17 +129,6 @@ impl Consume {
             out.write_all(record.value.unwrap_or(b"null"))?;
             return out.write_all(b"\n");
         }
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        let headers: serde_json::Map<String, serde_json::Value> =
-            record.headers.map(|header| (header.name.to_owned(), header.value.map(text).into())).collect();
-        let line = json!({
-            "partition": partition.0,
-            "offset": record.offset.0,
-            "timestamp": record.timestamp.0,
-            "key": record.key.map(text),
-            "value": record.value.map(text),
-            "headers": headers,
-        });
-        writeln!(out, "{line}")
+        writeln!(out, "{}", line::write(partition, record))
     }
 }

@@ -1,5 +1,6 @@
 //! `millstream topic produce`: lines or files into a topic.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufRead, BufReader, IsTerminal};
@@ -14,6 +15,7 @@ use millstream_engine::time::Millis;
 use millstream_pipeline::suggest;
 use millstream_runtime::log::{Log, NewRecord, Records};
 
+use super::line::{self, Line};
 use crate::exit::{Exit, Failure};
 use crate::place::Place;
 
@@ -33,10 +35,14 @@ pub(super) struct Produce {
     /// The field of a JSON object that is the key; null is no key.
     #[arg(long, value_name = "FIELD", conflicts_with = "key_separator")]
     key_field: Option<String>,
-    /// The partition, instead of the one by key (or round by round, without keys).
+    /// Lines are those of `consume --json`: key, value, headers, timestamp and partition of each record, so that it stands
+    /// again as it stood.
+    #[arg(long, conflicts_with_all = ["key_separator", "key_field"])]
+    json: bool,
+    /// The partition, instead of that of the line (--json), the one by key, or, without keys, one after the other.
     #[arg(long)]
     partition: Option<u32>,
-    /// The timestamp of the records in milliseconds since 1970; now, if it is not given.
+    /// The timestamp of the records in milliseconds since 1970; if it is not given that of the line (--json), or now.
     #[arg(long, value_name = "MS")]
     timestamp: Option<i64>,
     #[command(flatten)]
@@ -71,17 +77,18 @@ impl Produce {
             if line.is_empty() {
                 continue;
             }
-            let (key, value) = match self.key_and_value(&line, number) {
-                Ok(parts) => parts,
+            let (line, partition) = match self.placed(&line, number, partitions) {
+                Ok(placed) => placed,
                 Err(failure) => return Err(self.stopped(log, &mut pending, count, failure)),
             };
-            let partition = match (self.partition, &key) {
+            let partition = match (partition, &line.key) {
                 (Some(partition), _) => PartitionId(partition),
                 (None, Some(key)) => partition_for(key, partitions),
                 (None, None) => PartitionId((count % u64::from(partitions)) as u32),
             };
-            let timestamp = Millis(self.timestamp.unwrap_or_else(now_ms));
-            let record = NewRecord { key: key.as_deref(), value: Some(value), timestamp, headers: &[] };
+            let timestamp = Millis(self.timestamp.or(line.timestamp).unwrap_or_else(now_ms));
+            let (key, value, headers) = (line.key.as_deref(), line.value.as_deref(), line.headers());
+            let record = NewRecord { key, value, timestamp, headers: &headers };
             pending.entry(partition).or_default().push(Offset(0), record);
             count += 1;
             if count.is_multiple_of(LINES_AT_ONCE as u64) || std::io::stdin().is_terminal() {
@@ -142,16 +149,39 @@ impl Produce {
         }
     }
 
-    fn key_and_value<'a>(&self, line: &'a [u8], number: u64) -> Result<(Option<Vec<u8>>, &'a [u8]), Failure> {
-        if let Some(field) = &self.key_field {
-            return Ok((key_in(line, field, number)?, line));
+    /// What a line says, and the partition where that is said.
+    fn placed<'a>(&self, line: &'a [u8], number: u64, partitions: u32) -> Result<(Line<'a>, Option<u32>), Failure> {
+        let line = self.record(line, number)?;
+        let partition = self.partition.or(line.partition);
+        if let Some(asked) = partition.filter(|partition| *partition >= partitions) {
+            let has = crate::render::count(u64::from(partitions), "partition");
+            let failure =
+                Failure::run(format!("line {number} is of partition {asked}, and topic {} has {has}", self.topic));
+            return Err(
+                failure.help("Leave `partition` out of the lines to have it chosen by key, or give --partition.")
+            );
         }
-        let Some(separator) = &self.key_separator else { return Ok((None, line)) };
+        Ok((line, partition))
+    }
+
+    fn record<'a>(&self, line: &'a [u8], number: u64) -> Result<Line<'a>, Failure> {
+        if self.json {
+            return line::read(line, number);
+        }
+        let of = |key: Option<Vec<u8>>, value: &'a [u8]| Line {
+            key: key.map(Cow::Owned),
+            value: Some(Cow::Borrowed(value)),
+            ..Line::default()
+        };
+        if let Some(field) = &self.key_field {
+            return Ok(of(key_in(line, field, number)?, line));
+        }
+        let Some(separator) = &self.key_separator else { return Ok(of(None, line)) };
         let bytes = separator.as_bytes();
         let at = line.windows(bytes.len()).position(|window| window == bytes).ok_or_else(|| {
             Failure::run(format!("line {number} has no key: there is no `{separator}` in it (--key-separator)"))
         })?;
-        Ok((Some(line[..at].to_vec()), &line[at + bytes.len()..]))
+        Ok(of(Some(line[..at].to_vec()), &line[at + bytes.len()..]))
     }
 }
 
