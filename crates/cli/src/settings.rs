@@ -41,6 +41,9 @@ pub(crate) struct RegistryArguments {
     config: Option<PathBuf>,
 }
 
+/// How settings are made from what they are read from.
+type Load<'a> = &'a dyn Fn(&Sources<'_>) -> Result<Effective, ConfigError>;
+
 /// What names a registry in the environment.
 const REGISTRY_VARIABLES: [&str; 2] = ["SCHEMA_REGISTRY_URL", "MILLSTREAM_SCHEMA_REGISTRY__URLS"];
 
@@ -143,7 +146,16 @@ impl Connection {
         Ok(flags)
     }
 
+    /// Reads the settings of one section, whatever the others hold.
+    pub(crate) fn load_section(&self, section: &'static str) -> Result<Effective, Failure> {
+        self.read(self.flags()?, &|sources| config::load_section(section, sources))
+    }
+
     fn load_with(&self, flags: Vec<Flag>) -> Result<Effective, Failure> {
+        self.read(flags, &config::load)
+    }
+
+    fn read(&self, flags: Vec<Flag>, load: Load<'_>) -> Result<Effective, Failure> {
         let file = config::find(self.config.as_deref());
         let text = file.as_deref().map(|file| read(file, self.config.is_some())).transpose()?;
         let environment: Vec<(String, String)> = std::env::vars_os()
@@ -157,7 +169,7 @@ impl Connection {
             flags: &flags,
             lookup: &lookup,
         };
-        config::load(&sources).map_err(|error| wrong(&error))
+        load(&sources).map_err(|error| wrong(&error))
     }
 }
 

@@ -121,6 +121,10 @@ fn an_instance_is_found_by_its_settings() {
     write("other.yaml", "http: {listen: '127.0.0.1:1'}\n");
     write("off.yaml", "http: {enabled: false}\n");
     write("wrong.yaml", "htpp: {}\n");
+    let secrets = "kafka: {sasl.password: '${env:GONE}'}\nthreads: ${env:GONE}\nschema_registry: {urls: 'http://r:8081', username: u, \
+                   password: '${file:gone}'}\n";
+    write("secrets.yaml", &format!("{secrets}http: {{listen: '0.0.0.0:{}'}}\n", server.address().port()));
+    write("hidden.yaml", "http:\n  listen: ${env:GONE}\n");
     let asked = |arguments: &[&str]| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_millstream"));
         command.arg("status").args(arguments).current_dir(folder.path());
@@ -131,6 +135,9 @@ fn an_instance_is_found_by_its_settings() {
     assert!(code == 1 && err.contains("nobody listens on 127.0.0.1:1"), "{err}");
     let (code, _, err) = asked(&["--config", "off.yaml"]);
     assert!(code == 1 && err.contains("error: off.yaml:1: `http.enabled` is false"), "{err}");
+    assert_eq!(asked(&["--live", "--config", "secrets.yaml"]), (0, String::new(), String::new()));
+    let (code, _, err) = asked(&["--config", "hidden.yaml"]);
+    assert!(code == 2 && err.contains("hidden.yaml:2:11") && err.contains("`GONE` is not set"), "{err}");
     let (code, _, err) = asked(&["--config", "wrong.yaml"]);
     assert!(code == 2 && err.contains("wrong.yaml:1:1") && err.contains("with --address"), "{err}");
     let address = server.address().to_string();

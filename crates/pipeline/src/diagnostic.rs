@@ -185,6 +185,11 @@ impl Diagnostics {
         self.list.iter_mut().for_each(change);
     }
 
+    /// Drops those for which `keep` says so.
+    pub fn retain(&mut self, keep: impl FnMut(&Diagnostic) -> bool) {
+        self.list.retain(keep);
+    }
+
     /// Whether the pipeline cannot run.
     pub fn has_errors(&self) -> bool {
         self.list.iter().any(|diagnostic| diagnostic.severity == Severity::Error)

@@ -52,14 +52,15 @@ impl Status {
 
 impl Status {
     /// Where to ask. An empty address is one that was not set, as settings have it. The settings are read only if nothing else
-    /// says where: a health check should not depend on them.
+    /// says where, and of them `http` alone: a health check should not depend on them.
     fn addresses(&self) -> Result<Vec<SocketAddr>, Failure> {
         if let Some(address) = self.address.as_deref().filter(|address| !address.is_empty()) {
             return addresses(address);
         }
         let with_address = "Name the instance's http.listen with --address: then no settings are read.";
-        let effective =
-            Connection::at(self.config.clone(), None).load().map_err(|failure| failure.help(with_address))?;
+        let effective = Connection::at(self.config.clone(), None)
+            .load_section("http")
+            .map_err(|failure| failure.help(with_address))?;
         let http = effective.settings.http;
         if !http.enabled {
             let origin = effective.origin(&["http", "enabled"]);

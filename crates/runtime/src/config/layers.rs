@@ -47,6 +47,11 @@ impl Layers {
         self.0.get(key)
     }
 
+    /// Drops what is not of this section.
+    pub(super) fn keep(&mut self, section: &str) {
+        self.0.retain(|key, _| key.first().is_some_and(|first| first == section));
+    }
+
     pub(super) fn iter(&self) -> impl Iterator<Item = (&Key, &Leaf)> {
         self.0.iter()
     }

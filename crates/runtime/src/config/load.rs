@@ -13,9 +13,10 @@ use millstream_pipeline::diagnostic::{Diagnostic, Diagnostics, Style};
 use millstream_pipeline::interpolate::Lookup;
 use millstream_pipeline::spec;
 use millstream_pipeline::structure;
+use millstream_pipeline::yaml::de;
+use millstream_pipeline::yaml::node::{Kind, Node, Scalar};
 use millstream_pipeline::yaml::source_map::SourceMap;
 use millstream_pipeline::yaml::span::Span;
-use millstream_pipeline::yaml::{de, node::Scalar};
 
 use super::environment::{self, Meaning};
 use super::file::File;
@@ -125,11 +126,45 @@ fn is_missing(path: &Path) -> bool {
 /// # Errors
 /// Everything that is wrong with them.
 pub fn load(sources: &Sources<'_>) -> Result<Effective, ConfigError> {
+    load_wanted(Wanted::All, sources)
+}
+
+/// As [`load`], of one section alone (`http`, say); all others are what they are by default. Placeholders there may stand for
+/// nothing here: who asks a service how it is does not have the service's secrets.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_section(section: &'static str, sources: &Sources<'_>) -> Result<Effective, ConfigError> {
+    load_wanted(Wanted::Section(section), sources)
+}
+
+/// Which settings somebody needs.
+#[derive(Clone, Copy)]
+enum Wanted {
+    All,
+    Section(&'static str),
+}
+
+impl Wanted {
+    /// Drops what is wrong with placeholders that nobody needs.
+    fn pass_over(self, root: &Node, found: &mut Diagnostics) {
+        let Wanted::Section(wanted) = self else { return };
+        let Kind::Mapping(entries) = &root.kind else { return };
+        let section = entries.iter().find(|(key, _)| key.text() == Some(wanted)).map(|(_, value)| value.span);
+        found.retain(|diagnostic| {
+            let at = diagnostic.span;
+            let is_wanted = section.is_some_and(|section| section.start <= at.start && at.end <= section.end);
+            diagnostic.code != codes::PLACEHOLDER_UNRESOLVED || is_wanted
+        });
+    }
+}
+
+fn load_wanted(wanted: Wanted, sources: &Sources<'_>) -> Result<Effective, ConfigError> {
     let mut error = ConfigError::default();
     let mut layers = Layers::default();
     let mut map = None;
     if let Some((path, text)) = sources.file {
-        map = read_file(path, text, sources.lookup, &mut layers, &mut error);
+        map = read_file(wanted, path, text, sources.lookup, &mut layers, &mut error);
     }
     let mut ignored = Vec::new();
     for (variable, value) in sources.environment {
@@ -142,6 +177,9 @@ pub fn load(sources: &Sources<'_>) -> Result<Effective, ConfigError> {
         let origin = Origin::Flag { name: flag.name.clone() };
         put(flag.key.clone(), layers::text(&flag.value), origin, &mut layers, &mut error);
     }
+    if let Wanted::Section(section) = wanted {
+        layers.keep(section);
+    }
     check_properties(&layers, map.as_ref(), &mut error);
     error.into_result()?;
     let settings = settings(&layers)?;
@@ -149,6 +187,7 @@ pub fn load(sources: &Sources<'_>) -> Result<Effective, ConfigError> {
 }
 
 fn read_file(
+    wanted: Wanted,
     path: &Path,
     text: &str,
     lookup: Lookup<'_>,
@@ -167,6 +206,7 @@ fn read_file(
             return None;
         }
     };
+    wanted.pass_over(&root, &mut found);
     structure::check(&root, &SCHEMA, &mut found);
     found.reword(|diagnostic| {
         let place = map.file().text().get(diagnostic.span.start..diagnostic.span.end);

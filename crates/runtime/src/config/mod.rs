@@ -31,7 +31,7 @@ use crate::worker::WorkerSettings;
 
 pub use client::{WrongClient, check as check_client};
 pub use file::{LogFormat, LogLevel};
-pub use load::{ConfigError, Effective, Flag, Problem, Sources, find, load};
+pub use load::{ConfigError, Effective, Flag, Problem, Sources, find, load, load_section};
 pub use origin::Origin;
 pub use properties::{Properties, Property, WrongProperty, check as check_property};
 pub use secret::{STARS, Secret};
