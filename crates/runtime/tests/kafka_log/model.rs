@@ -111,9 +111,10 @@ impl Pair {
             while next < self.memory.extent(&self.topic, id).told()?.end {
                 next = self.memory.read(&self.topic, id, next, ReadLimit::default(), &mut expected).told()?;
             }
-            let end = self.kafka.written_end(&self.topic, id).told()?;
-            let extent = || self.kafka.extent(&self.topic, id).told();
-            let extent = wait::until("the markers", LONG, extent, |extent| extent.end == end)?;
+            // Both each time: a marker may be written between two questions.
+            let ends =
+                || Ok((self.kafka.extent(&self.topic, id).told()?, self.kafka.written_end(&self.topic, id).told()?));
+            let (extent, end) = wait::until("the markers", LONG, ends, |(extent, end)| extent.end == *end)?;
             let (found, _) =
                 read_until(&mut self.kafka, &self.topic, partition, extent.earliest.0, |_, next| next >= end)?;
             let (found, expected) = (shown(&found), shown(&expected));
