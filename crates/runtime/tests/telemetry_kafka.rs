@@ -51,7 +51,12 @@ sink: {topic: NAME-out, key: venue}
 fn main() -> ExitCode {
     suite::main(
         2,
-        tests![counts_are_those_of_a_foreign_client, readiness_tells_the_truth, who_waits_for_a_broker_says_why,],
+        tests![
+            counts_are_those_of_a_foreign_client,
+            counts_go_on_over_a_rebalance,
+            readiness_tells_the_truth,
+            who_waits_for_a_broker_says_why,
+        ],
     )
 }
 
@@ -217,6 +222,34 @@ fn counts_are_those_of_a_foreign_client() -> Result {
     let began = Instant::now();
     drop(running);
     assert!(began.elapsed() < Duration::from_secs(5), "the end took {:?}", began.elapsed());
+    Ok(())
+}
+
+/// Another instance comes and goes: tasks are asked back, and those that come again have not processed anything anew.
+fn counts_go_on_over_a_rebalance() -> Result {
+    let broker = Broker::shared()?;
+    let (client, name) = (broker.client(), "balanced");
+    create_topics(&client, name)?;
+    let running = Running::start(broker, &[name]);
+    running.wait_until_ready()?;
+    client.produce(&format!("{name}-in"), &trades())?;
+    let of = |metric: &str, more: &str| format!("millstream_{metric}{{pipeline=\"{name}\"{more}}}");
+    let (rows, rebalances) = (of("step_input_rows_total", ",step=\"sources.trades\""), of("rebalances_total", ""));
+    let all_in = |samples: &BTreeMap<String, f64>| samples.get(&rows) == Some(&(ROWS as f64));
+    let before = wait::until("all records in", PATIENCE, || running.samples(), all_in)?;
+    let moved = |since: f64| {
+        let is_balanced = |samples: &BTreeMap<String, f64>| {
+            samples[&rebalances] >= since + 4.0 && samples[&of("pipeline_ready", "")] == 1.0
+        };
+        wait::until("both threads to give and get their partitions", PATIENCE, || running.samples(), is_balanced)
+    };
+    let other = Running::start(broker, &[name]);
+    let beside = moved(before[&rebalances])?;
+    assert_eq!(beside[&rows], ROWS as f64, "what was asked back was counted again");
+    drop(other);
+    let alone = moved(beside[&rebalances])?;
+    assert_eq!(alone[&rows], ROWS as f64, "what came back was counted again");
+    assert_ledger_balances(name, &alone);
     Ok(())
 }
 
