@@ -56,7 +56,7 @@ metrics! {
     PIPELINE_READY = Gauge "millstream_pipeline_ready" ["pipeline"]
         "1 if all workers of the pipeline have their partitions and state and process; else 0.";
     PIPELINE_INFO = Gauge "millstream_pipeline_info" ["pipeline", "fingerprint", "guarantee"]
-        "1, with the fingerprint of the pipeline's state, as `millstream plan` prints it, and its guarantee (exactly_once, at_least_once).";
+        "1, with the fingerprint of the pipeline's state, as `millstream plan FILE` prints it, and its guarantee (exactly_once, at_least_once).";
     PIPELINE_STATE = Gauge "millstream_pipeline_state" ["pipeline", "state"]
         "1 for the state that the pipeline is in (waiting for a schema registry, starting, running, failed, stopped), 0 for the others.";
     PIPELINE_RESTARTS = Counter "millstream_pipeline_restarts_total" ["pipeline"]
