@@ -72,7 +72,7 @@ impl PlanCommand {
     /// What a folder has against the pipeline. A run makes all other topics there by itself.
     fn examine_folder(&self, dir: &Path, loaded: &Loaded) -> Result<Examined, Failure> {
         let mut opened = self.place.open()?;
-        let mut examined = Examined { counts: PartitionCounts::unknown(), running: Vec::new(), findings: Vec::new() };
+        let mut examined = Examined::default();
         let mut error = |message| examined.findings.push(Finding { gravity: Gravity::Error, message });
         for source in &loaded.topology.sources {
             match opened.log().partitions(&source.topic)? {
@@ -182,6 +182,9 @@ fn show(examined: &Examined, place: &str) {
     for (client, host) in &examined.running {
         outln!("  running: {client} at {}", host.trim_start_matches('/'));
     }
+    for (topic, offsets) in &examined.behind {
+        outln!("  behind: {offsets} offsets of {topic}");
+    }
     for finding in &examined.findings {
         match finding.gravity {
             Gravity::Error => outln!("  {ERROR}error:{RESET} {finding}"),
@@ -207,5 +210,7 @@ fn as_json(examined: &Examined) -> serde_json::Value {
             json!({"severity": gravity, "message": finding.message})
         })
         .collect();
-    json!({"partitions": examined.counts.0, "members": members, "findings": findings})
+    json!({
+        "partitions": examined.counts.0, "members": members, "behind": examined.behind, "findings": findings,
+    })
 }

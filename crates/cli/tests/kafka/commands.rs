@@ -241,6 +241,8 @@ fn a_reset_to_a_time_begins_with_the_first_record_from_then() -> Result {
     ensure!(done.well, "{}", done.text);
     let offsets = shops.client.group_offsets("timed-totals")?.remove(&sales).unwrap_or_default();
     ensure!(offsets == [(0, 1), (1, 2), (2, 0)].into(), "{offsets:?}: {}", done.text);
+    let plan = shops.say(&["plan", "totals.yaml", "--brokers", &shops.bootstrap])?;
+    ensure!(plan.text.contains("behind: 2 offsets of timed-sales"), "{}", plan.text);
     shops.run("one")?;
     ensure!(shops.totals()? == totals([("a", 110)]), "{:?}", shops.totals()?);
     // Beyond everything: only what comes from now on, however old its time is. The state is kept.

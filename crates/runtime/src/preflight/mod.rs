@@ -38,12 +38,14 @@ impl fmt::Display for Finding {
 }
 
 /// What was found.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Examined {
     /// The partitions of the source topics that are there.
     pub counts: PartitionCounts,
     /// Who runs the pipeline already: client ids and hosts.
     pub running: Vec<(String, String)>,
+    /// How many offsets of each source topic stand behind what the pipeline has committed, in the partitions that it has begun.
+    pub behind: BTreeMap<String, i64>,
     /// What speaks against it, gravest first.
     pub findings: Vec<Finding>,
 }
@@ -91,7 +93,7 @@ pub fn examine(
     lower: &dyn Fn(&PartitionCounts) -> Result<Topology, String>,
 ) -> Result<Examined, LogError> {
     let mut findings = Findings::default();
-    let mut examined = Examined { counts: PartitionCounts::unknown(), running: Vec::new(), findings: Vec::new() };
+    let mut examined = Examined::default();
     let unknown = match lower(&PartitionCounts::unknown()) {
         Ok(topology) => topology,
         Err(message) => {
@@ -112,7 +114,9 @@ pub fn examine(
             unknown
         }
     };
-    examined.running = look(log, &topology, &examined.counts, topics, Then::Nothing, &mut findings)?;
+    let facts = look(log, &topology, &examined.counts, topics, Then::Nothing, &mut findings)?;
+    examined.behind = behind(&facts);
+    examined.running = facts.group.members;
     findings.0.sort_by_key(|finding| finding.gravity);
     Ok(Examined { findings: findings.0, ..examined })
 }
@@ -128,7 +132,7 @@ pub fn examine_made(log: &KafkaLog, topology: &Topology, counts: &PartitionCount
     Ok(findings.0)
 }
 
-/// Adds to the findings, and says who runs the pipeline already; `topics` are what is known of the source topics.
+/// Adds to the findings, and says what they are made of; `topics` are what is known of the source topics.
 fn look(
     log: &KafkaLog,
     topology: &Topology,
@@ -136,12 +140,23 @@ fn look(
     mut topics: BTreeMap<String, TopicStanding>,
     then: Then,
     findings: &mut Findings,
-) -> Result<Vec<(String, String)>, LogError> {
+) -> Result<Facts, LogError> {
     let others: Vec<String> = names(topology).into_iter().filter(|name| !topics.contains_key(name)).collect();
     topics.extend(log.topic_facts(&others)?);
     let facts = gather(log, topology, topics, then, findings)?;
     judge::all(topology, counts, &extent(topology, counts, &facts), &facts, findings);
-    Ok(facts.group.members)
+    Ok(facts)
+}
+
+/// For each source topic of which offsets are committed, how many offsets stand behind those.
+fn behind(facts: &Facts) -> BTreeMap<String, i64> {
+    let mut behind = BTreeMap::new();
+    for (place, extent) in &facts.extents {
+        let committed =
+            facts.committed.get(place).map_or(extent.end, |committed| committed.offset.max(extent.earliest));
+        *behind.entry(place.0.clone()).or_default() += (extent.end.0 - committed.0).max(0);
+    }
+    behind
 }
 
 fn gather(
