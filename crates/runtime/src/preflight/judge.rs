@@ -503,6 +503,7 @@ on_error: {dead_letter: totals-dlq}
         assert_finds(&beside(r#","lead":"wider""#, &["millstream-totals-0"]), Gravity::Error, &words);
         assert_eq!(judged(&beside(r#","lead":"wider""#, &[])), [], "nobody runs it");
         assert_eq!(judged(&beside("", &["millstream-totals-0"])), []);
+        assert_eq!(judged(&beside(r#","lead":"""#, &["millstream-totals-0"])), [], "set by hand");
     }
 
     #[test]

@@ -21,7 +21,7 @@ pub(crate) struct Beside {
     /// The fingerprint of the topics that the pipeline reads and writes; 0 where it was not told.
     #[serde(default, skip_serializing_if = "is_none")]
     ends: u64,
-    /// By which topic's partitions the task was given out, where that is not the input itself.
+    /// By which topic's partitions the task was given out, where that is not the input itself; empty where this was set by hand.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     lead: Option<String>,
     /// A reset has begun and has not come to its end.
@@ -123,6 +123,7 @@ pub(crate) fn at_rest(topology: &Topology, offset: Offset, changelog: Option<Off
     let beside = Beside {
         fingerprint: topology.fingerprint,
         ends: topology.ends,
+        lead: Some(String::new()),
         changelog: changelog.map(|end| end.0),
         since: changelog.map_or(0, |end| end.0),
         ..Beside::default()
@@ -192,11 +193,10 @@ pub(super) fn moved(last: &CommittedOffset, now: &CommittedOffset) -> bool {
     last.senders != now.senders || last.since != now.since || last.lead != now.lead
 }
 
-/// By which topic's partitions the task was given out that has committed this offset of `topic`; `None` where another program
-/// has.
+/// By which topic's partitions the task was given out that has committed this offset of `topic`; `None` where no task has.
 pub(crate) fn lead_beside(topic: &str, committed: &CommittedOffset) -> Option<String> {
     let beside: Beside = serde_json::from_str(&committed.metadata).ok()?;
-    Some(beside.lead.unwrap_or_else(|| topic.to_owned()))
+    Some(beside.lead.unwrap_or_else(|| topic.to_owned())).filter(|lead| !lead.is_empty())
 }
 
 /// Whether some of these offsets were committed by a pipeline of this name that reads or writes other topics.
