@@ -190,6 +190,8 @@ fn counts_are_those_of_a_foreign_client() -> Result {
     assert!(samples[&of("commits_total", "")] > 0.0);
     let observed = of("epoch_phase_seconds_count", "").replace("{", "{phase=\"commit\",");
     assert_eq!(samples[&observed], samples[&of("commits_total", "")]);
+    let aged = samples[&of("record_latency_seconds_count", "")];
+    assert!(aged > 0.0 && aged <= samples[&of("commits_total", "")], "{aged} of them had records of a source");
     assert!(samples[&of("input_bytes_total", "")] > 50.0 * ROWS as f64);
     assert_ledger_balances(name, &samples);
     for step in ["first", "second"] {

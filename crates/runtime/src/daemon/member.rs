@@ -554,6 +554,10 @@ impl Running {
                 self.telemetry.observe(Phase::Epoch, ended - epoch_began);
                 self.telemetry.observe(Phase::Process, began - epoch_began);
             }
+            if let Some(oldest) = self.worker.take_oldest_read() {
+                let age = clock::wall().minus(oldest).0.max(0);
+                self.telemetry.observe_latency(Duration::from_millis(age as u64));
+            }
             let spent = self.worker.spent();
             self.telemetry.observe(Phase::Changelog, spent.changelog - spent_before.changelog);
             if spent.checkpoints > spent_before.checkpoints {

@@ -121,6 +121,8 @@ metrics! {
 
     EPOCH_PHASE_SECONDS = Histogram "millstream_epoch_phase_seconds" ["pipeline", "phase"]
         "How long the phases of an epoch took (epoch is the whole; process, changelog, drain, offsets, commit, store).";
+    RECORD_LATENCY_SECONDS = Histogram "millstream_record_latency_seconds" ["pipeline"]
+        "By epoch: how old the oldest of its source records was, by its own timestamp, when the epoch was committed.";
     COMMITS = Counter "millstream_commits_total" ["pipeline"] "Epochs committed.";
     ABORTS = Counter "millstream_aborts_total" ["pipeline"] "Epochs aborted; their input was taken again.";
     FENCES = Counter "millstream_fences_total" ["pipeline"] "Producers that were fenced because another took over.";

@@ -36,7 +36,8 @@ pub(super) fn text(shared: &Shared, now: Millis) -> String {
     machine(&mut families, shared);
     let mut families = families.into_families();
     // A family without a sample has no place in the text.
-    families.extend(shared.phases.collect().into_iter().filter(|family| !family.get_metric().is_empty()));
+    let histograms = shared.phases.collect().into_iter().chain(shared.latencies.collect());
+    families.extend(histograms.filter(|family| !family.get_metric().is_empty()));
     families.sort_by(|one, other| one.name().cmp(other.name()));
     let mut bytes = Vec::new();
     TextEncoder::new().encode(&families, &mut bytes).expect("families of the catalogue have names and samples");

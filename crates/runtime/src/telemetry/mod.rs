@@ -26,6 +26,8 @@ use std::time::{Duration, Instant};
 use millstream_pipeline::spec::Guarantee;
 use prometheus::{HistogramOpts, HistogramVec};
 
+use catalogue::MetricDef;
+
 use crate::registry::{CacheCounts, SchemaCache};
 use crate::worker::RestoreProgress;
 
@@ -39,6 +41,10 @@ use pipeline::{About, PipelineRecord};
 /// Upper bounds of the durations of an epoch's phases, in seconds.
 const BUCKETS: [f64; 14] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0];
 
+/// Upper bounds of how old records were when they were committed, in seconds: up to a day's backlog.
+const AGES: [f64; 16] =
+    [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0, 300.0, 1800.0, 7200.0, 86_400.0];
+
 /// The telemetry of the process; clones share it.
 #[derive(Debug, Clone)]
 pub struct Telemetry(Arc<Shared>);
@@ -51,28 +57,32 @@ struct Shared {
     schemas: Mutex<SchemaCache>,
     pipelines: Mutex<BTreeMap<String, Arc<PipelineRecord>>>,
     phases: HistogramVec,
+    latencies: HistogramVec,
 }
 
 impl Telemetry {
     /// Telemetry of a process that has no pipelines yet, and is therefore not ready.
     pub fn new() -> Telemetry {
-        let def = &catalogue::EPOCH_PHASE_SECONDS;
-        let options = HistogramOpts::new(def.name, def.help).buckets(BUCKETS.to_vec());
+        let histogram = |def: &MetricDef, buckets: &[f64]| {
+            let options = HistogramOpts::new(def.name, def.help).buckets(buckets.to_vec());
+            HistogramVec::new(options, def.labels).expect("the catalogue's names are valid")
+        };
         Telemetry(Arc::new(Shared {
             started: Instant::now(),
             stopping: AtomicBool::new(false),
             folders: Mutex::default(),
             schemas: Mutex::default(),
             pipelines: Mutex::default(),
-            phases: HistogramVec::new(options, def.labels).expect("the catalogue's names are valid"),
+            phases: histogram(&catalogue::EPOCH_PHASE_SECONDS, &BUCKETS),
+            latencies: histogram(&catalogue::RECORD_LATENCY_SECONDS, &AGES),
         }))
     }
 
     /// The telemetry of a pipeline by its name; made, in [`PipelineState::Starting`], when asked for first.
     pub fn pipeline(&self, name: &str) -> PipelineTelemetry {
         let mut pipelines = lock(&self.0.pipelines);
-        let record =
-            pipelines.entry(name.to_owned()).or_insert_with(|| Arc::new(PipelineRecord::new(name, &self.0.phases)));
+        let made = || Arc::new(PipelineRecord::new(name, &self.0.phases, &self.0.latencies));
+        let record = pipelines.entry(name.to_owned()).or_insert_with(made);
         PipelineTelemetry { record: Arc::clone(record) }
     }
 
@@ -181,6 +191,11 @@ impl WorkerTelemetry {
     /// Observes how long a phase of an epoch took.
     pub fn observe(&self, phase: Phase, duration: Duration) {
         self.record.observe(phase, duration);
+    }
+
+    /// Observes how old the oldest source record of an epoch was when that was committed.
+    pub fn observe_latency(&self, age: Duration) {
+        self.record.observe_latency(age);
     }
 
     /// Says what the worker is doing. With [`WorkerState::Stopped`] what it published is added to what is gone.

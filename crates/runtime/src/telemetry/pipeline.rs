@@ -25,6 +25,7 @@ pub(super) struct PipelineRecord {
     restarts: AtomicU64,
     failures: [AtomicU64; FailureKind::ALL.len()],
     phases: [Histogram; Phase::ALL.len()],
+    latency: Histogram,
     restores: Mutex<Restores>,
     standing: Mutex<Standing>,
 }
@@ -79,13 +80,14 @@ pub(super) struct WorkerRecord {
 }
 
 impl PipelineRecord {
-    pub(super) fn new(name: &str, phases: &HistogramVec) -> PipelineRecord {
+    pub(super) fn new(name: &str, phases: &HistogramVec, latencies: &HistogramVec) -> PipelineRecord {
         PipelineRecord {
             name: name.to_owned(),
             events: Default::default(),
             restarts: AtomicU64::new(0),
             failures: Default::default(),
             phases: Phase::ALL.map(|phase| phases.with_label_values(&[name, phase.as_str()])),
+            latency: latencies.with_label_values(&[name]),
             restores: Mutex::default(),
             standing: Mutex::new(Standing {
                 about: None,
@@ -127,6 +129,10 @@ impl PipelineRecord {
 
     pub(super) fn observe(&self, phase: Phase, duration: Duration) {
         self.phases[phase as usize].observe(duration.as_secs_f64());
+    }
+
+    pub(super) fn observe_latency(&self, age: Duration) {
+        self.latency.observe(age.as_secs_f64());
     }
 
     pub(super) fn restored(&self, progress: RestoreProgress, took: Duration) {

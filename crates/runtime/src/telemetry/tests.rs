@@ -58,6 +58,7 @@ fn busy() -> Telemetry {
     for phase in Phase::ALL {
         worker.observe(phase, Duration::from_millis(3));
     }
+    worker.observe_latency(Duration::from_secs(90));
     worker.count(Event::Commit);
     worker.count(Event::TrimAgainstPolicy);
     let progress = RestoreProgress { records: 5, records_total: 20, bytes: 500 };
@@ -120,6 +121,8 @@ fn samples_say_what_was_told() {
         ("millstream_task_watermark_held_back_seconds{pipeline=\"candles\",task=\"0_0\"}", 2.5),
         ("millstream_last_commit_timestamp_seconds{pipeline=\"candles\"}", 1_767_225_601.0),
         ("millstream_epoch_phase_seconds_count{phase=\"commit\",pipeline=\"candles\"}", 1.0),
+        ("millstream_record_latency_seconds_bucket{pipeline=\"candles\",le=\"60\"}", 0.0),
+        ("millstream_record_latency_seconds_bucket{pipeline=\"candles\",le=\"300\"}", 1.0),
         ("millstream_epoch_phase_seconds_bucket{phase=\"commit\",pipeline=\"candles\",le=\"0.0025\"}", 0.0),
         ("millstream_epoch_phase_seconds_bucket{phase=\"commit\",pipeline=\"candles\",le=\"0.005\"}", 1.0),
         ("millstream_commits_total{pipeline=\"candles\"}", 1.0),

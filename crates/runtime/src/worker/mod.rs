@@ -30,6 +30,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use arrow::compute;
+use millstream_engine::batch::Batch;
 use millstream_engine::context::{Effect, ExchangeOutput, Output};
 use millstream_engine::error::{RowFault, TaskError};
 use millstream_engine::ids::{InputId, Offset};
@@ -192,6 +194,8 @@ pub struct Worker<L: Log> {
     /// How many bytes of state each step of each task may keep in memory.
     step_budget: usize,
     records_in: u64,
+    /// The least timestamp of a source's record since it was asked for.
+    oldest_read: Option<Millis>,
     bytes_in: u64,
     records_out: u64,
     bytes_out: u64,
@@ -473,6 +477,7 @@ impl<L: Log> Worker<L> {
         let records = (chunk.batch.len() + chunk.rejected.len() + chunk.null_values.len()) as u64;
         if is_source {
             self.records_in += records;
+            self.oldest_read = oldest(self.oldest_read, &chunk.batch);
             self.bytes_in += bytes as u64;
         }
         if let Some(rate) = self.failure_rate(index) {
@@ -654,4 +659,10 @@ fn inputs_at_end(lanes: &[Lane]) -> BTreeSet<InputId> {
 /// The numbers below `count`, from `first` on round.
 fn in_turn(first: usize, count: usize) -> impl Iterator<Item = usize> {
     (0..count).map(move |step| (first + step) % count)
+}
+
+/// The lesser of a timestamp and those of a source's records, as far as they have one.
+fn oldest(known: Option<Millis>, records: &Batch) -> Option<Millis> {
+    let times = compute::min(&records.meta.event_time).filter(|&time| time >= 0).map(Millis);
+    known.into_iter().chain(times).min()
 }

@@ -93,6 +93,11 @@ impl<L: Log> Worker<L> {
         self.records_in
     }
 
+    /// The least timestamp of a record that was read of a source since the last call; to be asked for behind each commit.
+    pub fn take_oldest_read(&mut self) -> Option<Millis> {
+        self.oldest_read.take()
+    }
+
     /// How many tasks run.
     pub fn running_tasks(&self) -> usize {
         self.tasks.len()

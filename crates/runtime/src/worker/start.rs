@@ -94,6 +94,7 @@ impl<L: Log> Worker<L> {
             checkpointed_at: now,
             step_budget: 0,
             records_in: 0,
+            oldest_read: None,
             bytes_in: 0,
             records_out: 0,
             bytes_out: 0,

@@ -209,6 +209,7 @@ impl<L: Log> Worker<L> {
     pub fn forget(&mut self) {
         self.log.abort();
         self.epoch_began = None;
+        self.oldest_read = None;
         self.restoring.clear();
         let (tasks, parked) = (std::mem::take(&mut self.tasks), std::mem::take(&mut self.parked));
         tasks.into_iter().chain(parked).for_each(|running| self.retire(running));
