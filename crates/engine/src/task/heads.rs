@@ -148,10 +148,7 @@ impl Heads {
         most_rows: usize,
         at_end: &dyn Fn(InputId) -> bool,
     ) -> Option<Next> {
-        let (index, rows) = match self.rowless() {
-            Some(rowless) => (rowless, 0),
-            None => self.least(heard, at_end)?,
-        };
+        let (index, rows) = self.least(heard, at_end)?;
         if heard.repartition(index).is_none() {
             return self.take(index, rows).map(Box::new).map(Next::Run);
         }
@@ -171,12 +168,13 @@ impl Heads {
         let mut gathered = Gathered::default();
         loop {
             self.pick(index, rows.min(most_rows - gathered.picks.len()), &mut gathered, heard);
-            let is_enough = rows == 0 || gathered.behind.is_some() || gathered.picks.len() == most_rows;
-            if is_enough || self.rowless().is_some() {
+            if rows == 0 || gathered.behind.is_some() || gathered.picks.len() == most_rows {
                 break;
             }
             match self.least(heard, at_end) {
-                Some(least) if heard.repartition(least.0) == repartition => (index, rows) = least,
+                Some((next, more)) if more > 0 && heard.repartition(next) == repartition => {
+                    (index, rows) = (next, more)
+                }
                 _ => break,
             }
         }
@@ -209,44 +207,37 @@ impl Heads {
         self.queues[index].pop_front();
     }
 
-    /// An input whose head has no rows.
-    fn rowless(&self) -> Option<usize> {
-        self.queues.iter().position(|queue| queue.front().is_some_and(|head| head.times.is_empty()))
-    }
-
-    /// The input of the next row, and how many of its rows come before those of every other.
+    /// The input of the next row, and how many of its rows come before those of every other; none of an input whose head has no
+    /// rows, which comes first.
     fn least(&self, heard: &Heard, at_end: &dyn Fn(InputId) -> bool) -> Option<(usize, usize)> {
-        let (_, least) = self.heads().min()?;
-        let unknown = self.unknown(heard, at_end);
-        let bound = self.heads().filter(|&(_, index)| index != least).chain(unknown).min();
-        let rows = self.queues[least].front().map_or(0, |head| {
-            let times = head.times[head.from..].iter();
-            times.take_while(|&&time| bound.is_none_or(|bound| (time, least) < bound)).count()
-        });
+        let (mut least, mut bound) = (None, (i64::MAX, usize::MAX));
+        for (index, queue) in self.queues.iter().enumerate() {
+            let Some(head) = queue.front() else {
+                bound = bound.min(self.unknown(index, heard, at_end).unwrap_or(bound));
+                continue;
+            };
+            let Some(&time) = head.times.get(head.from) else { return Some((index, 0)) };
+            // The one that is not the least bounds it.
+            let key = (time, index);
+            bound = bound.min(least.map_or(bound, |least| key.max(least)));
+            least = Some(least.map_or(key, |least| key.min(least)));
+        }
+        let (_, least) = least?;
+        let head = self.queues[least].front()?;
+        let rows = head.times[head.from..].iter().take_while(|&&time| (time, least) < bound).count();
         (rows > 0).then_some((least, rows))
     }
 
-    /// For each input that has no row, but may get one: what that will not be before.
-    fn unknown(&self, heard: &Heard, at_end: &dyn Fn(InputId) -> bool) -> impl Iterator<Item = (i64, usize)> {
-        let rowless = (0..self.queues.len()).filter(|&index| self.queues[index].is_empty());
-        rowless.filter_map(move |index| {
-            let input = InputId(index as u32);
-            match heard.of(input) {
-                None => (!at_end(input)).then_some((i64::MIN, 0)),
-                Some((_, Stand::Idle)) => None,
-                Some(_) if self.is_full() => None,
-                Some((_, Stand::AtEnd)) if at_end(input) => None,
-                Some((w, Stand::Ahead | Stand::AtEnd)) => Some((w.0, index)),
-            }
-        })
-    }
-
-    /// (event time, input) of the first row of each input.
-    fn heads(&self) -> impl Iterator<Item = (i64, usize)> {
-        self.queues
-            .iter()
-            .enumerate()
-            .filter_map(|(index, queue)| queue.front().and_then(|head| Some((*head.times.get(head.from)?, index))))
+    /// What an input without rows will not be before, if it may get one.
+    fn unknown(&self, index: usize, heard: &Heard, at_end: &dyn Fn(InputId) -> bool) -> Option<(i64, usize)> {
+        let input = InputId(index as u32);
+        match heard.of(input) {
+            None => (!at_end(input)).then_some((i64::MIN, 0)),
+            Some((_, Stand::Idle)) => None,
+            Some(_) if self.is_full() => None,
+            Some((_, Stand::AtEnd)) if at_end(input) => None,
+            Some((w, Stand::Ahead | Stand::AtEnd)) => Some((w.0, index)),
+        }
     }
 
     /// The next rows of a source.
