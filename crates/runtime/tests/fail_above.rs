@@ -2,19 +2,20 @@
 
 #![allow(clippy::unwrap_used, clippy::disallowed_methods)]
 
+mod lowering;
 mod reading;
 
 use std::sync::Arc;
 
 use millstream_engine::ids::{Offset, PartitionId};
 use millstream_engine::time::Millis;
-use millstream_pipeline::interpolate::no_lookup;
-use millstream_pipeline::lower;
-use millstream_pipeline::topology::{PartitionCounts, Topology};
+use millstream_pipeline::topology::Topology;
 use millstream_runtime::log::memory::MemoryLog;
 use millstream_runtime::log::{Log, NewRecord, ReadLimit, Records, TopicSettings};
 use millstream_runtime::store::memory::MemoryStores;
 use millstream_runtime::worker::{Restored, Worker, WorkerError, WorkerSettings};
+
+use lowering::lowered;
 
 const PARTITIONS: u32 = 2;
 const RECORDS: i64 = 400;
@@ -49,10 +50,7 @@ const PLACES: [(&str, &str, &str); 4] = [
 
 fn topology(limit: &str, steps: &str, sink: &str) -> Arc<Topology> {
     let text = PIPELINE.replace("LIMIT", limit).replace("STEPS", steps).replace("SINK", sink);
-    let (pipeline, map) =
-        millstream_pipeline::parse("failing", &text, &no_lookup).unwrap_or_else(|wrong| panic!("{wrong:?}"));
-    let counts: PartitionCounts = [("rows", PARTITIONS)].into_iter().collect();
-    Arc::new(lower::lower(&pipeline, &map, &counts).unwrap_or_else(|wrong| panic!("{wrong:?}")))
+    lowered(&text, &[("rows", PARTITIONS)])
 }
 
 fn filled() -> MemoryLog {

@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::disallowed_methods)]
 
+mod lowering;
 mod reading;
 
 use std::collections::BTreeMap;
@@ -11,14 +12,14 @@ use std::sync::Arc;
 use millstream_engine::ids::{Offset, PartitionId};
 use millstream_engine::time::Millis;
 use millstream_formats::frame;
-use millstream_pipeline::interpolate::no_lookup;
-use millstream_pipeline::lower;
-use millstream_pipeline::topology::{PartitionCounts, Topology};
+use millstream_pipeline::topology::Topology;
 use millstream_runtime::log::memory::MemoryLog;
 use millstream_runtime::log::{Log, NewRecord, Records, TopicSettings};
 use millstream_runtime::sample::Trades;
 use millstream_runtime::store::memory::MemoryStores;
 use millstream_runtime::worker::{Restored, Worker, WorkerSettings};
+
+use lowering::lowered;
 
 const NOW: Millis = Millis(0);
 const ONLY: PartitionId = PartitionId(0);
@@ -40,10 +41,7 @@ sink: {topic: out, key: venue}
 ";
 
 fn topology() -> Arc<Topology> {
-    let (pipeline, map) =
-        millstream_pipeline::parse("framed", PIPELINE, &no_lookup).unwrap_or_else(|wrong| panic!("{wrong:?}"));
-    let counts: PartitionCounts = [("trades", 2)].into_iter().collect();
-    Arc::new(lower::lower(&pipeline, &map, &counts).unwrap_or_else(|wrong| panic!("{wrong:?}")))
+    lowered(PIPELINE, &[("trades", 2)])
 }
 
 fn worker(topology: &Arc<Topology>, log: &MemoryLog) -> Worker<MemoryLog> {

@@ -3,21 +3,23 @@
 
 #![allow(clippy::unwrap_used, clippy::disallowed_methods)]
 
+mod lowering;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use millstream_engine::ids::{Offset, PartitionId};
 use millstream_engine::time::Millis;
-use millstream_pipeline::interpolate::no_lookup;
-use millstream_pipeline::lower;
-use millstream_pipeline::topology::{PartitionCounts, Topology};
+use millstream_pipeline::topology::Topology;
 use millstream_runtime::log::memory::MemoryLog;
 use millstream_runtime::log::{Log, NewRecord, ReadLimit, Records, TopicSettings};
 use millstream_runtime::store::memory::MemoryStores;
 use millstream_runtime::store::{Position, StateStore, StateStores, StoreBatch, StoreError, StoreKey};
 use millstream_runtime::telemetry::TaskPhase;
 use millstream_runtime::worker::{Restored, Worker, WorkerSettings};
+
+use lowering::lowered;
 
 const NOW: Millis = Millis(0);
 const KEYS: u64 = 20_000;
@@ -37,10 +39,7 @@ sink: {topic: out, key: meter}
 ";
 
 fn topology() -> Arc<Topology> {
-    let (pipeline, map) =
-        millstream_pipeline::parse("restored", PIPELINE, &no_lookup).unwrap_or_else(|wrong| panic!("{wrong:?}"));
-    let counts: PartitionCounts = [("readings", 1)].into_iter().collect();
-    Arc::new(lower::lower(&pipeline, &map, &counts).unwrap_or_else(|wrong| panic!("{wrong:?}")))
+    lowered(PIPELINE, &[("readings", 1)])
 }
 
 fn tell(log: &mut MemoryLog, readings: impl Iterator<Item = (u64, u64)>) {

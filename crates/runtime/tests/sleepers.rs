@@ -3,19 +3,20 @@
 
 #![allow(clippy::unwrap_used, clippy::disallowed_methods)]
 
+mod lowering;
 mod reading;
 
 use std::sync::Arc;
 
 use millstream_engine::ids::{Offset, PartitionId};
 use millstream_engine::time::Millis;
-use millstream_pipeline::interpolate::no_lookup;
-use millstream_pipeline::lower;
-use millstream_pipeline::topology::{PartitionCounts, Topology};
+use millstream_pipeline::topology::Topology;
 use millstream_runtime::log::memory::MemoryLog;
 use millstream_runtime::log::{Log, NewRecord, Records, TopicSettings};
 use millstream_runtime::store::memory::MemoryStores;
 use millstream_runtime::worker::{Restored, Worker, WorkerSettings};
+
+use lowering::lowered;
 
 const NOW: Millis = Millis(0);
 const ONLY: PartitionId = PartitionId(0);
@@ -32,10 +33,7 @@ sink: {topic: out, format: json, key: shop}
 ";
 
 fn topology() -> Arc<Topology> {
-    let (pipeline, map) =
-        millstream_pipeline::parse("sleepers", PIPELINE, &no_lookup).unwrap_or_else(|wrong| panic!("{wrong:?}"));
-    let counts: PartitionCounts = [("sales", 1)].into_iter().collect();
-    Arc::new(lower::lower(&pipeline, &map, &counts).unwrap_or_else(|wrong| panic!("{wrong:?}")))
+    lowered(PIPELINE, &[("sales", 1)])
 }
 
 /// A process with this folder of state, which has all tasks.

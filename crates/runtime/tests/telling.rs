@@ -3,19 +3,20 @@
 
 #![allow(clippy::unwrap_used, clippy::disallowed_methods)]
 
+mod lowering;
 mod reading;
 
 use std::sync::Arc;
 
 use millstream_engine::ids::{Offset, PartitionId};
 use millstream_engine::time::Millis;
-use millstream_pipeline::interpolate::no_lookup;
-use millstream_pipeline::lower;
-use millstream_pipeline::topology::{PartitionCounts, Topology};
+use millstream_pipeline::topology::Topology;
 use millstream_runtime::log::memory::MemoryLog;
 use millstream_runtime::log::{Log, NewRecord, Records, TopicSettings};
 use millstream_runtime::store::memory::MemoryStores;
 use millstream_runtime::worker::{Telling, Worker, WorkerSettings};
+
+use lowering::lowered;
 
 /// Each of so many tasks tells as many: with every second commit of these here.
 const PARTITIONS: u32 = 48;
@@ -32,10 +33,7 @@ sink: {topic: out, key: symbol}
 ";
 
 fn topology() -> Arc<Topology> {
-    let (pipeline, map) =
-        millstream_pipeline::parse("telling", PIPELINE, &no_lookup).unwrap_or_else(|wrong| panic!("{wrong:?}"));
-    let counts: PartitionCounts = [("trades", PARTITIONS)].into_iter().collect();
-    Arc::new(lower::lower(&pipeline, &map, &counts).unwrap_or_else(|wrong| panic!("{wrong:?}")))
+    lowered(PIPELINE, &[("trades", PARTITIONS)])
 }
 
 /// In each round, a tenth of a second, one trade comes to each partition and there is a commit; then nothing comes for a

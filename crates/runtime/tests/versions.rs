@@ -3,20 +3,21 @@
 
 #![allow(clippy::unwrap_used, clippy::disallowed_methods)]
 
+mod lowering;
 mod reading;
 
 use std::sync::Arc;
 
 use millstream_engine::ids::{Offset, PartitionId, TaskId};
 use millstream_engine::time::Millis;
-use millstream_pipeline::interpolate::no_lookup;
-use millstream_pipeline::lower;
-use millstream_pipeline::topology::{PartitionCounts, Topology};
+use millstream_pipeline::topology::Topology;
 use millstream_runtime::log::memory::MemoryLog;
 use millstream_runtime::log::{Log, NewRecord, Records, TopicSettings};
 use millstream_runtime::sample::Trades;
 use millstream_runtime::store::memory::MemoryStores;
 use millstream_runtime::worker::{Restored, Worker, WorkerError, WorkerSettings};
+
+use lowering::lowered;
 
 const NOW: Millis = Millis(0);
 const ONLY: PartitionId = PartitionId(0);
@@ -37,10 +38,7 @@ steps:
 sink: {{topic: out, key: venue}}
 "
     );
-    let (pipeline, map) =
-        millstream_pipeline::parse("versions", &text, &no_lookup).unwrap_or_else(|wrong| panic!("{wrong:?}"));
-    let counts: PartitionCounts = [("trades", 2)].into_iter().collect();
-    Arc::new(lower::lower(&pipeline, &map, &counts).unwrap_or_else(|wrong| panic!("{wrong:?}")))
+    lowered(&text, &[("trades", 2)])
 }
 
 fn worker(topology: &Arc<Topology>, log: &MemoryLog) -> Worker<MemoryLog> {

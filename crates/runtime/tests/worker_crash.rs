@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::disallowed_methods)]
 
+mod lowering;
 mod reading;
 
 use std::path::PathBuf;
@@ -12,9 +13,7 @@ use fail::FailScenario;
 use millstream_engine::ids::{Offset, PartitionId};
 use millstream_engine::key::partition_for;
 use millstream_engine::time::Millis;
-use millstream_pipeline::interpolate::no_lookup;
-use millstream_pipeline::lower;
-use millstream_pipeline::topology::{PartitionCounts, Topology};
+use millstream_pipeline::topology::Topology;
 use millstream_runtime::crash::CRASH_POINTS;
 use millstream_runtime::log::embedded::{Access, Durability, EmbeddedLog, Options, PowerLoss};
 use millstream_runtime::log::{Log, LogError, NewRecord, ReadLimit, Records, TopicSettings};
@@ -22,6 +21,8 @@ use millstream_runtime::sample::{Random, Trades};
 use millstream_runtime::store::StoreError;
 use millstream_runtime::store::sled::SledStores;
 use millstream_runtime::worker::{Progress, Worker, WorkerError, WorkerSettings};
+
+use lowering::lowered;
 
 const TRADES: usize = 900;
 const HEAD: &str = "
@@ -227,10 +228,7 @@ impl World {
 
 fn topology(case: Case) -> Arc<Topology> {
     let text = format!("{}{}", HEAD.replace("KEY", case.key), case.steps);
-    let (pipeline, map) =
-        millstream_pipeline::parse(case.name, &text, &no_lookup).unwrap_or_else(|wrong| panic!("{wrong:?}"));
-    let counts: PartitionCounts = [("trades", case.partitions)].into_iter().collect();
-    Arc::new(lower::lower(&pipeline, &map, &counts).unwrap_or_else(|wrong| panic!("{wrong:?}")))
+    lowered(&text, &[("trades", case.partitions)])
 }
 
 fn undisturbed(case: Case) -> Content {

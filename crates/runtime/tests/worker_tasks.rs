@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::disallowed_methods)]
 
+mod lowering;
 mod reading;
 
 use std::sync::Arc;
@@ -10,8 +11,6 @@ use std::sync::Arc;
 use millstream_engine::ids::{Offset, PartitionId, TaskId};
 use millstream_engine::key::partition_for;
 use millstream_engine::time::Millis;
-use millstream_pipeline::interpolate::no_lookup;
-use millstream_pipeline::lower;
 use millstream_pipeline::topology::{PartitionCounts, Topology};
 use millstream_runtime::log::memory::MemoryLog;
 use millstream_runtime::log::{Log, NewRecord, ReadLimit, Records, TopicSettings};
@@ -71,10 +70,7 @@ fn topology() -> Arc<Topology> {
 }
 
 fn lowered(pipeline: &str) -> Arc<Topology> {
-    let (pipeline, map) =
-        millstream_pipeline::parse("wandering", pipeline, &no_lookup).unwrap_or_else(|wrong| panic!("{wrong:?}"));
-    let counts: PartitionCounts = [("trades", PARTITIONS)].into_iter().collect();
-    Arc::new(lower::lower(&pipeline, &map, &counts).unwrap_or_else(|wrong| panic!("{wrong:?}")))
+    lowering::lowered(pipeline, &[("trades", PARTITIONS)])
 }
 
 fn filled() -> MemoryLog {
