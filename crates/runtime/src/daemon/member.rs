@@ -540,12 +540,6 @@ impl Running {
         let ended = Instant::now();
         if committed {
             self.failures.committed();
-        }
-        // Tasks that are restored commit while others still are; and behind a failure an epoch without input shows nothing.
-        if self.stage == Stage::Running && !self.failures.are_any() {
-            let _ = self.committed_since.set(ended);
-        }
-        if committed {
             self.telemetry.count(Event::Commit);
             self.pace.committed(ended - began, ended);
             self.last_commit = Some(clock::wall());
@@ -568,6 +562,10 @@ impl Running {
             self.telemetry.observe(Phase::Offsets, counters.commit_time.send_offsets - then.commit_time.send_offsets);
             self.telemetry.observe(Phase::Commit, counters.commit_time.end_txn - then.commit_time.end_txn);
             self.count(counters);
+        }
+        // Tasks that are restored commit while others still are; and behind a failure an epoch without input shows nothing.
+        if self.stage == Stage::Running && !self.failures.are_any() {
+            let _ = self.committed_since.set(ended);
         }
         self.epoch_began = None;
         Ok(())

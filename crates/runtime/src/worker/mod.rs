@@ -169,6 +169,8 @@ pub struct Worker<L: Log> {
     log: L,
     stores: Box<dyn StateStores>,
     counts: PartitionCounts,
+    /// By which topics the tasks of each subtopology are given out: it lasts as long as `counts` and `extent`.
+    leads: Vec<String>,
     extent: Extent,
     /// In order of their ids.
     tasks: Vec<RunningTask>,
@@ -590,28 +592,26 @@ impl<L: Log> Worker<L> {
     }
 
     /// By which topics the tasks of each subtopology are given out.
-    pub fn lead_topics(&self) -> Vec<&str> {
-        leads::lead_topics(&self.topology, &self.counts, &self.extent)
+    pub fn lead_topics(&self) -> &[String] {
+        &self.leads
     }
 
     /// Some input's position, moved or not.
     fn a_position(&self) -> Option<(TopicPartition, CommittedOffset)> {
         let (running, lane) = self.tasks.iter().find_map(|running| Some((running, running.lanes.first()?)))?;
         let changelog = running.kept.as_ref().map(|kept| kept.changelog.reach());
-        let leads = self.lead_topics();
-        let position = position::position_of(&self.topology, &leads, &running.task, lane, changelog);
+        let position = position::position_of(&self.topology, &self.leads, &running.task, lane, changelog);
         Some(((lane.topic.clone(), lane.partition), position))
     }
 
     /// The positions that differ from what was committed last.
     fn positions(&self) -> BTreeMap<TopicPartition, CommittedOffset> {
         let mut positions = BTreeMap::new();
-        let leads = self.lead_topics();
         for running in &self.tasks {
             let changelog = running.kept.as_ref().map(|kept| kept.changelog.reach());
             for lane in &running.lanes {
                 let place = (lane.topic.clone(), lane.partition);
-                let position = position::position_of(&self.topology, &leads, &running.task, lane, changelog);
+                let position = position::position_of(&self.topology, &self.leads, &running.task, lane, changelog);
                 if self.committed.get(&place).is_none_or(|last| position::moved(last, &position)) {
                     positions.insert(place, position);
                 }

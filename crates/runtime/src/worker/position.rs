@@ -134,7 +134,7 @@ pub(crate) fn at_rest(topology: &Topology, offset: Offset, changelog: Option<Off
 /// How far `task` has come on `lane`, as it is to be committed. `leads` are the topics by which tasks are given out.
 pub(super) fn position_of(
     topology: &Topology,
-    leads: &[&str],
+    leads: &[String],
     task: &Task,
     lane: &Lane,
     changelog: Option<Reach>,
@@ -143,7 +143,7 @@ pub(super) fn position_of(
     let mut beside = Beside {
         fingerprint: topology.fingerprint,
         ends: topology.ends,
-        lead: lead.map(|lead| (*lead).to_owned()),
+        lead: lead.cloned(),
         changelog: changelog.map(|reach| reach.end.0),
         since: changelog.map_or(0, |reach| reach.since.0),
         ..Beside::default()

@@ -7,6 +7,7 @@ use millstream_engine::ids::TaskId;
 use millstream_engine::time::Millis;
 use millstream_pipeline::topology::{CreateDef, Extent, Framing, PartitionCounts, SourceDef, Topology};
 
+use super::leads::lead_topics;
 use super::output::SinkWriter;
 use super::position::check_shape;
 use super::rate::FailureRate;
@@ -74,6 +75,7 @@ impl<L: Log> Worker<L> {
         };
         Ok(Worker {
             failure_rates: failure_rates(&topology),
+            leads: lead_topics(&topology, &counts, &extent).into_iter().map(str::to_owned).collect(),
             topology,
             settings,
             log,

@@ -14,7 +14,6 @@ use millstream_pipeline::topology::Topology;
 use super::build::{self, Building};
 use super::changelog::Reach;
 use super::lane::Lane;
-use super::leads;
 use super::position::{Beside, check_shape};
 use super::replay::{Held, Replay, RestoreProgress};
 use super::{Kept, RunningTask, Worker, WorkerError};
@@ -67,11 +66,10 @@ impl<L: Log> Worker<L> {
 
     /// The tasks that go with partitions of the lead topics.
     pub fn tasks_of(&self, assigned: &[TopicPartition]) -> Vec<TaskId> {
-        let leads = leads::lead_topics(&self.topology, &self.counts, &self.extent);
         let assigned: BTreeSet<(&str, PartitionId)> =
             assigned.iter().map(|(topic, partition)| (topic.as_str(), *partition)).collect();
         let mut tasks = self.all_tasks();
-        tasks.retain(|task| assigned.contains(&(leads[task.subtopology], task.partition)));
+        tasks.retain(|task| assigned.contains(&(self.leads[task.subtopology].as_str(), task.partition)));
         tasks
     }
 
