@@ -63,11 +63,8 @@ const RESTORE: &[(&str, &str)] = &[
 ];
 
 const PRODUCER: &[(&str, &str)] = &[
-    // Without a transaction, a result can be read when it is written. With nothing at all to wait for, most batches would be of
-    // one record.
-    ("linger.ms", "0.2"),
-    ("queue.buffering.max.messages", "100000"),
-    ("queue.buffering.max.kbytes", "65536"),
+    // Whole batches for four partitions. More would only take memory: what waits here is sent no sooner.
+    ("queue.buffering.max.messages", "40000"),
     // Behind "concurrent transactions" and the like, which a broker says while the markers of the last are being written.
     ("retry.backoff.ms", "20"),
     // A call that waits for a group's coordinator which has died goes on only when the state of some connection changes
@@ -95,14 +92,14 @@ const ALIASES: &[(&str, &str)] = &[
     ("request.required.acks", "acks"),
 ];
 
+/// Records are sent when nothing else is at hand, and by commits (`pushes.rs`). Until then fewer, larger batches are better, and
+/// more than that: while one batch of a partition is on its way and the time of the next is up, the library's thread does nothing
+/// but look again. So the time is one that is not up where a broker is slow or an epoch long.
+const LINGER_MS: u64 = 5_000;
 /// How long a transaction may stay open. An instance that dies and does not come back leaves its transaction open for so
 /// long (and up to ten seconds more, until the coordinator looks), and nobody who reads committed records gets past it; a
 /// broker that dies without a word is replaced after nine seconds by default, and a transaction should outlive that.
 const TRANSACTION_TIMEOUT_MS: u64 = 15_000;
-/// In a transaction nothing can be read before the commit, which sends at once what lingers. Until then fewer, larger batches
-/// are better, and more than that: while one batch is on its way and the time of the next is up, the library's thread does
-/// nothing but look again.
-const TRANSACTION_LINGER_MS: u64 = 100;
 /// A record that no broker has taken within this part of the transaction's time fails, and the transaction with it.
 const MESSAGE_TIMEOUT_PERCENT: u64 = 80;
 /// Without a transaction, how long a record may take.
@@ -113,6 +110,9 @@ pub(super) const TOPIC_MESSAGE_BYTES: usize = 1_048_588;
 pub(super) const RECORD_OVERHEAD: usize = 128;
 /// Batches are made no larger than this, even for topics that take more.
 const BATCH_BYTES: usize = 1_000_000;
+
+/// The producer's queue; larger where one record may be larger, which would never have room else.
+const QUEUE_BYTES: usize = 16 << 20;
 
 /// How large records and batches of the topics that are written to may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -211,12 +211,17 @@ pub(super) fn producer(settings: &KafkaLogSettings, limits: BatchLimits) -> Prop
         properties.insert("transaction.timeout.ms".to_owned(), transaction.to_string());
         properties.insert("message.timeout.ms".to_owned(), message.clamp(1, longest.max(1)).to_string());
         properties.insert("transactional.id".to_owned(), settings.transactional_id.clone());
-        if !users.contains_key("linger.ms") {
-            let linger = TRANSACTION_LINGER_MS.min(message_timeout(&properties).as_millis() as u64 / 2);
-            properties.insert("linger.ms".to_owned(), linger.to_string());
-        }
+        linger(&users, &mut properties);
     }
     properties
+}
+
+/// The library wants records to have more time than they linger.
+fn linger(users: &Properties, producer: &mut Properties) {
+    if !users.contains_key("linger.ms") {
+        let linger = LINGER_MS.min(message_timeout(producer).as_millis() as u64 / 2);
+        producer.insert("linger.ms".to_owned(), linger.to_string());
+    }
 }
 
 /// For the producer outside all transactions.
@@ -224,9 +229,13 @@ pub(super) fn plain_producer(settings: &KafkaLogSettings, limits: BatchLimits) -
     let mut properties = common(settings, PRODUCER, "");
     let message = number(&properties, "message.timeout.ms").unwrap_or(MESSAGE_TIMEOUT_MS);
     properties.insert("message.timeout.ms".to_owned(), message.to_string());
+    linger(&users(settings), &mut properties);
     let batch = number(&properties, "batch.size").map_or(BATCH_BYTES, |bytes| bytes as usize);
     properties.insert("batch.size".to_owned(), batch.min(BATCH_BYTES).min(limits.least).max(1).to_string());
     properties.insert("message.max.bytes".to_owned(), limits.most.clamp(1_000, 1_000_000_000).to_string());
+    let queue = number(&properties, "queue.buffering.max.kbytes").map_or(QUEUE_BYTES, |kbytes| (kbytes as usize) << 10);
+    let queue = queue.max(limits.most + RECORD_OVERHEAD).div_ceil(1 << 10).min(i32::MAX as usize);
+    properties.insert("queue.buffering.max.kbytes".to_owned(), queue.to_string());
     properties.remove("transactional.id");
     put(&mut properties, PRODUCER_FORCED);
     properties
@@ -258,14 +267,15 @@ mod tests {
     const LIMITS: BatchLimits = BatchLimits { least: 500_000, most: 8 << 20 };
 
     #[test]
-    fn records_linger_until_the_commit_where_nobody_could_read_them_before() {
-        let exactly_once = settings(&[]);
-        assert_eq!(producer(&exactly_once, LIMITS)["linger.ms"], "100");
-        let at_least_once = KafkaLogSettings { guarantee: Guarantee::AtLeastOnce, ..settings(&[]) };
-        assert_eq!(producer(&at_least_once, LIMITS)["linger.ms"], "0.2");
-        assert_eq!(producer(&settings(&[("linger.ms", "3")]), LIMITS)["linger.ms"], "3");
-        // The library wants records to have more time than they linger.
-        assert_eq!(producer(&settings(&[("message.timeout.ms", "60")]), LIMITS)["linger.ms"], "30");
+    fn records_linger_for_longer_than_a_broker_takes_unless_the_user_says_otherwise() {
+        for guarantee in [Guarantee::ExactlyOnce, Guarantee::AtLeastOnce] {
+            let settings = |pairs| KafkaLogSettings { guarantee, ..settings(pairs) };
+            assert_eq!(producer(&settings(&[]), LIMITS)["linger.ms"], "5000");
+            assert_eq!(producer(&settings(&[("linger.ms", "3")]), LIMITS)["linger.ms"], "3");
+            // The library wants records to have more time than they linger.
+            assert_eq!(producer(&settings(&[("message.timeout.ms", "60")]), LIMITS)["linger.ms"], "30");
+        }
+        assert_eq!(plain_producer(&settings(&[("message.timeout.ms", "60")]), LIMITS)["linger.ms"], "30");
     }
 
     #[test]
@@ -334,5 +344,18 @@ mod tests {
         assert_eq!(producer(&settings(&[]), LIMITS)["batch.size"], "500000");
         assert_eq!(producer(&settings(&[("batch.size", "16384")]), LIMITS)["batch.size"], "16384");
         assert_eq!(producer(&settings(&[]), LIMITS)["message.max.bytes"], "8388608");
+    }
+
+    #[test]
+    fn the_queue_has_room_for_the_largest_record() {
+        let kbytes = |pairs, most| {
+            let properties = producer(&settings(pairs), BatchLimits { most, ..LIMITS });
+            Client::new(ClientKind::Producer, &properties).map(drop).expect("a producer");
+            number(&properties, "queue.buffering.max.kbytes").expect("a number")
+        };
+        assert_eq!(kbytes(&[], 1 << 20), 16 << 10);
+        assert_eq!(kbytes(&[("queue.buffering.max.kbytes", "65536")], 1 << 20), 64 << 10);
+        assert_eq!(kbytes(&[("queue.buffering.max.kbytes", "1024")], 8 << 20), (8 << 10) + 1);
+        assert_eq!(kbytes(&[], 100 << 20), (100 << 10) + 1);
     }
 }

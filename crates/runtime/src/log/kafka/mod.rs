@@ -28,6 +28,7 @@ mod inspect;
 mod interrupt;
 mod limits;
 mod native;
+mod pushes;
 mod remarks;
 mod restore;
 mod sender;
@@ -221,6 +222,7 @@ impl KafkaLog {
         if let Some(event) = self.next_event() {
             return Ok(Some(event));
         }
+        let wait = self.writer.push(wait);
         let remarks = self.fetcher.take(wait);
         self.fetcher.pause_full()?;
         self.count_trims();

@@ -10,14 +10,13 @@ use super::defaults::{self, BatchLimits, Properties, RECORD_OVERHEAD};
 use super::error::{failed, failed_as, failed_producer, failed_topic};
 use super::interrupt::Interrupt;
 use super::native::{AckedEnd, Code, FailedDelivery, NativeError, Outgoing, Producer, TopicHandle};
+use super::pushes::Pushes;
 use crate::log::{FailureKind, LogError, NewRecord, TopicPartition, UNTIMED};
 
-/// One step of waiting until the brokers have everything. A longer one would be the least that a commit takes.
-const DRAIN_STEP: Duration = Duration::from_millis(1);
-/// Behind each step the producer is left alone for so many looks
-const DRAIN_LOOKS: u32 = 8;
-/// of this length.
-const DRAIN_LOOK: Duration = Duration::from_micros(250);
+/// How long one push waits for the brokers to have everything. A longer one would be the least that a commit takes.
+const PUSH: Duration = Duration::from_millis(1);
+/// Between pushes one looks so often whether answers have come.
+const LOOK: Duration = Duration::from_micros(250);
 
 /// Behind the time-out of a record.
 const SLACK: Duration = Duration::from_secs(2);
@@ -41,6 +40,7 @@ pub(super) struct Sender {
     limits: BatchLimits,
     bytes: usize,
     records: u64,
+    pushes: Pushes,
     /// By then the library has said of each record what has become of it; if not, it has lost sight of a broker.
     patience: Duration,
 }
@@ -64,7 +64,8 @@ impl Sender {
         let producer = Producer::new(properties).map_err(|error| failed("make a producer", &error))?;
         let patience = defaults::message_timeout(properties) + SLACK;
         let (topics, by_name) = (Vec::new(), BTreeMap::new());
-        Ok(Sender { producer, topics, by_name, last: 0, limits, bytes: 0, records: 0, patience })
+        let pushes = Pushes::none();
+        Ok(Sender { producer, topics, by_name, last: 0, limits, bytes: 0, records: 0, pushes, patience })
     }
 
     pub(super) fn producer(&self) -> &Producer {
@@ -157,7 +158,8 @@ impl Sender {
                         );
                         return Err(LogError::Kafka { kind: FailureKind::Aborted, message });
                     }
-                    producer.serve(DRAIN_STEP);
+                    // What lingers would stay: with many partitions none may have a whole batch.
+                    step(producer, &mut self.pushes);
                     if let Some(error) = producer.client().fatal_error() {
                         return Err(failed_producer(&format!("write to topic {topic}"), &error));
                     }
@@ -170,6 +172,7 @@ impl Sender {
         }
         self.bytes += record.byte_len();
         self.records += 1;
+        self.pushes.give();
         Ok(())
     }
 
@@ -201,9 +204,9 @@ impl Sender {
 
     /// Waits until the brokers have everything, or until one record has failed. Not for ever, though records have time-outs:
     /// those of a partition whose leader died, and was left out of the brokers' list meanwhile, have been seen to stay.
-    pub(super) fn drain(&self, interrupt: &Interrupt) -> Result<(), LogError> {
+    pub(super) fn drain(&mut self, interrupt: &Interrupt) -> Result<(), LogError> {
         let until = Instant::now() + self.patience;
-        while !self.drain_once() {
+        while !step(&self.producer, &mut self.pushes) {
             self.check_delivery()?;
             check(interrupt, "wait until the brokers have all records")?;
             if Instant::now() >= until {
@@ -212,16 +215,6 @@ impl Sender {
             }
         }
         self.check_delivery()
-    }
-
-    /// Sends what lingers, and then waits a little without sending: while the library is told to send at once what is there,
-    /// and may not yet as an earlier batch is on its way, its thread does nothing but look again, and takes a core for it.
-    fn drain_once(&self) -> bool {
-        self.producer.drain(DRAIN_STEP)
-            || (0..DRAIN_LOOKS).any(|_| {
-                std::thread::sleep(DRAIN_LOOK);
-                self.producer.is_drained()
-            })
     }
 
     fn check_delivery(&self) -> Result<(), LogError> {
@@ -250,15 +243,48 @@ impl Sender {
     }
 
     /// Waits until the brokers have everything, for no longer than `wait`.
-    pub(super) fn drain_for(&self, wait: Duration) -> bool {
+    pub(super) fn drain_for(&mut self, wait: Duration) -> bool {
         let until = Instant::now() + wait;
-        while !self.drain_once() {
+        while !step(&self.producer, &mut self.pushes) {
             if Instant::now() >= until {
                 return false;
             }
         }
         true
     }
+
+    /// Sends what lingers, where one is about to wait for input for so long; says for how long that may be before this is called
+    /// again. Without a wait it does so now and then.
+    pub(super) fn push(&mut self, wait: Duration) -> Duration {
+        let (producer, now) = (&self.producer, Instant::now());
+        let queued = producer.queued();
+        let is_due = if wait.is_zero() { self.pushes.is_overdue(queued, now) } else { self.pushes.is_due(queued, now) };
+        if is_due {
+            push(producer, &mut self.pushes);
+        }
+        if producer.queued() == 0 { wait } else { wait.min(self.pushes.until_next(Instant::now())) }
+    }
+}
+
+/// Sends what lingers if that is due, else waits a little; says whether the brokers have everything.
+fn step(producer: &Producer, pushes: &mut Pushes) -> bool {
+    let queued = producer.queued();
+    if queued == 0 {
+        return true;
+    }
+    if pushes.is_due(queued, Instant::now()) {
+        return push(producer, pushes) == 0;
+    }
+    std::thread::sleep(LOOK);
+    producer.queued() == 0
+}
+
+/// Sends what lingers; returns how many records are not answered yet.
+fn push(producer: &Producer, pushes: &mut Pushes) -> u64 {
+    producer.flush(PUSH);
+    let queued = producer.queued();
+    pushes.pushed(queued, Instant::now());
+    queued
 }
 
 /// A record was not taken, by the producer or by a broker.

@@ -162,13 +162,22 @@ impl Writer {
 
     /// Waits until the brokers have what was sent, where no transaction holds it together with what is sent next.
     pub(super) fn write_out(&mut self, counters: &mut KafkaCounters) -> Result<(), LogError> {
-        let (Guarantee::AtLeastOnce, State::Open, Some(sender)) = (self.guarantee, self.state, &self.sender) else {
+        let (Guarantee::AtLeastOnce, State::Open, Some(sender)) = (self.guarantee, self.state, &mut self.sender) else {
             return Ok(());
         };
         let began = Instant::now();
         let drained = sender.drain(&self.interrupt);
         counters.commit_time.drain += began.elapsed();
         drained.map_err(|error| self.give_up(error, counters))
+    }
+
+    /// Sends what lingers where it can be read at once, as one is about to wait for input for so long; says how long that may be
+    /// before this is called again.
+    pub(super) fn push(&mut self, wait: Duration) -> Duration {
+        match (self.guarantee, &mut self.sender) {
+            (Guarantee::AtLeastOnce, Some(sender)) => sender.push(wait),
+            _ => wait,
+        }
     }
 
     /// Ends the transaction with the group's offsets in it.
@@ -182,7 +191,7 @@ impl Writer {
             return Ok(Committed::default());
         }
         self.open(counters)?;
-        let sender = self.sender.as_ref().ok_or_else(|| not_ready(self.state))?;
+        let sender = self.sender.as_mut().ok_or_else(|| not_ready(self.state))?;
         let ended = match self.guarantee {
             Guarantee::ExactlyOnce => end_transaction(sender, consumer, offsets, &self.interrupt, counters),
             Guarantee::AtLeastOnce => deliver(sender, consumer, offsets, &self.interrupt, counters),
@@ -214,7 +223,7 @@ impl Writer {
             return;
         }
         counters.aborts += 1;
-        let Some(sender) = &self.sender else { return };
+        let Some(sender) = &mut self.sender else { return };
         let aborted = match self.guarantee {
             Guarantee::ExactlyOnce => abort_transaction(sender, &self.interrupt),
             // What was sent was sent; nothing of it may count as the next epoch's.
@@ -293,7 +302,7 @@ fn is_in_doubt(answers: Answers) -> bool {
 }
 
 fn end_transaction(
-    sender: &Sender,
+    sender: &mut Sender,
     consumer: &Consumer,
     offsets: Option<&List>,
     interrupt: &Interrupt,
@@ -346,7 +355,7 @@ fn send_offsets(sender: &Sender, consumer: &Consumer, offsets: &List, interrupt:
 
 /// At least once: records first, then offsets.
 fn deliver(
-    sender: &Sender,
+    sender: &mut Sender,
     consumer: &Consumer,
     offsets: Option<&List>,
     interrupt: &Interrupt,

@@ -137,23 +137,20 @@ impl Producer {
         result
     }
 
-    /// Sends what waits, without lingering, and waits no longer than `wait`; says whether nothing is on its way any more.
-    pub(in crate::log::kafka) fn drain(&self, wait: Duration) -> bool {
+    /// Sends what waits, without lingering, and waits until nothing is on its way any more, no longer than `wait`.
+    pub(in crate::log::kafka) fn flush(&self, wait: Duration) {
         // SAFETY: the client is valid.
-        Code(unsafe { ffi::rd_kafka_flush(self.as_ptr(), millis(wait)) }) == Code::NONE
+        unsafe { ffi::rd_kafka_flush(self.as_ptr(), millis(wait)) };
     }
 
-    /// Serves what brokers have refused, waiting for the first of it no longer than `wait`.
-    pub(in crate::log::kafka) fn serve(&self, wait: Duration) {
+    /// How many records wait or are on their way. What brokers have refused is taken note of.
+    pub(in crate::log::kafka) fn queued(&self) -> u64 {
         // SAFETY: the client is valid.
-        unsafe { sys::rd_kafka_poll(self.as_ptr(), millis(wait)) };
-    }
-
-    /// Whether nothing is on its way any more.
-    pub(in crate::log::kafka) fn is_drained(&self) -> bool {
-        self.serve(Duration::ZERO);
-        // SAFETY: the client is valid.
-        unsafe { sys::rd_kafka_outq_len(self.as_ptr()) == 0 }
+        let queued = unsafe {
+            sys::rd_kafka_poll(self.as_ptr(), 0);
+            sys::rd_kafka_outq_len(self.as_ptr())
+        };
+        u64::try_from(queued).unwrap_or(0)
     }
 
     /// The first record that no broker took, since the last time that somebody asked. Drain first.
