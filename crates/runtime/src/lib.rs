@@ -41,5 +41,6 @@ pub mod reset;
 pub mod sample;
 pub mod store;
 pub mod telemetry;
+pub mod term;
 mod utc;
 pub mod worker;

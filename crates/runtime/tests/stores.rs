@@ -11,6 +11,7 @@ use millstream_engine::state::PageId;
 use millstream_runtime::store::memory::MemoryStores;
 use millstream_runtime::store::sled::SledStores;
 use millstream_runtime::store::{Position, StateStore, StateStores, StoreBatch, StoreError, StoreKey};
+use millstream_runtime::term::Term;
 
 struct Random(u64);
 
@@ -33,7 +34,7 @@ fn key(random: &mut Random) -> StoreKey {
 fn position(n: u64) -> Position {
     Position {
         changelog_bytes: n * 3,
-        term: n * 5,
+        term: Some(Term { era: n * 5, generation: 3 }),
         changelog: Offset(n as i64),
         inputs: BTreeMap::from([(("in".to_owned(), PartitionId(1)), Offset(n as i64 * 2))]),
     }

@@ -10,14 +10,15 @@ use millstream_engine::ids::{Offset, PartitionId};
 use millstream_engine::time::Millis;
 
 use super::{
-    Committed, CommittedOffset, Extent, Log, LogError, NewRecord, ReadLimit, Records, TopicInfo, TopicPartition,
-    TopicSettings, check_topic,
+    Committed, CommittedOffset, Extent, FailureKind, Log, LogError, NewRecord, ReadLimit, Records, TopicInfo,
+    TopicPartition, TopicSettings, check_topic,
 };
 
 /// A handle of a log in memory. A clone shares the log and has its own transaction, not yet open.
 #[derive(Debug, Default)]
 pub struct MemoryLog {
     shared: Arc<Mutex<Content>>,
+    generation: u32,
     open: BTreeMap<String, BTreeMap<PartitionId, Records>>,
 }
 
@@ -25,6 +26,7 @@ pub struct MemoryLog {
 struct Content {
     topics: BTreeMap<String, Topic>,
     groups: BTreeMap<String, BTreeMap<TopicPartition, CommittedOffset>>,
+    generation: u32,
 }
 
 #[derive(Debug)]
@@ -85,7 +87,7 @@ impl Content {
 
 impl Clone for MemoryLog {
     fn clone(&self) -> MemoryLog {
-        MemoryLog { shared: Arc::clone(&self.shared), open: BTreeMap::new() }
+        MemoryLog { shared: Arc::clone(&self.shared), generation: self.generation, open: BTreeMap::new() }
     }
 }
 
@@ -95,6 +97,13 @@ impl MemoryLog {
         MemoryLog::default()
     }
 
+    /// The same log, for a member that gets all partitions in this generation of the group, which puts all others out.
+    #[must_use]
+    pub fn in_generation(&self, generation: u32) -> MemoryLog {
+        self.content().generation = generation;
+        MemoryLog { generation, ..self.clone() }
+    }
+
     /// A test that panicked while it held the lock left whole records behind.
     fn content(&self) -> MutexGuard<'_, Content> {
         self.shared.lock().unwrap_or_else(PoisonError::into_inner)
@@ -102,6 +111,20 @@ impl MemoryLog {
 }
 
 impl Log for MemoryLog {
+    fn generation(&self) -> u32 {
+        self.generation
+    }
+
+    fn confirm_membership(&self) -> Result<(), LogError> {
+        match self.content().generation {
+            now if now == self.generation => Ok(()),
+            now => Err(LogError::Kafka {
+                kind: FailureKind::Retriable,
+                message: format!("generation {} is over: now is {now}", self.generation),
+            }),
+        }
+    }
+
     fn topics(&self) -> Result<Vec<TopicInfo>, LogError> {
         let content = self.content();
         let info =

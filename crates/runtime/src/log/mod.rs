@@ -212,6 +212,20 @@ pub trait Log: Send {
         0
     }
 
+    /// The generation of the group in which this member got its partitions: it grows whenever members come or go. 0 where there are no
+    /// groups, and where the group has put the member out.
+    fn generation(&self) -> u32 {
+        0
+    }
+
+    /// Asks whether the group still counts this member in.
+    ///
+    /// # Errors
+    /// If it does not, or if nobody answers.
+    fn confirm_membership(&self) -> Result<(), LogError> {
+        Ok(())
+    }
+
     /// Whether a commit makes records and offsets visible together. At least once it does not: a crash between the two leaves
     /// records, of changelogs too, without offsets.
     fn is_atomic(&self) -> bool {

@@ -324,7 +324,12 @@ on_error: {dead_letter: totals-dlq}
         Facts {
             topics: topics.into_iter().map(|(name, count)| (name.to_owned(), there(count, &ALL))).collect(),
             settings: topics[3..].iter().map(|(name, _)| ((*name).to_owned(), internal.clone())).collect(),
-            group: GroupFacts { state: "Empty".to_owned(), members: Vec::new(), rights: Some(ALL.to_vec()) },
+            group: GroupFacts {
+                state: "Empty".to_owned(),
+                members: Vec::new(),
+                member_ids: Vec::new(),
+                rights: Some(ALL.to_vec()),
+            },
             clients: ClientNames::Ours,
             committed: BTreeMap::new(),
             extents: BTreeMap::new(),

@@ -22,6 +22,8 @@ use std::time::Duration;
 use millstream_engine::ids::{Offset, PartitionId};
 use millstream_engine::state::PageId;
 
+use crate::term::Term;
+
 /// What a store keeps under which key. `step` is the id of the stateful step within the task.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum StoreKey {
@@ -46,8 +48,8 @@ pub struct Position {
     pub changelog: Offset,
     /// Bytes of the task's changelog since the last time that all of its state was written anew.
     pub changelog_bytes: u64,
-    /// The greatest term of an owner of the task among the records before.
-    pub term: u64,
+    /// The greatest term of an owner of the task among the records before; `None` where there are none.
+    pub term: Option<Term>,
     /// The next record to process of each input.
     pub inputs: BTreeMap<(String, PartitionId), Offset>,
 }

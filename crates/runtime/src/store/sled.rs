@@ -20,6 +20,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Position, Quarantined, StateStore, StateStores, StoreBatch, StoreError, StoreKey};
 use crate::crash::crash_point;
+use crate::term::Term;
 
 /// The version of keys, entries and heads.
 const FORMAT: u8 = 1;
@@ -195,7 +196,7 @@ struct StoredPosition {
     #[serde(default)]
     changelog_bytes: u64,
     #[serde(default)]
-    term: u64,
+    term: Option<(u64, u32)>,
     inputs: Vec<(String, u32, i64)>,
 }
 
@@ -428,7 +429,7 @@ impl From<&Position> for StoredPosition {
         StoredPosition {
             changelog: position.changelog.0,
             changelog_bytes: position.changelog_bytes,
-            term: position.term,
+            term: position.term.map(|term| (term.era, term.generation)),
             inputs: inputs.collect(),
         }
     }
@@ -441,7 +442,7 @@ impl From<StoredPosition> for Position {
         Position {
             changelog: Offset(stored.changelog),
             changelog_bytes: stored.changelog_bytes,
-            term: stored.term,
+            term: stored.term.map(|(era, generation)| Term { era, generation }),
             inputs: inputs.collect(),
         }
     }

@@ -5,9 +5,9 @@
 //! record says what it is: `scalars:<term>:<step>`, `drop:…`, `rows:…` or `page:…`; the value is a frame, of a version
 //! that is this program's or is refused.
 //!
-//! The term is that of the task's owner: who restores a task owns it for the term behind the last that it has found. A record of
-//! an earlier term behind one of a later is of an owner who had lost the task and did not know it yet, and is passed over. In a
-//! transaction nobody could have written it; at least once there is none.
+//! The term is that of the task's owner, by the generation of the group in which it got the task. A record of an earlier term behind
+//! one of a later is of an owner who had lost the task and did not know it yet, and is passed over. In a transaction nobody could have
+//! written it; at least once there is none.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -22,13 +22,12 @@ use crate::crash;
 use crate::log::{Log, NewRecord, UNTIMED};
 use crate::store::shared::SharedStore;
 use crate::store::{Position, StateStore, StoreBatch, StoreKey};
+use crate::term::Term;
 
 /// Below this many bytes a changelog is not worth rewriting.
 const CYCLE_MIN_BYTES: u64 = 64 << 20;
 /// How many whole pages a commit writes while a cycle runs.
 const CYCLE_PAGES_PER_COMMIT: usize = 16;
-/// How many digits a term has at the most, with the colon behind it.
-const MAX_TERM_DIGITS: usize = 21;
 /// How many pages one batch of the store holds.
 pub(super) const PAGES_PER_BATCH: usize = 32;
 
@@ -39,10 +38,9 @@ pub(super) struct Changelog {
     /// The id under which each stateful node's state is kept.
     pub(super) steps: BTreeMap<NodeId, String>,
     /// The owner's term.
-    pub(super) term: u64,
-    /// The greatest term of a record before `next`: an owner who has written nothing may be followed by one whose term is less, who
-    /// had the task before.
-    pub(super) term_written: u64,
+    pub(super) term: Term,
+    /// The greatest term of a record before `next`.
+    pub(super) term_written: Option<Term>,
     /// Behind the last committed record.
     pub(super) next: Offset,
     /// Records appended in the open epoch.
@@ -91,8 +89,8 @@ impl Changelog {
             topic,
             partition,
             steps,
-            term: 0,
-            term_written: 0,
+            term: Term::default(),
+            term_written: None,
             next: Offset(0),
             open_records: 0,
             open_bytes: 0,
@@ -106,6 +104,12 @@ impl Changelog {
     /// Bytes from which the state is made up, or since which it was last written whole.
     pub(super) fn bytes(&self) -> u64 {
         self.bytes_since_cycle + self.cycle.as_ref().map_or(0, |cycle| cycle.bytes_before)
+    }
+
+    /// The task has come back to its owner, in a later generation of the group.
+    pub(super) fn go_on_in(&mut self, generation: u32) {
+        assert!(generation >= self.term.generation, "generations only grow");
+        self.term.generation = generation;
     }
 
     /// What the state will be made up from when the open epoch has committed.
@@ -169,7 +173,7 @@ impl Changelog {
         };
         let value = value.map_err(|error| WorkerError::internal(&error))?;
         let limit = log.record_limits(&self.topic).bytes.unwrap_or(usize::MAX);
-        if value.len() + kind.len() + MAX_TERM_DIGITS + step.len() < limit || rows.num_rows() < 2 {
+        if value.len() + kind.len() + Term::MAX_TEXT + 1 + step.len() < limit || rows.num_rows() < 2 {
             return self.append_record(kind, step, &value, log);
         }
         let half = rows.num_rows() / 2;
@@ -216,7 +220,7 @@ impl Changelog {
             // Counted, not asked for: what the broker would say may hold what another owner has written since.
             self.next = Offset(self.next.0 + self.open_records + log.offsets_per_commit());
             self.written_bytes += std::mem::take(&mut self.open_bytes);
-            self.term_written = self.term;
+            self.term_written = Some(self.term);
         }
         self.open_records = 0;
         if self.cycle.as_ref().is_some_and(|cycle| cycle.done)

@@ -14,6 +14,7 @@ use crate::crash;
 use crate::log::{Log, LogError, ReadLimit, Records};
 use crate::store::shared::SharedStore;
 use crate::store::{StateStore, StoreKey};
+use crate::term::{Succession, Term};
 
 /// What is left to replay of a changelog.
 pub(super) struct Replay {
@@ -68,7 +69,7 @@ impl Changelog {
         step_budget: usize,
     ) -> Result<Replay, WorkerError> {
         let Reach { since, end } = reach;
-        (self.since, self.term_written) = (since, 0);
+        (self.since, self.term_written) = (since, None);
         let earliest = log.extent(&self.topic, self.partition)?.earliest;
         let (mut from, mut bytes_before, mut loaded) = (earliest, 0, None);
         if let Some(stored) = store.position().ok().flatten() {
@@ -162,10 +163,10 @@ impl Changelog {
                 let key = record.key.and_then(|key| std::str::from_utf8(key).ok()).unwrap_or_default();
                 let (kind, term, step) = parts_of(key)
                     .ok_or_else(|| frame_error(format!("a record with the key {key:?}, which is none of ours")))?;
-                if term < self.term_written {
+                if Some(term) < self.term_written {
                     continue;
                 }
-                self.term_written = term;
+                self.term_written = Some(term);
                 let node = self.steps.iter().find(|(_, name)| name.as_str() == step).map(|(node, _)| *node);
                 if let Some(state) = node.and_then(|node| state_of(task, node)) {
                     let bytes = apply(state, kind, record.value.unwrap_or_default()).map_err(frame_error)?;
@@ -181,8 +182,13 @@ impl Changelog {
             return Ok(false);
         }
         self.next = replay.end;
-        // No less than the end, which only grows, so that terms go on where a reset has emptied the changelog.
-        self.term = (self.term_written + 1).max(replay.end.0 as u64);
+        self.term = match Term::behind(self.term_written, log.generation(), replay.end) {
+            Succession::Owner(term) => term,
+            Succession::Doubtful(term) => {
+                log.confirm_membership()?;
+                term
+            }
+        };
         self.bytes_since_cycle = replay.bytes_before + replay.standing.bytes;
         Ok(true)
     }
@@ -209,7 +215,7 @@ impl Changelog {
 }
 
 /// What a record is, the term of who wrote it, and of which step it is.
-fn parts_of(key: &str) -> Option<(&str, u64, &str)> {
+fn parts_of(key: &str) -> Option<(&str, Term, &str)> {
     let (kind, rest) = key.split_once(':')?;
     let (term, step) = rest.split_once(':')?;
     Some((kind, term.parse().ok()?, step))

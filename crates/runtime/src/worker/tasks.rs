@@ -84,6 +84,9 @@ impl<L: Log> Worker<L> {
         let unmoved = self.unmoved(wanted, &committed)?;
         for mut running in std::mem::take(&mut self.parked) {
             if unmoved.contains(&running.task.id()) {
+                if let Some(kept) = &mut running.kept {
+                    kept.changelog.go_on_in(self.log.generation());
+                }
                 self.tasks.push(running);
             } else {
                 // What is stored spares whoever has the task next on this machine a part of the restore.
@@ -127,7 +130,10 @@ impl<L: Log> Worker<L> {
     ) -> Result<BTreeSet<TaskId>, WorkerError> {
         let mut unmoved = BTreeSet::new();
         for running in self.parked.iter().filter(|running| wanted.contains(&running.task.id())) {
+            let generation = self.log.generation();
             let is_written = match &running.kept {
+                // The group has been made anew: its generations say nothing of those before.
+                Some(Kept { changelog, .. }) if generation < changelog.term.generation => true,
                 // The marker of this worker's own last commit may not be there yet.
                 Some(Kept { changelog, .. }) => {
                     self.log.written_end(&changelog.topic, changelog.partition)? > changelog.next

@@ -50,6 +50,8 @@ pub struct GroupFacts {
     pub state: String,
     /// The client ids and hosts of its members.
     pub members: Vec<(String, String)>,
+    /// The names that the coordinator gave them.
+    pub member_ids: Vec<String>,
     /// What the user may do with it; `None` if the brokers do not tell.
     pub rights: Option<Vec<Right>>,
 }
@@ -99,7 +101,8 @@ impl KafkaLog {
         loop {
             match describe::group(self.client(), group, WAIT) {
                 Ok(found) => {
-                    return Ok(GroupFacts { state: found.state, members: found.members, rights: found.rights });
+                    let (member_ids, members) = found.members.into_iter().unzip();
+                    return Ok(GroupFacts { state: found.state, members, member_ids, rights: found.rights });
                 }
                 Err(error) if error.code == Code::GROUP_ID_NOT_FOUND => {
                     return Ok(GroupFacts { state: "Dead".to_owned(), ..GroupFacts::default() });

@@ -505,6 +505,20 @@ impl Log for KafkaLog {
         self.settings.guarantee == Guarantee::ExactlyOnce
     }
 
+    fn generation(&self) -> u32 {
+        self.fetcher.consumer().membership().map_or(0, |(generation, _)| generation)
+    }
+
+    fn confirm_membership(&self) -> Result<(), LogError> {
+        let group = &self.settings.group;
+        let found = self.group_facts(group)?;
+        if self.fetcher.consumer().membership().is_some_and(|(_, member)| found.member_ids.contains(&member)) {
+            return Ok(());
+        }
+        let message = format!("the group {group} does not count this member in any more: others have its tasks");
+        Err(LogError::Kafka { kind: FailureKind::Retriable, message })
+    }
+
     fn offsets_per_commit(&self) -> i64 {
         match self.settings.guarantee {
             // The marker of the transaction.

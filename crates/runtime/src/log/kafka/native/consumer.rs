@@ -204,6 +204,12 @@ impl Consumer {
         }
     }
 
+    /// The generation of the group in which this member was given its partitions, and its name there; `None` where it has none.
+    pub(in crate::log::kafka) fn membership(&self) -> Option<(u32, String)> {
+        let Membership { generation, member } = self.client.shared().membership()?;
+        Some((u32::try_from(generation).unwrap_or(0), member.to_string_lossy().into_owned()))
+    }
+
     /// Lends the group's generation to `with`: the one in which this member was given its partitions. What the library would
     /// say now will not do: a member that has been put out has no generation and no name, and brokers take offsets that come
     /// with neither, for the sake of old clients. `None` for a member that has nothing.

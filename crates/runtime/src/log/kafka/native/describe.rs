@@ -47,8 +47,8 @@ pub(in crate::log::kafka) struct TopicDescription {
 pub(in crate::log::kafka) struct GroupDescription {
     /// `Empty`, `Stable`, `Dead` and so on.
     pub(in crate::log::kafka) state: String,
-    /// The client ids and hosts of its members.
-    pub(in crate::log::kafka) members: Vec<(String, String)>,
+    /// The ids of its members, with their client ids and hosts.
+    pub(in crate::log::kafka) members: Vec<(String, (String, String))>,
     /// `None` if the brokers do not tell.
     pub(in crate::log::kafka) rights: Option<Vec<Right>>,
 }
@@ -136,7 +136,8 @@ pub(in crate::log::kafka) fn group(
         let members = (0..sys::rd_kafka_ConsumerGroupDescription_member_count(group)).map(|index| {
             let member = sys::rd_kafka_ConsumerGroupDescription_member(group, index);
             let client = text(sys::rd_kafka_MemberDescription_client_id(member));
-            (client, text(sys::rd_kafka_MemberDescription_host(member)))
+            let id = text(sys::rd_kafka_MemberDescription_consumer_id(member));
+            (id, (client, text(sys::rd_kafka_MemberDescription_host(member))))
         });
         let mut rights_count = 0;
         let rights = sys::rd_kafka_ConsumerGroupDescription_authorized_operations(group, &mut rights_count);
