@@ -68,6 +68,7 @@ impl Feed {
             offset: Int64Array::from_iter_values(first..first + ROWS as i64),
             clock: RowClock::new(OwnTime::Less(OUT_OF_ORDER)),
             position: None,
+            mixture: None,
             tombstone: None,
         };
         let rows = RecordBatch::try_new(Arc::clone(&self.schema), vec![keys, Arc::new(values)]);

@@ -8,6 +8,7 @@ use arrow::compute::{self, TakeOptions};
 use arrow::datatypes::SchemaRef;
 
 use crate::ids::{InputId, Offset, Origin};
+use crate::mixture::Mixture;
 use crate::time::{Millis, Watermark};
 
 /// Rows that travel together between two operators. All arrays have the same length, which may be zero: a batch
@@ -23,7 +24,7 @@ pub struct Batch {
 /// What every row carries beside its columns.
 #[derive(Debug, Clone)]
 pub struct RowMeta {
-    /// The input that all rows of the batch came by.
+    /// The input that all rows of the batch came by, but where there is a `mixture`.
     pub input: InputId,
     /// Event time in milliseconds, never null.
     pub event_time: Int64Array,
@@ -33,8 +34,12 @@ pub struct RowMeta {
     pub offset: Int64Array,
     /// How the rows move time.
     pub clock: RowClock,
-    /// Index of the row in the batch that entered the task, kept only where a merge needs it to restore the order.
+    /// The row's place among those that entered the task in the same pass, kept only where a merge needs it to restore the
+    /// order.
     pub position: Option<UInt32Array>,
+    /// By which input each row came, where rows of several go through the graph in one pass; they then have places, and
+    /// `input` and the clock's `own` and `after` say nothing.
+    pub mixture: Option<Mixture>,
     /// Rows that retract an earlier result: a message with a key and no value. `None` where there are none.
     pub tombstone: Option<BooleanArray>,
 }
@@ -83,6 +88,16 @@ pub enum OwnTime {
     Silent,
 }
 
+impl OwnTime {
+    /// The watermark that a row with a group key and event time `t` stands for.
+    pub fn of(self, t: i64) -> Watermark {
+        match self {
+            OwnTime::Less(span) => Watermark::behind(Millis(t), span),
+            OwnTime::Silent => Watermark::UNKNOWN,
+        }
+    }
+}
+
 impl RowClock {
     /// The clock of rows of which none has been dropped.
     pub fn new(own: OwnTime) -> RowClock {
@@ -101,10 +116,7 @@ impl RowClock {
 
     /// The watermark that a row with a group key and event time `t` itself stands for.
     pub fn own(&self, t: i64) -> Watermark {
-        match self.own {
-            OwnTime::Less(span) => Watermark::behind(Millis(t), span),
-            OwnTime::Silent => Watermark::UNKNOWN,
-        }
+        self.own.of(t)
     }
 }
 
@@ -120,6 +132,7 @@ impl Batch {
                 offset: Int64Array::from(Vec::<i64>::new()),
                 clock: RowClock { after, ..RowClock::new(OwnTime::Silent) },
                 position: None,
+                mixture: None,
                 tombstone: None,
             },
         }
@@ -137,7 +150,8 @@ impl Batch {
 
     /// Whether the batch has neither rows nor anything to say about time.
     pub fn says_nothing(&self) -> bool {
-        self.is_empty() && !self.meta.clock.after.is_known()
+        let says = |mixture: &Mixture| !mixture.left_out().is_empty();
+        self.is_empty() && !self.meta.clock.after.is_known() && !self.meta.mixture.as_ref().is_some_and(says)
     }
 
     /// The order of row `row` among rows of equal event time: (topic, partition), offset.
@@ -190,6 +204,7 @@ impl Batch {
                     ..meta.clock
                 },
                 position: meta.position.as_ref().map(|position| position.slice(from, rows)),
+                mixture: meta.mixture.as_ref().map(|mixture| mixture.slice(meta.position.as_ref(), from, rows)),
                 tombstone: meta.tombstone.as_ref().map(|tombstone| tombstone.slice(from, rows)),
             },
         }
@@ -230,9 +245,36 @@ impl RowMeta {
                 RowOrigin::Each(origins) => RowOrigin::Each(take_as(origins, indices)),
             },
             offset: take_as(&self.offset, indices),
-            clock: self.clock_of(indices),
+            clock: match self.mixture {
+                None => self.clock_of(indices),
+                Some(_) => self.clock_at(indices),
+            },
             position: self.position.as_ref().map(|position| take_as(position, indices)),
+            mixture: self.mixture.as_ref().map(|mixture| mixture.take(self, indices)),
             tombstone: self.tombstone.as_ref().map(|tombstone| take_as(tombstone, indices)),
+        }
+    }
+
+    /// What a row of the batch itself says: of the first, where there are several inputs.
+    pub(crate) fn own(&self) -> OwnTime {
+        self.mixture.as_ref().map_or(self.clock.own, |mixture| mixture.at(0).1)
+    }
+
+    /// Sets what each row of the batch, which are of one input, itself says.
+    pub(crate) fn set_own(&mut self, own: OwnTime) {
+        match &mut self.mixture {
+            None => self.clock.own = own,
+            Some(mixture) => mixture.set_own(own),
+        }
+    }
+
+    /// The clock of the rows at `indices`, where what the others say stays at their places.
+    fn clock_at(&self, indices: &UInt32Array) -> RowClock {
+        let clock = &self.clock;
+        RowClock {
+            before: clock.before.as_ref().map(|before| take_as(before, indices)),
+            late_by: clock.late_by.as_ref().map(|late_by| take_as(late_by, indices)),
+            ..*clock
         }
     }
 

@@ -7,6 +7,7 @@ use arrow::array::BooleanArray;
 use crate::batch::{Batch, OwnTime};
 use crate::error::TaskError;
 use crate::ids::InputId;
+use crate::mixture::Mixture;
 use crate::operator::Signal;
 use crate::time::{Millis, Watermark};
 
@@ -18,22 +19,57 @@ pub struct Clock {
 }
 
 /// How far time has come at each row of a batch, the row included; see [`Clock::walk`].
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct RowWatermarks {
-    w: Vec<i64>,
+    w_i: Vec<i64>,
     /// Empty where it is the same.
     late_by: Vec<i64>,
+    /// W at each row; empty where all rows came by one input.
+    w: Vec<i64>,
+    /// W_i behind each row that was left out of a mixture.
+    left_out: Vec<i64>,
+    /// W before the first row.
+    floor: Watermark,
+    /// The least W_i of the inputs that the rows did not come by.
+    others: Watermark,
 }
 
 impl RowWatermarks {
-    /// W_i of the batch's input.
-    pub fn w(&self) -> &[i64] {
-        &self.w
+    /// W_i of the input that each row came by.
+    pub fn w_i(&self) -> &[i64] {
+        &self.w_i
     }
 
-    /// What the row is late by: W_i of the input by which it was read first. It is never less than [`w`](Self::w).
+    /// What the row is late by: W_i of the input by which it was read first. It is never less than [`w_i`](Self::w_i).
     pub fn late_by(&self) -> &[i64] {
-        if self.late_by.is_empty() { &self.w } else { &self.late_by }
+        if self.late_by.is_empty() { &self.w_i } else { &self.late_by }
+    }
+
+    /// W at row `row`.
+    pub fn w(&self, row: usize) -> Watermark {
+        match self.w.get(row) {
+            Some(&w) => Watermark(w),
+            None => self.floor.max(self.others.min(Watermark(self.w_i[row]))),
+        }
+    }
+
+    /// W_i at each row that was left out of a mixture.
+    pub(crate) fn left_out(&self) -> &[i64] {
+        &self.left_out
+    }
+
+    fn clear(&mut self, floor: Watermark, others: Watermark) {
+        (self.floor, self.others) = (floor, others);
+        for values in [&mut self.w_i, &mut self.late_by, &mut self.w, &mut self.left_out] {
+            values.clear();
+        }
+    }
+}
+
+impl Default for RowWatermarks {
+    fn default() -> RowWatermarks {
+        let (floor, others) = (Watermark::UNKNOWN, Watermark::END);
+        RowWatermarks { w_i: Vec::new(), late_by: Vec::new(), w: Vec::new(), left_out: Vec::new(), floor, others }
     }
 }
 
@@ -65,7 +101,7 @@ impl Clock {
     }
 
     /// The least W_i of the other inputs that are not idle; [`Watermark::END`] where there is none.
-    pub fn least_of_others(&self, input: InputId) -> Watermark {
+    fn least_of_others(&self, input: InputId) -> Watermark {
         let others = self.inputs.iter().filter(|other| !other.idle && other.id != input);
         others.map(|other| other.w).min().unwrap_or(Watermark::END)
     }
@@ -105,13 +141,14 @@ impl Clock {
     ///
     /// W must have been computed since any other input said something.
     pub(crate) fn pass(&mut self, input: InputId, watermark: Watermark) -> Watermark {
+        let was_idle = std::mem::take(&mut self.input_mut(input).idle);
         self.speaks(input);
         let known = self.input_mut(input);
         let from = known.w;
         known.w = from.max(watermark);
         let now = known.w;
-        // Only an input that stands where W does holds W back.
-        if from <= self.w && now > from {
+        // Only an input that stands where W does holds W back. Where all were idle W may stand behind the one that speaks.
+        if was_idle || (from <= self.w && now > from) {
             self.refresh();
         }
         now
@@ -159,9 +196,21 @@ impl Clock {
     /// what the batch says before the row, then the row's own time if `keyed` is true for it. Then applies what the batch
     /// says after its last row. W is not computed anew.
     pub fn walk(&mut self, batch: &Batch, keyed: Option<&BooleanArray>, walked: &mut RowWatermarks) {
-        let RowWatermarks { w: watermarks, late_by } = walked;
-        watermarks.clear();
-        late_by.clear();
+        let clock = &batch.meta.clock;
+        match &batch.meta.mixture {
+            Some(mixture) => self.walk_mixed(batch, mixture, keyed, walked),
+            None => {
+                walked.clear(self.w, self.least_of_others(batch.meta.input));
+                self.walk_one(batch, keyed, &mut walked.w_i);
+            }
+        }
+        if let (Some(own), false) = (&clock.late_by, batch.is_empty()) {
+            walked.late_by.extend(walked.w_i.iter().zip(own.values()).map(|(&w, &own)| w.max(own)));
+        }
+    }
+
+    /// The rows of one input.
+    fn walk_one(&mut self, batch: &Batch, keyed: Option<&BooleanArray>, watermarks: &mut Vec<i64>) {
         let clock = &batch.meta.clock;
         if batch.is_empty() {
             self.advance(batch.meta.input, clock.after);
@@ -186,15 +235,36 @@ impl Clock {
             watermarks.push(w.0);
         }
         input.w = w.max(clock.after);
-        if let Some(own) = &clock.late_by {
-            late_by.extend(watermarks.iter().zip(own.values()).map(|(&w, &own)| w.max(own)));
-        }
     }
 
-    /// What W would be if W_i of `input` stood at `watermark`: for what is emitted in the midst of a batch. To be called
-    /// between [`walk`](Self::walk) and [`refresh`](Self::refresh).
-    pub fn w_with(&self, input: InputId, watermark: Watermark) -> Watermark {
-        self.w.max(watermark.min(self.least_of_others(input)))
+    /// The rows of several inputs, and those that are no longer there at their places: as if each had come alone, and W had
+    /// been computed behind it.
+    fn walk_mixed(
+        &mut self,
+        batch: &Batch,
+        mixture: &Mixture,
+        keyed: Option<&BooleanArray>,
+        walked: &mut RowWatermarks,
+    ) {
+        let before = self.w;
+        walked.clear(before, Watermark::END);
+        let mut left_out = mixture.left_out().iter().peekable();
+        for (row, &time) in batch.meta.event_time.values().iter().enumerate() {
+            let position = batch.position(row);
+            while let Some(one) = left_out.next_if(|one| one.position < position) {
+                walked.left_out.push(self.pass(mixture.input_of(one), one.watermark).0);
+            }
+            let (input, own) = mixture.at(row);
+            let is_keyed = keyed.is_none_or(|keyed| keyed.value(row));
+            let own = if is_keyed { own.of(time) } else { Watermark::UNKNOWN };
+            walked.w_i.push(self.pass(input, batch.meta.clock.before(row).max(own)).0);
+            walked.w.push(self.w.0);
+        }
+        for one in left_out {
+            walked.left_out.push(self.pass(mixture.input_of(one), one.watermark).0);
+        }
+        // Who takes the batch takes it as a whole: until it has, W is what it was.
+        self.w = before;
     }
 
     /// The clock as bytes, for the operator's scalars. Idleness is part of it: an input that was idle is late by at least W

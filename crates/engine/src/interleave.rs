@@ -10,7 +10,7 @@ use arrow::error::ArrowError;
 use crate::batch::{Batch, OwnTime, RowClock, RowMeta, RowOrigin};
 
 /// One batch of the rows `picks`: (batch, row). It came by the first batch's input, and says of time after its rows what that
-/// says.
+/// says. Of a mixture of inputs it knows nothing.
 ///
 /// # Errors
 /// If columns of the batches have different types.
@@ -54,6 +54,7 @@ pub(crate) fn interleave(batches: &[&Batch], picks: &[(usize, usize)]) -> Result
         offset: Int64Array::from_iter_values(picks.iter().map(|&(batch, row)| batches[batch].meta.offset.value(row))),
         clock: RowClock { before, own: own.unwrap_or(OwnTime::Silent), late_by, after: first.clock.after },
         position,
+        mixture: None,
         tombstone,
     };
     Ok(Batch { rows, meta })

@@ -25,6 +25,7 @@ pub mod ids;
 mod interleave;
 pub mod key;
 pub mod ledger;
+pub mod mixture;
 pub mod operator;
 pub mod operators;
 pub mod plan;

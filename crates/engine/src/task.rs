@@ -4,6 +4,7 @@ mod build;
 mod heads;
 mod heard;
 mod senders;
+mod together;
 
 use std::collections::BTreeMap;
 
@@ -24,10 +25,10 @@ use crate::state::StateHandle;
 use crate::time::{Millis, Watermark};
 
 pub use build::{Ends, ExchangeWiring, Wiring};
-use heads::{Gathered, Heads, Next};
+use heads::Heads;
 use senders::Senders;
 
-/// So many rows of senders go through the graph together at the most.
+/// So many rows of several inputs go through the graph together at the most.
 const MOST_GATHERED: usize = 8192;
 
 /// One of a task's inputs, as the world outside names it.
@@ -192,18 +193,8 @@ impl Task {
             Reading::RowByRow => 1,
             Reading::AsItComes | Reading::ByEventTime => MOST_GATHERED,
         };
-        while let Some(next) = self.heads.next(self.senders.heard_mut(), most_rows, at_end) {
-            let behind = match next {
-                Next::Run(run) => {
-                    self.count_null_values(run.input, run.null_values);
-                    self.reject_records(run.input, run.rejected)?;
-                    self.run(run.input, run.batch)?;
-                    self.inputs[run.input.0 as usize].position = run.position;
-                    run.behind
-                }
-                Next::Gathered(gathered) => self.run_together(gathered)?,
-            };
-            if let Some(signal) = behind {
+        while let Some(gathered) = self.heads.next(self.senders.heard_mut(), most_rows, at_end) {
+            if let Some(signal) = self.run_together(gathered)? {
                 self.signal(signal)?;
             }
         }
@@ -394,30 +385,7 @@ impl Task {
         matches!(self.inputs[input.0 as usize].kind, InputKind::Sender(..))
     }
 
-    /// Processes rows of several senders. Returns what is to be heard behind them.
-    fn run_together(&mut self, gathered: Gathered) -> Result<Option<Signal>, TaskError> {
-        let input = gathered.batches[0].0;
-        let batch = self.senders.enter_together(&gathered).map_err(|error| {
-            let step = self.nodes[self.inputs[input.0 as usize].node.0].name.clone();
-            TaskError::Kernel { step, message: error.to_string() }
-        })?;
-        self.run_whole(input, batch)?;
-        for ((input, _), position) in gathered.batches.iter().zip(&gathered.positions) {
-            self.inputs[input.0 as usize].position = *position;
-        }
-        Ok(gathered.behind)
-    }
-
     fn run(&mut self, input: InputId, mut batch: Batch) -> Result<(), TaskError> {
-        while self.reading == Reading::RowByRow && batch.len() > 1 {
-            let (first, rest) = batch.split_at(1);
-            self.run_whole(input, first)?;
-            batch = rest;
-        }
-        self.run_whole(input, batch)
-    }
-
-    fn run_whole(&mut self, input: InputId, mut batch: Batch) -> Result<(), TaskError> {
         if self.keeps_positions {
             batch.meta.position = Some(UInt32Array::from_iter_values(0..batch.len() as u32));
         }
@@ -506,7 +474,7 @@ fn number(batch: &mut Batch, next: &mut u32) {
 fn note_watermark(inputs: &mut [Input], node: NodeId, batch: &Batch) {
     let Some(input) = inputs.iter_mut().find(|input| input.node == node) else { return };
     let Some(greatest) = compute::max(&batch.meta.event_time) else { return };
-    let watermark = batch.meta.clock.own(greatest);
+    let watermark = batch.meta.own().of(greatest);
     if matches!(input.kind, InputKind::Source(_)) && watermark.is_known() {
         input.watermark = Some(input.watermark.unwrap_or(watermark).max(watermark));
         input.is_idle = false;

@@ -219,7 +219,7 @@ pub fn decode_exchange(bytes: &[u8], input: InputId) -> Result<ExchangeFrame, Fr
     let tombstone = if header.flags & TOMBSTONE == 0 { None } else { Some(next::<BooleanArray>(&mut extra)?) };
     let late_by = if header.flags & LATE_BY == 0 { None } else { Some(next::<Int64Array>(&mut extra)?) };
     let clock = RowClock { before, own: OwnTime::Silent, late_by, after: header.after };
-    let meta = RowMeta { input, event_time, origin, offset, clock, position: None, tombstone };
+    let meta = RowMeta { input, event_time, origin, offset, clock, position: None, mixture: None, tombstone };
     let batch = Batch { rows: first_columns(&all, split)?, meta };
     let end = if header.flags & AT_END == 0 { End::Ahead } else { End::Reached };
     Ok(ExchangeFrame { sender: header.sender, idle: header.flags & IDLE != 0, end, batch })

@@ -99,11 +99,9 @@ impl Exchange {
     /// Takes a batch's time.
     fn walk(&mut self, batch: &Batch, keyed: &BooleanArray) -> Times {
         let mut walked = RowWatermarks::default();
-        let others = self.clock.least_of_others(batch.meta.input);
-        let floor = self.clock.w();
         self.clock.walk(batch, Some(keyed), &mut walked);
         self.clock.refresh();
-        let w: Vec<i64> = walked.w().iter().map(|&w| floor.max(others.min(Watermark(w))).0).collect();
+        let w: Vec<i64> = (0..batch.len()).map(|row| walked.w(row).0).collect();
         // Of a task with one input it is the same.
         let late_by = (walked.late_by() != w).then(|| walked.late_by().to_vec());
         Times { w, late_by }
@@ -140,9 +138,11 @@ impl Exchange {
 }
 
 impl Operator for Exchange {
-    fn process(&mut self, _port: Port, batch: Batch, cx: &mut Context<'_>) -> Result<(), TaskError> {
+    fn process(&mut self, _port: Port, mut batch: Batch, cx: &mut Context<'_>) -> Result<(), TaskError> {
         let keyed = self.keyed_rows(&batch);
         let times = self.walk(&batch, &keyed);
+        // To those behind all rows come by one input, this task.
+        batch.meta.mixture = None;
         self.clock_changed = true;
         cx.ledger().null_key += keyed.false_count() as u64;
         cx.ledger().passed += keyed.true_count() as u64;

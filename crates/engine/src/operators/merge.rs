@@ -8,12 +8,13 @@ use crate::context::Context;
 use crate::error::TaskError;
 use crate::ids::{InputId, Port};
 use crate::interleave::interleave;
+use crate::mixture::Mixture;
 use crate::operator::{Operator, Signal};
 use crate::time::Watermark;
 
 /// See [`crate::plan::NodeKind::Merge`]. Within a pass it holds back what comes, signals too, and sends it on at the end
-/// of the pass: rows of one input by their position in the batch that entered the task, at equal positions by port;
-/// what has no position (results of a window) by port.
+/// of the pass: rows of one input, and of several that entered in the same pass, by their position in it, at equal positions
+/// by port; what has no position (results of a window) by port. This is where rows of several inputs become one batch.
 ///
 /// A row's `before` holds times of rows with lesser positions only, whichever port it comes by, and a row left out by
 /// every branch stands in the `before` of each branch's next row: so the merged rows keep their `before` as it is. A row left
@@ -43,11 +44,13 @@ impl Operator for Merge {
     }
 
     fn end_pass(&mut self, cx: &mut Context<'_>) -> Result<(), TaskError> {
-        let batches = self.ports.iter_mut().flat_map(std::mem::take).collect::<Vec<_>>();
-        for group in by_input(batches) {
-            let merged = merge(group)
-                .map_err(|error| TaskError::Kernel { step: cx.step().to_owned(), message: error.to_string() })?;
-            cx.emit(merged);
+        let batches = self.ports.iter_mut().flat_map(std::mem::take);
+        let (of_several, of_one): (Vec<Batch>, Vec<Batch>) = batches.partition(|batch| batch.meta.mixture.is_some());
+        let mixed = (!of_several.is_empty()).then(|| mix(&of_several));
+        for merged in mixed.into_iter().chain(by_input(of_one).into_iter().map(merge)) {
+            cx.emit(
+                merged.map_err(|error| TaskError::Kernel { step: cx.step().to_owned(), message: error.to_string() })?,
+            );
         }
         for signal in self.signals.drain(..) {
             cx.signal(signal);
@@ -96,6 +99,19 @@ fn merge(batches: Vec<Batch>) -> Result<Batch, ArrowError> {
     }
     merged.meta.clock.after = after;
     Ok(merged)
+}
+
+/// One batch of the rows of several inputs. What was left out stands at its place already.
+fn mix(batches: &[Batch]) -> Result<Batch, ArrowError> {
+    if let [only] = batches {
+        return Ok(only.clone());
+    }
+    let all = batches.iter().collect::<Vec<_>>();
+    let picks = order(&all);
+    let mixtures = batches.iter().filter_map(|batch| batch.meta.mixture.as_ref()).collect::<Vec<_>>();
+    let mut mixed = interleave(&all, &picks)?;
+    mixed.meta.mixture = Some(Mixture::join(&mixtures, &picks));
+    Ok(mixed)
 }
 
 /// What is said before each row, and the time of the row before it where one of the `ports` that speak has left that row out.

@@ -34,11 +34,11 @@ impl Operator for Source {
         batch.meta.event_time = times;
         if !faults.is_empty() {
             // Rows without a time must leave none behind, so they are taken out while no row says anything.
-            batch.meta.clock.own = OwnTime::Silent;
+            batch.meta.set_own(OwnTime::Silent);
             batch = batch.filter(&all_but(batch.len(), &faults));
             batch.meta.event_time = Int64Array::new(batch.meta.event_time.values().clone(), None);
         }
-        batch.meta.clock.own = OwnTime::Less(self.plan.out_of_order);
+        batch.meta.set_own(OwnTime::Less(self.plan.out_of_order));
         cx.ledger().passed += batch.len() as u64;
         cx.emit(batch);
         Ok(())

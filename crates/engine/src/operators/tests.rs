@@ -53,6 +53,7 @@ fn batch(rows: &[Row<'_>]) -> Batch {
             offset: Int64Array::from_iter_values(0..rows.len() as i64),
             clock: RowClock::new(OwnTime::Less(Millis(5))),
             position: Some(UInt32Array::from_iter_values(0..rows.len() as u32)),
+            mixture: None,
             tombstone: None,
         },
     }

@@ -71,7 +71,6 @@ impl Task {
             next_virtual: inputs.len() as u32,
             repartitions: Vec::new(),
         };
-        let merges = plan.nodes.iter().any(|node| matches!(node.kind, NodeKind::Merge));
         let mut nodes = Vec::with_capacity(plan.nodes.len());
         for (index, node) in plan.nodes.iter().enumerate() {
             let operator = builder.operator(index, node, &inputs)?;
@@ -93,7 +92,7 @@ impl Task {
             Reading::AsItComes => Vec::new(),
             Reading::ByEventTime | Reading::RowByRow => senders(&inputs, plan),
         };
-        let heads = Heads::new(inputs.len());
+        let heads = Heads::new(groups(&inputs, plan));
         let senders = Senders::new(Heard::new(inputs.len(), waited_for), builder.repartitions);
         let inbox = nodes.iter().map(|_| Vec::new()).collect();
         Ok(Task {
@@ -104,7 +103,7 @@ impl Task {
             on_error: plan.on_error,
             heads,
             senders,
-            keeps_positions: merges,
+            keeps_positions: has_merge(plan),
             effects: Vec::new(),
             inbox,
             outbox: Vec::new(),
@@ -227,15 +226,24 @@ impl Builder<'_> {
     }
 }
 
-/// The inputs that are senders, each with the node that its rows enter by and the name by which state remembers it.
-fn senders(inputs: &[Input], plan: &SubtopologyPlan) -> Vec<(InputId, NodeId, String)> {
+/// The inputs that are senders, each with the name by which state remembers it.
+fn senders(inputs: &[Input], plan: &SubtopologyPlan) -> Vec<(InputId, String)> {
     let senders = inputs.iter().filter_map(|input| match input.kind {
         InputKind::Source(_) => None,
-        InputKind::Sender(_, partition) => {
-            Some((input.id, input.node, label(&plan.nodes[input.node.0], input, partition)))
-        }
+        InputKind::Sender(_, partition) => Some((input.id, label(&plan.nodes[input.node.0], input, partition))),
     });
     senders.collect()
+}
+
+/// For each input a number: rows of those with the same may go through the graph in one pass. Those that enter by different
+/// nodes may where a merge puts them in order; where each row goes alone there is nothing to put in order.
+fn groups(inputs: &[Input], plan: &SubtopologyPlan) -> Vec<usize> {
+    let all_in_one = plan.reading == Reading::ByEventTime && has_merge(plan);
+    inputs.iter().map(|input| if all_in_one { 0 } else { input.node.0 }).collect()
+}
+
+fn has_merge(plan: &SubtopologyPlan) -> bool {
+    plan.nodes.iter().any(|node| matches!(node.kind, NodeKind::Merge))
 }
 
 /// The name by which state remembers an input that enters by `node`.

@@ -21,42 +21,33 @@ const MOST_WAITING: usize = 1 << 18;
 #[derive(Debug)]
 pub(super) struct Heads {
     queues: Vec<VecDeque<Head>>,
+    /// For each input with which others its rows may go through the graph in one pass: those of the same number.
+    groups: Vec<usize>,
     waiting_rows: usize,
 }
 
-/// What comes before all else that waits.
-#[derive(Debug)]
-pub(super) enum Next {
-    /// Rows of a source.
-    Run(Box<Run>),
-    /// Rows of senders.
-    Gathered(Gathered),
-}
-
-/// Rows of one source that come before the head of every other input.
-#[derive(Debug)]
-pub(super) struct Run {
-    pub(super) input: InputId,
-    pub(super) batch: Batch,
-    pub(super) rejected: Vec<Rejected>,
-    pub(super) null_values: usize,
-    /// How far the input has come behind this run.
-    pub(super) position: Position,
-    /// What the input says behind this run.
-    pub(super) behind: Option<Signal>,
-}
-
-/// Rows of several senders of one repartition that come before the head of every other input.
+/// Rows that come before all else that waits, and go through the graph in one pass.
 #[derive(Debug, Default)]
 pub(super) struct Gathered {
-    /// What the rows are part of, with the input that it came by.
-    pub(super) batches: Vec<(InputId, Batch)>,
-    /// (batch, row), in order; none where a batch without rows stands alone.
+    /// What the rows are part of.
+    pub(super) parts: Vec<Part>,
+    /// (part, row), in order; none where a batch without rows stands alone.
     pub(super) picks: Vec<(usize, usize)>,
-    /// How far the input of each batch has come behind these rows.
-    pub(super) positions: Vec<Position>,
     /// What the last row's input says behind it.
     pub(super) behind: Option<Signal>,
+}
+
+/// What was read of one input in one go.
+#[derive(Debug)]
+pub(super) struct Part {
+    pub(super) input: InputId,
+    pub(super) batch: Batch,
+    /// Records among the rows that did not decode.
+    pub(super) rejected: Vec<Rejected>,
+    /// How many messages among the rows had no payload.
+    pub(super) null_values: usize,
+    /// How far the input has come behind the rows.
+    pub(super) position: Position,
 }
 
 #[derive(Debug)]
@@ -75,9 +66,9 @@ struct Head {
 }
 
 impl Heads {
-    /// Of so many inputs.
-    pub(super) fn new(inputs: usize) -> Heads {
-        Heads { queues: (0..inputs).map(|_| VecDeque::new()).collect(), waiting_rows: 0 }
+    /// Of so many inputs as there are `groups`: rows of those with the same number may go through the graph in one pass.
+    pub(super) fn new(groups: Vec<usize>) -> Heads {
+        Heads { queues: groups.iter().map(|_| VecDeque::new()).collect(), groups, waiting_rows: 0 }
     }
 
     /// Whether more rows wait than there is room for.
@@ -140,71 +131,57 @@ impl Heads {
         }
     }
 
-    /// The next rows in order of (time, input), of senders no more than `most_rows`; nothing while they have to wait for an
-    /// input without a row that is not `at_end`.
+    /// The next rows in order of (time, input), no more than `most_rows`; nothing while they have to wait for an input without a
+    /// row that is not `at_end`.
     pub(super) fn next(
         &mut self,
         heard: &mut Heard,
         most_rows: usize,
         at_end: &dyn Fn(InputId) -> bool,
-    ) -> Option<Next> {
-        let (index, rows) = self.least(heard, at_end)?;
-        if heard.repartition(index).is_none() {
-            return self.take(index, rows).map(Box::new).map(Next::Run);
-        }
-        Some(Next::Gathered(self.gather(index, rows, heard, most_rows, at_end)))
-    }
-
-    /// Gathers rows as long as they are of one repartition, beginning with so many of the sender `index`.
-    fn gather(
-        &mut self,
-        mut index: usize,
-        mut rows: usize,
-        heard: &mut Heard,
-        most_rows: usize,
-        at_end: &dyn Fn(InputId) -> bool,
-    ) -> Gathered {
-        let repartition = heard.repartition(index);
+    ) -> Option<Gathered> {
+        let (mut index, mut rows) = self.least(heard, at_end)?;
+        let group = self.groups[index];
         let mut gathered = Gathered::default();
         loop {
             self.pick(index, rows.min(most_rows - gathered.picks.len()), &mut gathered, heard);
+            // What says only how time stands, or stands behind its rows, goes through the graph before all else.
             if rows == 0 || gathered.behind.is_some() || gathered.picks.len() == most_rows {
                 break;
             }
             match self.least(heard, at_end) {
-                Some((next, more)) if more > 0 && heard.repartition(next) == repartition => {
-                    (index, rows) = (next, more)
-                }
+                Some((next, more)) if more > 0 && self.groups[next] == group => (index, rows) = (next, more),
                 _ => break,
             }
         }
-        self.queues.iter_mut().filter_map(VecDeque::front_mut).for_each(|head| head.part = None);
-        gathered
+        self.queues.iter_mut().filter_map(VecDeque::front_mut).for_each(|head| head.leave(&mut gathered));
+        Some(gathered)
     }
 
-    /// Adds the next rows of a sender.
+    /// Adds the next rows of an input.
     fn pick(&mut self, index: usize, rows: usize, to: &mut Gathered, heard: &mut Heard) {
         let input = InputId(index as u32);
         let Some(head) = self.queues[index].front_mut() else { return };
         let part = *head.part.get_or_insert_with(|| {
-            to.batches.push((input, head.batch.clone()));
-            to.positions.push(head.next);
-            to.batches.len() - 1
+            let (batch, position) = (head.batch.clone(), head.next);
+            to.parts.push(Part { input, batch, rejected: Vec::new(), null_values: 0, position });
+            to.parts.len() - 1
         });
         to.picks.extend((head.from..head.from + rows).map(|row| (part, row)));
         head.from += rows;
-        self.waiting_rows -= rows;
         if let Some(frame) = &mut head.frame {
+            self.waiting_rows -= rows;
             frame.first.rows += rows as u32;
-            if head.from < head.times.len() {
-                to.positions[part] = frame.first;
-                return;
-            }
+        }
+        if head.from < head.times.len() {
+            return;
+        }
+        let Some(head) = self.queues[index].pop_front() else { return };
+        if let Some(frame) = head.frame {
             heard.note(input, head.batch.meta.clock.after, Stand::of(frame.end, frame.idle));
         }
-        to.positions[part] = head.next;
-        to.behind = head.behind.take();
-        self.queues[index].pop_front();
+        let part = &mut to.parts[part];
+        (part.rejected, part.null_values) = (head.rejected.into(), head.null_values.len());
+        to.behind = head.behind;
     }
 
     /// The input of the next row, and how many of its rows come before those of every other; none of an input whose head has no
@@ -239,30 +216,21 @@ impl Heads {
             Some((w, Stand::Ahead | Stand::AtEnd)) => Some((w.0, index)),
         }
     }
+}
 
-    /// The next rows of a source.
-    fn take(&mut self, index: usize, rows: usize) -> Option<Run> {
-        let queue = &mut self.queues[index];
-        let head = queue.front_mut()?;
-        let input = InputId(index as u32);
-        let mut batch = head.batch.slice(head.from, rows);
-        head.from += rows;
-        if head.from < head.times.len() {
-            batch.meta.clock.after = Watermark::UNKNOWN;
-            let position = Position { offset: Offset(head.batch.meta.offset.value(head.from)), rows: 0 };
-            let rejected = take_while(&mut head.rejected, |record| record.offset < position.offset);
-            let null_values = take_while(&mut head.null_values, |&offset| Offset(offset) < position.offset).len();
-            return Some(Run { input, batch, rejected, null_values, position, behind: None });
-        }
-        let head = queue.pop_front()?;
-        Some(Run {
-            input,
-            batch,
-            rejected: head.rejected.into(),
-            null_values: head.null_values.len(),
-            position: head.next,
-            behind: head.behind,
-        })
+impl Head {
+    /// Notes in what has been gathered how far the input has come, where only some of these rows are part of it.
+    fn leave(&mut self, gathered: &mut Gathered) {
+        let Some(part) = self.part.take() else { return };
+        let part = &mut gathered.parts[part];
+        part.position = match self.frame {
+            Some(frame) => frame.first,
+            None => Position { offset: Offset(self.batch.meta.offset.value(self.from)), rows: 0 },
+        };
+        let offset = part.position.offset;
+        part.rejected = take_while(&mut self.rejected, |record| record.offset < offset);
+        part.null_values = take_while(&mut self.null_values, |&null| Offset(null) < offset).len();
+        part.batch.meta.clock.after = Watermark::UNKNOWN;
     }
 }
 

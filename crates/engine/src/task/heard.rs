@@ -1,7 +1,7 @@
 //! What the senders of a task's repartitions have said of themselves, in frames that have been processed: how far time has
 //! come there, and whether they have anything more.
 
-use crate::ids::{InputId, NodeId};
+use crate::ids::InputId;
 use crate::operator::End;
 use crate::time::Watermark;
 
@@ -27,8 +27,6 @@ pub(super) struct Heard {
 
 #[derive(Debug)]
 struct Sender {
-    /// The node that its rows enter by.
-    repartition: NodeId,
     /// The name under which state remembers it.
     label: String,
     w: Watermark,
@@ -47,19 +45,13 @@ impl Stand {
 }
 
 impl Heard {
-    /// Of so many inputs; those of `senders`, each with the node that its rows enter by and the name that state knows it by, have
-    /// said nothing yet.
-    pub(super) fn new(inputs: usize, senders: Vec<(InputId, NodeId, String)>) -> Heard {
+    /// Of so many inputs; those of `senders`, each with the name that state knows it by, have said nothing yet.
+    pub(super) fn new(inputs: usize, senders: Vec<(InputId, String)>) -> Heard {
         let mut all: Vec<_> = (0..inputs).map(|_| None).collect();
-        for (input, repartition, label) in senders {
-            all[input.0 as usize] = Some(Sender { repartition, label, w: Watermark::UNKNOWN, stand: Stand::Ahead });
+        for (input, label) in senders {
+            all[input.0 as usize] = Some(Sender { label, w: Watermark::UNKNOWN, stand: Stand::Ahead });
         }
         Heard { senders: all, changed: false }
-    }
-
-    /// The node that a sender's rows enter by; `None` of a source.
-    pub(super) fn repartition(&self, input: usize) -> Option<NodeId> {
-        self.senders[input].as_ref().map(|sender| sender.repartition)
     }
 
     /// Notes what stands behind the last row of a frame.

@@ -7,7 +7,6 @@ use arrow::array::Int64Array;
 use arrow::datatypes::SchemaRef;
 use arrow::error::ArrowError;
 
-use super::heads::Gathered;
 use super::heard::Heard;
 use crate::batch::{Batch, OwnTime, RowClock};
 use crate::clock::Clock;
@@ -20,6 +19,9 @@ use crate::time::Watermark;
 
 /// What it is called in errors.
 const STEP: &str = "senders";
+
+/// W behind rows, by their numbers, of those behind which a lane has said how far it is.
+pub(super) type HeardBehind = Vec<(usize, Watermark)>;
 
 /// All senders of a task.
 #[derive(Debug)]
@@ -67,26 +69,31 @@ impl Senders {
     pub(super) fn enter(&mut self, lane: InputId, batch: Batch) -> Batch {
         self.changed = true;
         let repartition = self.repartition(lane);
-        let clock = repartition.walk((0..batch.len()).map(|row| (lane, &batch, row)), [(lane, &batch)].into_iter());
+        let rows = (0..batch.len()).map(|row| (lane, &batch, row));
+        let (clock, _) = repartition.walk(rows, [(lane, &batch)].into_iter());
         repartition.said(batch, clock)
     }
 
-    /// Rows of several lanes of one repartition, as its rows.
+    /// The rows `picks`, (batch, row), of several lanes of one repartition, as its rows; and how far time has come behind rows
+    /// where a lane has said so.
     ///
     /// # Errors
     /// If the lanes' columns differ.
-    pub(super) fn enter_together(&mut self, gathered: &Gathered) -> Result<Batch, ArrowError> {
+    pub(super) fn enter_together(
+        &mut self,
+        batches: &[(InputId, &Batch)],
+        picks: &[(usize, usize)],
+    ) -> Result<(Batch, HeardBehind), ArrowError> {
         self.changed = true;
-        let Gathered { batches, picks, .. } = gathered;
         let repartition = self.repartition(batches[0].0);
-        let rows = picks.iter().map(|&(part, row)| (batches[part].0, &batches[part].1, row));
-        let clock = repartition.walk(rows, batches.iter().map(|(lane, batch)| (*lane, batch)));
-        let batch = match (batches.as_slice(), picks.first()) {
+        let rows = picks.iter().map(|&(part, row)| (batches[part].0, batches[part].1, row));
+        let (clock, heard) = repartition.walk(rows, batches.iter().copied());
+        let batch = match (batches, picks.first()) {
             ([(_, only)], Some(&(_, first))) => only.slice(first, picks.len()),
-            ([(_, only)], None) => only.clone(),
-            _ => interleave(&batches.iter().map(|(_, batch)| batch).collect::<Vec<_>>(), picks)?,
+            ([(_, only)], None) => Batch::clone(only),
+            _ => interleave(&batches.iter().map(|(_, batch)| *batch).collect::<Vec<_>>(), picks)?,
         };
-        Ok(repartition.said(batch, clock))
+        Ok((repartition.said(batch, clock), heard))
     }
 
     /// A lane has fallen silent. Returns what the nodes behind hear: how far time has come without it and, where it was the
@@ -122,13 +129,14 @@ impl Senders {
 
 impl Repartition {
     /// How far time has come at each of `rows`: (lane, batch, row). Behind the last row of a batch stands what its sender says
-    /// after it, and behind all of them what is said by those of `batches` that have no rows.
+    /// after it, which is returned too, and behind all of them what is said by those of `batches` that have no rows.
     fn walk<'a>(
         &mut self,
         rows: impl ExactSizeIterator<Item = (InputId, &'a Batch, usize)>,
         batches: impl Iterator<Item = (InputId, &'a Batch)>,
-    ) -> RowClock {
+    ) -> (RowClock, HeardBehind) {
         let (mut before, mut late_by) = (Vec::with_capacity(rows.len()), Vec::with_capacity(rows.len()));
+        let mut heard = HeardBehind::new();
         for (lane, batch, row) in rows {
             let clock = &batch.meta.clock;
             let w_i = self.clock.pass(lane, clock.before(row));
@@ -136,17 +144,19 @@ impl Repartition {
             late_by.push(w_i.max(clock.late_by(row)).0);
             if row + 1 == batch.len() {
                 self.hear(lane, clock.after);
+                heard.push((before.len() - 1, self.clock.w()));
             }
         }
         for (lane, batch) in batches.filter(|(_, batch)| batch.is_empty()) {
             self.hear(lane, batch.meta.clock.after);
         }
-        RowClock {
+        let clock = RowClock {
             late_by: (late_by != before).then(|| Int64Array::from(late_by)),
             before: Some(Int64Array::from(before)),
             own: OwnTime::Silent,
             after: self.clock.w(),
-        }
+        };
+        (clock, heard)
     }
 
     fn hear(&mut self, lane: InputId, after: Watermark) {

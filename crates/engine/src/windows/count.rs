@@ -55,8 +55,7 @@ impl Kind for Count {
             to.slots.push(slot);
             if kept.table.rows(slot) == self.rows {
                 kept.table.detach(slot);
-                let w = kept.clock.w_with(batch.meta.input, Watermark(taken.watermarks.w()[at]));
-                self.full.push((slot, w.0));
+                self.full.push((slot, taken.watermarks.w(at).0));
             }
         }
     }

@@ -154,16 +154,20 @@ impl Over {
             self.lines.run_if_many(&mut self.kept.table)?;
         }
         self.lines.run(&mut self.kept.table)?;
-        let watermarks = taken.watermarks.w();
-        let before = rows.iter().map(|&row| watermarks[row as usize]).collect::<Vec<_>>();
-        let mut meta = batch.meta.take(&UInt32Array::from(rows));
+        let w_i = taken.watermarks.w_i();
+        let before = rows.iter().map(|&row| w_i[row as usize]).collect::<Vec<_>>();
+        let rows = UInt32Array::from(rows);
+        let mut meta = batch.meta.take(&rows);
         meta.tombstone = None;
-        meta.clock = RowClock {
-            before: Some(Int64Array::from(before)),
-            own: OwnTime::Silent,
-            late_by: meta.clock.late_by,
-            after: self.kept.clock.input_watermark(batch.meta.input),
+        let after = match &batch.meta.mixture {
+            None => self.kept.clock.input_watermark(batch.meta.input),
+            Some(mixture) => {
+                meta.mixture = Some(mixture.of_results(batch, &rows, &taken.watermarks));
+                Watermark::UNKNOWN
+            }
         };
+        let late_by = meta.clock.late_by;
+        meta.clock = RowClock { before: Some(Int64Array::from(before)), own: OwnTime::Silent, late_by, after };
         self.results.emit_rows(&self.kept, &ready, meta, cx)?;
         self.kept.table.release(&ready.values);
         Ok(())

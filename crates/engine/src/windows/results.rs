@@ -246,6 +246,7 @@ impl Results {
             origin: RowOrigin::One(Origin::RESULTS),
             clock: RowClock { before, ..RowClock::new(OwnTime::Silent) },
             position: None,
+            mixture: None,
             tombstone: None,
         }
     }

@@ -145,6 +145,7 @@ fn exchange(seed: u64, count: usize) -> ExchangeFrame {
         offset: numbers(&mut random),
         clock,
         position: None,
+        mixture: None,
         tombstone: seed.is_multiple_of(5).then(|| BooleanArray::from(vec![true; count])),
     };
     let sender = TaskId { subtopology: 1, partition: PartitionId(seed as u32) };

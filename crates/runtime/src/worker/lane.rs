@@ -344,6 +344,7 @@ impl SourceReader {
             offset: Int64Array::from_iter_values((0..rows).map(|row| records.get(record_of(row)).offset.0)),
             clock: RowClock::new(OwnTime::Silent),
             position: None,
+            mixture: None,
             tombstone: None,
         };
         Batch { rows: decoded.rows, meta }

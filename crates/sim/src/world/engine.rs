@@ -123,6 +123,7 @@ pub(super) fn batch(case: &Case, rows: &[&Row]) -> Batch {
             offset: rows.iter().map(|row| row.offset).collect::<Vec<_>>().into(),
             clock,
             position: None,
+            mixture: None,
             tombstone: None,
         },
     }

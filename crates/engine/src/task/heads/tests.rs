@@ -8,7 +8,7 @@ use arrow::datatypes::{DataType, Field, Schema};
 use super::*;
 use crate::batch::RowClock;
 use crate::batch::{OwnTime, RowMeta, RowOrigin};
-use crate::ids::{NodeId, Origin};
+use crate::ids::Origin;
 use crate::operator::End;
 use crate::time::Watermark;
 
@@ -19,8 +19,8 @@ struct Waiting {
 }
 
 fn senders() -> Waiting {
-    let sender = |input: u32| (InputId(input), NodeId(0), format!("s/{input}"));
-    Waiting { heads: Heads::new(2), heard: Heard::new(2, vec![sender(0), sender(1)]) }
+    let sender = |input: u32| (InputId(input), format!("s/{input}"));
+    Waiting { heads: Heads::new(vec![0; 2]), heard: Heard::new(2, vec![sender(0), sender(1)]) }
 }
 
 impl Waiting {
@@ -42,6 +42,7 @@ fn push(waiting: &mut Waiting, input: u32, times: &[i64], after: i64, end: End) 
             offset: column,
             clock: RowClock { after: Watermark(after), ..RowClock::new(OwnTime::Silent) },
             position: None,
+            mixture: None,
             tombstone: None,
         },
     };
@@ -53,10 +54,9 @@ fn push(waiting: &mut Waiting, input: u32, times: &[i64], after: i64, end: End) 
 /// (input, time) of all rows that need not wait, in their order, where nothing more has been written for anyone.
 fn ready(waiting: &mut Waiting) -> Vec<(u32, i64)> {
     let mut rows = Vec::new();
-    while let Some(next) = waiting.heads.next(&mut waiting.heard, MOST_WAITING, &|_| true) {
-        let Next::Gathered(gathered) = next else { panic!("only senders are there") };
+    while let Some(gathered) = waiting.heads.next(&mut waiting.heard, MOST_WAITING, &|_| true) {
         rows.extend(gathered.picks.iter().map(|&(part, row)| {
-            let (input, batch) = &gathered.batches[part];
+            let Part { input, batch, .. } = &gathered.parts[part];
             (input.0, batch.meta.event_time.value(row))
         }));
     }

@@ -54,6 +54,7 @@ fn batch(rows: &[(i64, i64, i64)]) -> Batch {
             offset: offsets.as_ref().clone(),
             clock: RowClock::new(OwnTime::Less(Millis(3))),
             position: None,
+            mixture: None,
             tombstone: None,
         },
     }

@@ -181,6 +181,7 @@ impl World {
             offset: column(|row| row.offset),
             clock: RowClock::new(OwnTime::Less(Millis(self.step.out_of_order))),
             position: None,
+            mixture: None,
             tombstone: None,
         };
         let batch = Batch { rows: RecordBatch::try_new(Step::input_schema(), columns).unwrap(), meta };
