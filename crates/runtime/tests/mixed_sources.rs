@@ -20,7 +20,7 @@ use millstream_runtime::store::memory::MemoryStores;
 use millstream_runtime::worker::{Restored, Worker, WorkerSettings};
 
 /// Seeds in the normal suite. `MILLSTREAM_SEED=n` runs one alone, `MILLSTREAM_SEEDS=n` that many.
-const SEEDS: u64 = 150;
+const SEEDS: u64 = 40;
 const SOURCES: [&str; 3] = ["a", "b", "c"];
 /// Between the first records and the others all sources have been silent for long, where there is one task: how late a sender
 /// is that speaks again depends on how far the others are just then.

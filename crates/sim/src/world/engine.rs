@@ -9,6 +9,7 @@ use arrow::datatypes::{
 use millstream_engine::batch::{Batch, OwnTime, RowClock, RowMeta, RowOrigin};
 use millstream_engine::expr::AggregateExpr;
 use millstream_engine::ids::{InputId, Origin, PartitionId, SinkId};
+use millstream_engine::mixture::Mixture;
 use millstream_engine::operator::Operator;
 use millstream_engine::plan::{Emit, Late, NamedAggregate, WindowKind, WindowPlan};
 use millstream_engine::time::{Millis, Watermark};
@@ -97,7 +98,7 @@ fn output_schema() -> SchemaRef {
     Arc::new(Schema::new(fields))
 }
 
-/// The batch of rows of one input.
+/// The batch of rows of one input or several.
 pub(super) fn batch(case: &Case, rows: &[&Row]) -> Batch {
     let keys = rows.iter().map(|row| row.key.as_deref()).collect::<StringArray>();
     let values = rows.iter().map(|row| row.value).collect::<Int64Array>();
@@ -114,16 +115,21 @@ pub(super) fn batch(case: &Case, rows: &[&Row]) -> Batch {
             RowClock { before, ..RowClock::new(OwnTime::Silent) }
         }
     };
+    let of_several = rows.iter().any(|row| row.input != input);
+    let mixture = of_several.then(|| {
+        let inputs = (0..case.rules.inputs).map(|input| (InputId(input as u32), clock.own)).collect();
+        Mixture::new(inputs, rows.iter().map(|row| row.input as u32).collect::<Vec<_>>().into())
+    });
     Batch {
         rows: RecordBatch::try_new(input_schema(), columns).expect("columns of the world's schema"),
         meta: RowMeta {
             input: InputId(input as u32),
             event_time: rows.iter().map(|row| row.t).collect::<Vec<_>>().into(),
-            origin: RowOrigin::One(Origin::new(0, PartitionId(input as u32))),
+            origin: RowOrigin::Each(rows.iter().map(|row| Origin::new(0, PartitionId(row.input as u32)).0).collect()),
             offset: rows.iter().map(|row| row.offset).collect::<Vec<_>>().into(),
+            position: mixture.is_some().then(|| (0..rows.len() as u32).collect::<Vec<_>>().into()),
+            mixture,
             clock,
-            position: None,
-            mixture: None,
             tombstone: None,
         },
     }

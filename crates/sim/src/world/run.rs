@@ -25,7 +25,7 @@ pub enum Schedule {
     Commits,
     /// A commit, a crash and a restore after every row.
     Crashes,
-    /// Random batches, commits and crashes, by a seed.
+    /// Random batches, some of rows of several inputs, commits and crashes, by a seed.
     Random(u64),
 }
 
@@ -136,7 +136,7 @@ impl<'a> Run<'a> {
         })
     }
 
-    /// Hands the next events over: one signal, or some rows of one input.
+    /// Hands the next events over: one signal, or some rows, of one input or of any.
     fn step(&mut self) -> Result<(), String> {
         let events = &self.case.events[self.now.next..];
         if let Event::Idle(input) = events[0] {
@@ -144,10 +144,13 @@ impl<'a> Run<'a> {
             return self.call(|operator, cx| operator.on_signal(Signal::Idle(InputId(input as u32)), cx));
         }
         let most = if let Schedule::Random(_) = self.schedule { self.random.between(1, 12) as usize } else { 1 };
+        let of_any = most > 1 && self.random.once_in(2);
         let mut rows = Vec::new();
         for event in events.iter().take(most) {
             match event {
-                Event::Row(row) if rows.first().is_none_or(|first: &&model::Row| first.input == row.input) => {
+                Event::Row(row)
+                    if of_any || rows.first().is_none_or(|first: &&model::Row| first.input == row.input) =>
+                {
                     rows.push(row);
                 }
                 _ => break,
