@@ -179,15 +179,20 @@ impl Batch {
     }
 
     /// The first `rows` rows, and the others with what the batch says about time after them.
+    ///
+    /// # Panics
+    /// If the rows are of several inputs.
     pub fn split_at(&self, rows: usize) -> (Batch, Batch) {
         let mut first = self.slice(0, rows);
         first.meta.clock.after = Watermark::UNKNOWN;
         (first, self.slice(rows, self.len() - rows))
     }
 
-    /// So many rows from row `from` on, with what the batch says about time after them all.
+    /// So many rows from row `from` on, with what the batch says about time after them all. Batches are cut before they enter a
+    /// task or when they have left it, and rows of several inputs are there in between.
     pub(crate) fn slice(&self, from: usize, rows: usize) -> Batch {
         let meta = &self.meta;
+        assert!(meta.mixture.is_none(), "rows of several inputs are not cut");
         Batch {
             rows: self.rows.slice(from, rows),
             meta: RowMeta {
@@ -204,7 +209,7 @@ impl Batch {
                     ..meta.clock
                 },
                 position: meta.position.as_ref().map(|position| position.slice(from, rows)),
-                mixture: meta.mixture.as_ref().map(|mixture| mixture.slice(meta.position.as_ref(), from, rows)),
+                mixture: None,
                 tombstone: meta.tombstone.as_ref().map(|tombstone| tombstone.slice(from, rows)),
             },
         }
@@ -255,7 +260,7 @@ impl RowMeta {
         }
     }
 
-    /// What a row of the batch itself says: of the first, where there are several inputs.
+    /// What a row of the batch, which is not empty, itself says: the first, where there are several inputs.
     pub(crate) fn own(&self) -> OwnTime {
         self.mixture.as_ref().map_or(self.clock.own, |mixture| mixture.at(0).1)
     }

@@ -40,8 +40,8 @@ pub trait Operator: Send {
     /// Only what must stop the task. A bad row goes to [`Context::reject`] instead.
     fn process(&mut self, port: Port, batch: Batch, cx: &mut Context<'_>) -> Result<(), TaskError>;
 
-    /// Every batch of this pass through the graph has been processed by this node. A pass starts with one batch at a
-    /// source; only what needs all branches of that batch together (merge) waits for this.
+    /// Every batch of this pass through the graph has been processed by this node. A pass starts with the rows that are
+    /// processed together, those of each input at its source; only what needs all of them (merge) waits for this.
     ///
     /// # Errors
     /// As [`process`](Self::process).

@@ -26,7 +26,8 @@ pub struct SubtopologyPlan {
 pub enum Reading {
     /// Any: no operator's result depends on it.
     AsItComes,
-    /// The row with the least event time among the heads of the inputs; ties by source, then partition.
+    /// The row with the least event time among the heads of the inputs; ties by source, then partition. Rows go through the
+    /// graph together all the same, and a merge puts those of several inputs in order.
     ByEventTime,
     /// As by event time, and each row goes through the graph alone: results that its step lets out then come between this
     /// row and the next, as they do where a commit falls in between.

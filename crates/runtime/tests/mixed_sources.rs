@@ -31,8 +31,18 @@ const SILENCE_MS: i64 = 100_000;
 struct Case {
     pipeline: String,
     partitions: u32,
-    /// (phase, source, partition, key, value, timestamp)
-    records: Vec<(i64, usize, u32, Option<String>, Option<String>, i64)>,
+    records: Vec<Record>,
+}
+
+#[derive(Debug)]
+struct Record {
+    phase: i64,
+    /// Which of the sources.
+    source: usize,
+    partition: u32,
+    key: Option<String>,
+    value: Option<String>,
+    time: i64,
 }
 
 /// What a run left behind: lines by topic and partition.
@@ -140,7 +150,7 @@ fn case(seed: u64) -> Case {
                 }
             };
             let partition = key.as_ref().map_or(0, |key| u32::from(key == "y") % partitions);
-            records.push((phase, source, partition, key, value, times[source] - back));
+            records.push(Record { phase, source, partition, key, value, time: times[source] - back });
         }
     }
     Case { pipeline, partitions, records }
@@ -171,13 +181,12 @@ impl Case {
     }
 
     fn write(&self, wanted: i64, log: &mut MemoryLog) {
-        for (phase, source, partition, key, value, time) in &self.records {
-            if *phase == wanted {
-                let mut one = Records::new();
-                let (key, value) = (key.as_ref().map(String::as_bytes), value.as_ref().map(String::as_bytes));
-                one.push(Offset(0), NewRecord { key, value, timestamp: Millis(*time), headers: &[] });
-                log.produce(SOURCES[*source], PartitionId(*partition), &one).unwrap();
-            }
+        for record in self.records.iter().filter(|record| record.phase == wanted) {
+            let mut one = Records::new();
+            let (key, value) = (record.key.as_ref(), record.value.as_ref());
+            let (key, value) = (key.map(String::as_bytes), value.map(String::as_bytes));
+            one.push(Offset(0), NewRecord { key, value, timestamp: Millis(record.time), headers: &[] });
+            log.produce(SOURCES[record.source], PartitionId(record.partition), &one).unwrap();
         }
     }
 }

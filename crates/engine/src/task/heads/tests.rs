@@ -8,6 +8,7 @@ use arrow::datatypes::{DataType, Field, Schema};
 use super::*;
 use crate::batch::RowClock;
 use crate::batch::{OwnTime, RowMeta, RowOrigin};
+use crate::error::{RecordError, RecordErrorKind};
 use crate::ids::Origin;
 use crate::operator::End;
 use crate::time::Watermark;
@@ -148,4 +149,54 @@ fn a_sender_that_waits_is_told_of_time_without_taking_room() {
     assert_eq!(ready(&mut waiting), [(0, 5), (1, 60)], "what was said behind the row counts when the row has gone");
     push(&mut waiting, 1, &[], 60, End::Reached);
     assert!(ready(&mut waiting).is_empty() && waiting.are_at_end());
+}
+
+/// Rows of a source: (offset, time) each, records that do not decode, and messages without a value, by their offsets.
+fn read(waiting: &mut Waiting, input: u32, rows: &[(i64, i64)], rejected: &[i64], null_values: &[i64]) {
+    let times: Vec<i64> = rows.iter().map(|row| row.1).collect();
+    let offsets: Int64Array = rows.iter().map(|row| Some(row.0)).collect();
+    push(waiting, input, &times, i64::MIN, End::Ahead);
+    let head = waiting.heads.queues[input as usize].back_mut().unwrap();
+    let reject = |&offset: &i64| Rejected {
+        step: "s".to_owned(),
+        error: RecordError { kind: RecordErrorKind::Decode, message: String::new() },
+        origin: Origin::default(),
+        offset: Offset(offset),
+        row: None,
+    };
+    head.batch.meta.offset = offsets;
+    head.rejected = rejected.iter().map(reject).collect();
+    head.null_values = null_values.iter().copied().collect();
+    head.next = Position { offset: Offset(100), rows: 0 };
+    head.frame = None;
+    waiting.heads.waiting_rows = 0;
+}
+
+/// What stands before a row that is not taken is taken with the row before it, and the position is no further.
+#[test]
+fn rows_of_sources_are_taken_with_what_stands_between_them() {
+    let mut waiting = Waiting { heads: Heads::new(vec![0; 2]), heard: Heard::new(2, Vec::new()) };
+    read(&mut waiting, 0, &[(0, 1), (3, 5), (6, 20)], &[1, 4], &[2, 5]);
+    read(&mut waiting, 1, &[(0, 2), (1, 2), (2, 9)], &[], &[]);
+    let mut gather = || waiting.heads.next(&mut waiting.heard, 8, &|_| false);
+    let gathered = gather().unwrap();
+    assert_eq!(gathered.picks, [(0, 0), (1, 0), (1, 1), (0, 1), (1, 2)]);
+    let told = |part: &Part| (part.position.offset.0, part.rejected.len(), part.null_values);
+    assert_eq!(gathered.parts.iter().map(told).collect::<Vec<_>>(), [(6, 2, 2), (100, 0, 0)]);
+    assert!(gather().is_none(), "the second input may have more");
+    let gathered = waiting.heads.next(&mut waiting.heard, 8, &|_| true).unwrap();
+    assert_eq!(gathered.parts.iter().map(told).collect::<Vec<_>>(), [(100, 0, 0)]);
+}
+
+#[test]
+fn rows_of_different_groups_are_not_taken_together() {
+    let mut waiting = Waiting { heads: Heads::new(vec![0, 1]), heard: Heard::new(2, Vec::new()) };
+    read(&mut waiting, 0, &[(0, 1), (1, 5)], &[], &[]);
+    read(&mut waiting, 1, &[(0, 2)], &[], &[]);
+    let mut taken = Vec::new();
+    while let Some(gathered) = waiting.heads.next(&mut waiting.heard, 8, &|_| true) {
+        taken.push((gathered.parts[0].input.0, gathered.picks.len()));
+        assert_eq!(gathered.parts.len(), 1);
+    }
+    assert_eq!(taken, [(0, 1), (1, 1), (0, 1)]);
 }
