@@ -1,6 +1,8 @@
 //! How far event time has come for one operator: W_i for each of its inputs, and W, the least of them.
 //!
-//! Lateness of a row is measured by W_i of its own input, closing of windows by W (see ARCHITECTURE.md, "Time").
+//! Lateness of a row is measured by W_i of its own input, closing of windows by W (see ARCHITECTURE.md, "Time"), both less the
+//! grace of the step. How far windows are closed is kept for itself, as the grace may be another after a restart: what was
+//! closed stays closed.
 
 use arrow::array::BooleanArray;
 
@@ -16,7 +18,12 @@ use crate::time::{Millis, Watermark};
 pub struct Clock {
     inputs: Vec<Input>,
     w: Watermark,
+    grace: Millis,
+    closed: Watermark,
 }
+
+/// The name by which saved state knows how far windows are closed, among those of inputs, which have a topic or a step first.
+const CLOSED: &str = "/closed";
 
 /// How far time has come at each row of a batch, the row included; see [`Clock::walk`].
 #[derive(Debug)]
@@ -32,6 +39,8 @@ pub struct RowWatermarks {
     floor: Watermark,
     /// The least W_i of the inputs that the rows did not come by.
     others: Watermark,
+    grace: i64,
+    closed: i64,
 }
 
 impl RowWatermarks {
@@ -69,7 +78,23 @@ impl RowWatermarks {
 impl Default for RowWatermarks {
     fn default() -> RowWatermarks {
         let (floor, others) = (Watermark::UNKNOWN, Watermark::END);
-        RowWatermarks { w_i: Vec::new(), late_by: Vec::new(), w: Vec::new(), left_out: Vec::new(), floor, others }
+        RowWatermarks {
+            w_i: Vec::new(),
+            late_by: Vec::new(),
+            w: Vec::new(),
+            left_out: Vec::new(),
+            floor,
+            others,
+            grace: 0,
+            closed: 0,
+        }
+    }
+
+    /// For a row of the batch: a window that ends at or before this is closed to it. It is what the row is late by less the
+    /// grace, and never less than [`Clock::closed`].
+    pub fn open_from(&self) -> impl Fn(usize) -> i64 + use<'_> {
+        let (late_by, grace, closed) = (self.late_by(), self.grace, self.closed);
+        move |row| late_by[row].saturating_sub(grace).max(closed)
     }
 }
 
@@ -86,13 +111,24 @@ impl Clock {
     /// The clock of an operator that batches of these inputs reach, each with the name that state knows it by. No input
     /// has spoken yet.
     pub fn new(inputs: Vec<(InputId, String)>) -> Clock {
+        Clock::with_grace(inputs, Millis(0))
+    }
+
+    /// The same, of an operator whose windows stay open for late rows for `grace`.
+    pub fn with_grace(inputs: Vec<(InputId, String)>, grace: Millis) -> Clock {
         let inputs = inputs.into_iter().map(|(id, label)| Input { id, label, w: Watermark::UNKNOWN, idle: false });
-        Clock { inputs: inputs.collect(), w: Watermark::UNKNOWN }
+        Clock { inputs: inputs.collect(), w: Watermark::UNKNOWN, grace, closed: Watermark::UNKNOWN }
     }
 
     /// W as of the last [`refresh`](Self::refresh). It never falls.
     pub fn w(&self) -> Watermark {
         self.w
+    }
+
+    /// How far windows are closed as of the last [`refresh`](Self::refresh): W less the grace. It never falls, also where the
+    /// grace has become longer since.
+    pub fn closed(&self) -> Watermark {
+        self.closed
     }
 
     /// W_i of an input.
@@ -165,6 +201,7 @@ impl Clock {
         if let Some(least) = self.inputs.iter().filter(|input| !input.idle).map(|input| input.w).min() {
             self.w = self.w.max(least);
         }
+        self.closed = self.closed.max(self.w.minus(self.grace));
         self.w
     }
 
@@ -184,18 +221,21 @@ impl Clock {
         }
     }
 
-    /// Time has come at least to `watermark` on every input, because a user asked for an end.
-    pub fn close_at(&mut self, watermark: Watermark) {
+    /// Time has come so far on every input that windows are closed at least to `closed`, because a user asked for an end.
+    pub fn close_to(&mut self, closed: Watermark) {
+        let w = Watermark(closed.0.saturating_add(self.grace.0));
         for input in &mut self.inputs {
-            input.w = input.w.max(watermark);
+            input.w = input.w.max(w);
         }
-        self.w = self.w.max(watermark);
+        self.w = self.w.max(w);
+        self.closed = self.closed.max(closed);
     }
 
     /// Walks over the rows of a batch in order and writes how far time has come at each row into `walked` (cleared first):
     /// what the batch says before the row, then the row's own time if `keyed` is true for it. Then applies what the batch
     /// says after its last row. W is not computed anew.
     pub fn walk(&mut self, batch: &Batch, keyed: Option<&BooleanArray>, walked: &mut RowWatermarks) {
+        (walked.grace, walked.closed) = (self.grace.0, self.closed.0);
         let clock = &batch.meta.clock;
         match &batch.meta.mixture {
             Some(mixture) => self.walk_mixed(batch, mixture, keyed, walked),
@@ -270,19 +310,21 @@ impl Clock {
     /// The clock as bytes, for the operator's scalars. Idleness is part of it: an input that was idle is late by at least W
     /// when it speaks, and a restart does not make the others wait for it.
     pub fn save(&self) -> Vec<u8> {
+        let inputs = self.inputs.iter().map(|input| (input.w, input.idle, input.label.as_str()));
         let mut bytes = self.w.0.to_le_bytes().to_vec();
-        bytes.extend((self.inputs.len() as u32).to_le_bytes());
-        for input in &self.inputs {
-            bytes.extend(input.w.0.to_le_bytes());
-            bytes.push(u8::from(input.idle));
-            bytes.extend((input.label.len() as u32).to_le_bytes());
-            bytes.extend(input.label.as_bytes());
+        bytes.extend((self.inputs.len() as u32 + 1).to_le_bytes());
+        for (w, idle, label) in inputs.chain([(self.closed, false, CLOSED)]) {
+            bytes.extend(w.0.to_le_bytes());
+            bytes.push(u8::from(idle));
+            bytes.extend((label.len() as u32).to_le_bytes());
+            bytes.extend(label.as_bytes());
         }
         bytes
     }
 
     /// Takes over what [`save`](Self::save) wrote, input by input by their names; returns how many bytes that was.
-    /// Inputs that are not named there have not spoken.
+    /// Inputs that are not named there have not spoken. The grace stays what it is; where it is longer than that of the saved
+    /// clock, windows stay closed as far as they were, and where it is shorter, the next [`refresh`](Self::refresh) closes more.
     ///
     /// # Errors
     /// If the bytes do not hold a clock.
@@ -296,17 +338,21 @@ impl Clock {
     fn try_load(&mut self, bytes: &[u8]) -> Option<usize> {
         let mut rest = bytes;
         let w = Watermark(i64::from_le_bytes(take(&mut rest, 8)?.try_into().ok()?));
+        // State that does not say it was made with the grace that there is: see `shape` of the pipelines.
+        let mut closed = w.minus(self.grace);
         let count = u32::from_le_bytes(take(&mut rest, 4)?.try_into().ok()?);
         for _ in 0..count {
             let w = Watermark(i64::from_le_bytes(take(&mut rest, 8)?.try_into().ok()?));
             let idle = take(&mut rest, 1)?[0] != 0;
             let length = u32::from_le_bytes(take(&mut rest, 4)?.try_into().ok()?);
             let label = take(&mut rest, length as usize)?;
-            if let Some(input) = self.inputs.iter_mut().find(|input| input.label.as_bytes() == label) {
+            if label == CLOSED.as_bytes() {
+                closed = w;
+            } else if let Some(input) = self.inputs.iter_mut().find(|input| input.label.as_bytes() == label) {
                 (input.w, input.idle) = (w, idle);
             }
         }
-        self.w = w;
+        (self.w, self.closed) = (w, closed);
         Some(bytes.len() - rest.len())
     }
 
@@ -389,6 +435,27 @@ mod tests {
         assert_eq!(loaded.refresh(), Watermark(10), "b is still idle");
         for cut in 0..bytes.len() {
             assert!(clock().load(&bytes[..cut]).is_err(), "cut at {cut}");
+        }
+    }
+
+    #[test]
+    fn what_is_closed_stays_closed_whatever_the_grace() {
+        let clock = |grace| Clock::with_grace(vec![(A, "a".to_owned())], Millis(grace));
+        let mut saved = clock(5);
+        saved.advance(A, Watermark(100));
+        saved.refresh();
+        assert_eq!(saved.closed(), Watermark(95));
+        for (grace, closed, later) in [(5, 95, 97), (20, 95, 95), (0, 100, 102)] {
+            let mut loaded = clock(grace);
+            loaded.load(&saved.save()).unwrap();
+            assert_eq!(loaded.closed(), Watermark(95), "a restart alone closes nothing");
+            loaded.refresh();
+            assert_eq!(loaded.closed(), Watermark(closed), "grace {grace}");
+            loaded.advance(A, Watermark(102));
+            loaded.refresh();
+            assert_eq!(loaded.closed(), Watermark(later), "grace {grace}");
+            loaded.close_to(Watermark(110));
+            assert_eq!((loaded.closed(), loaded.w()), (Watermark(110), Watermark(110 + grace)));
         }
     }
 }

@@ -42,6 +42,9 @@ pub struct Topology {
     pub on_error: OnErrorDef,
     /// A fingerprint of all stores' shapes and of how rows reach them. Equal fingerprints: the state fits.
     pub fingerprint: u64,
+    /// The same of state that does not say how far windows are closed, as it was written before states did: it fits with the
+    /// same grace only.
+    pub fingerprint_with_grace: u64,
     /// A fingerprint of the topics that it reads and writes: another one under the same name is hardly the same pipeline.
     pub ends: u64,
     /// What a commit promises, where the pipeline says so.

@@ -118,3 +118,88 @@ fn what_was_sent_with_fewer_columns_is_refused_with_the_column_and_the_way_out()
     assert_eq!(results(&mut log), read);
     assert_eq!(reading::all_of(&mut log, "late", ONLY).len(), 0, "nothing was late");
 }
+
+/// One group, with windows of ten seconds that stay open for `grace`.
+fn counting(grace: &str) -> Arc<Topology> {
+    let text = format!(
+        "
+version: 1
+pipeline: counting
+sources:
+  events: {{format: json, schema: {{at: bigint}}, event_time: at}}
+steps:
+  - window: {{id: tens, by: [], tumbling: 10s, {grace} late: {{to: late}}, aggregates: {{n: count(*)}}}}
+sink: {{topic: out}}
+"
+    );
+    lowered(&text, &[("events", 1)])
+}
+
+/// Writes events of these seconds, and lets a version of the pipeline read them. Says how many rows were in each window that it
+/// wrote, by its first second, and the seconds of late rows.
+fn count(
+    log: &mut MemoryLog,
+    stores: &MemoryStores,
+    topology: &Arc<Topology>,
+    seconds: &[i64],
+) -> (Vec<(i64, i64)>, Vec<i64>) {
+    let (out, late) = (read_numbers(log, "out"), read_numbers(log, "late"));
+    for second in seconds {
+        let mut one = Records::new();
+        let value = format!(r#"{{"at":{}}}"#, second * 1_000);
+        let record = NewRecord { key: None, value: Some(value.as_bytes()), timestamp: NOW, headers: &[] };
+        one.push(Offset(0), record);
+        log.produce("events", ONLY, &one).unwrap();
+    }
+    let (settings, stores) = (WorkerSettings::default(), Box::new(stores.clone()));
+    let mut worker = Worker::start(topology.clone(), log.clone(), stores, settings, NOW, &mut |_, _| {}).unwrap();
+    worker.run_until_quiet(NOW).unwrap();
+    worker.checkpoint(NOW).unwrap();
+    let seconds = |late: &serde_json::Value| late["at"].as_i64().unwrap() / 1_000;
+    let window = |row: &serde_json::Value| {
+        let start = row["window_start"].as_str().unwrap();
+        (start["1970-01-01T00:00:".len()..][..2].parse().unwrap(), row["n"].as_i64().unwrap())
+    };
+    let windows = read_numbers(log, "out")[out.len()..].iter().map(window).collect();
+    (windows, read_numbers(log, "late")[late.len()..].iter().map(seconds).collect())
+}
+
+fn read_numbers(log: &mut MemoryLog, topic: &str) -> Vec<serde_json::Value> {
+    if log.partitions(topic).unwrap().is_none() {
+        return Vec::new();
+    }
+    let records = reading::all_of(log, topic, ONLY);
+    records.iter().map(|record| serde_json::from_slice(record.value.unwrap()).unwrap()).collect()
+}
+
+/// Of a window that has left, rows are late whatever the grace is now; the others stay open for as long as it says now.
+#[test]
+fn another_grace_goes_on_with_the_state() {
+    for kept in [true, false] {
+        let mut log = MemoryLog::new();
+        log.create_topic("events", TopicSettings::user(1)).unwrap();
+        let stores = MemoryStores::new();
+        let [short, long, none] = ["grace: 5s,", "grace: 20s,", ""].map(counting);
+        let mut next = |topology, seconds: &[i64]| {
+            if !kept {
+                stores.wipe();
+            }
+            count(&mut log, &stores, topology, seconds)
+        };
+        assert_eq!(next(&short, &[5, 12, 16]), (vec![(0, 1)], vec![]));
+        assert_eq!(next(&long, &[9, 12, 39, 13]), (vec![], vec![9]), "[0, 10) has left; [10, 20) waits until 40");
+        assert_eq!(next(&long, &[9, 14]), (vec![], vec![9]));
+        assert_eq!(next(&none, &[29, 39]), (vec![(10, 5)], vec![29]), "[20, 30) is over at 39, and was empty");
+        assert_eq!(next(&short, &[31, 18, 44]), (vec![], vec![18]));
+        assert_eq!(next(&short, &[45]), (vec![(30, 3)], vec![]), "of 39, 39 and 31");
+    }
+}
+
+#[test]
+fn the_grace_is_no_part_of_what_must_stay_equal() {
+    let [none, short] = ["", "grace: 5s,"].map(counting);
+    assert_eq!(none.fingerprint, short.fingerprint);
+    let plan = millstream_pipeline::explain::plan(&short, &[("events", 1)].into_iter().collect()).to_string();
+    assert!(plan.contains("tens: tumbling size=10000ms offset=0ms any grace; by ; n bigint = count(*) ()"), "{plan}");
+    assert!(plan.contains("tumbling 10s, grace 5s"), "{plan}");
+}

@@ -63,7 +63,7 @@ impl Kind for Count {
     fn close(
         &mut self,
         table: &mut Table,
-        _w: Watermark,
+        _closed: Watermark,
         _which: Which,
         ready: &mut Ready,
     ) -> Result<Progress, TaskError> {

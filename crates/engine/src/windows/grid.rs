@@ -33,13 +33,13 @@ impl Grid {
         index.saturating_mul(self.every).saturating_add(self.offset)
     }
 
-    /// The start of the first window of `size` on this grid that is open at `w`: the least start with
-    /// start + size + grace > w. No result that is still to come is older.
-    pub(crate) fn first_open(&self, size: i64, grace: i64, w: Watermark) -> Watermark {
-        match w {
-            Watermark::UNKNOWN | Watermark::END => w,
-            Watermark(w) => {
-                let last_closed = w.saturating_sub(size).saturating_sub(grace);
+    /// The start of the first window of `size` on this grid that is open where those are closed that end at or before `closed`:
+    /// the least start with start + size > closed. No result that is still to come is older.
+    pub(crate) fn first_open(&self, size: i64, closed: Watermark) -> Watermark {
+        match closed {
+            Watermark::UNKNOWN | Watermark::END => closed,
+            Watermark(closed) => {
+                let last_closed = closed.saturating_sub(size);
                 Watermark(self.floor(last_closed).saturating_add(self.every))
             }
         }
@@ -60,12 +60,12 @@ mod tests {
     }
 
     #[test]
-    fn a_window_is_open_until_its_end_and_grace_are_reached() {
+    fn a_window_is_open_until_its_end_is_reached() {
         let grid = Grid::new(10, 0);
-        assert_eq!(grid.first_open(10, 5, Watermark(14)), Watermark(0));
-        assert_eq!(grid.first_open(10, 5, Watermark(15)), Watermark(10));
-        assert_eq!(grid.first_open(20, 0, Watermark(29)), Watermark(10));
-        assert_eq!(grid.first_open(20, 0, Watermark(30)), Watermark(20));
-        assert_eq!(grid.first_open(10, 5, Watermark::UNKNOWN), Watermark::UNKNOWN);
+        assert_eq!(grid.first_open(10, Watermark(9)), Watermark(0));
+        assert_eq!(grid.first_open(10, Watermark(10)), Watermark(10));
+        assert_eq!(grid.first_open(20, Watermark(29)), Watermark(10));
+        assert_eq!(grid.first_open(20, Watermark(30)), Watermark(20));
+        assert_eq!(grid.first_open(10, Watermark::UNKNOWN), Watermark::UNKNOWN);
     }
 }

@@ -109,10 +109,9 @@ impl Layout {
     }
 }
 
-/// Windows `[start, start + size)`: late when end + grace ≤ W_i, closed when end + grace ≤ W.
+/// Windows `[start, start + size)`: late when end ≤ W_i − grace, closed when end ≤ W − grace.
 pub(crate) struct Hopping {
     layout: Layout,
-    grace: i64,
     /// Windows that begin before this are closed.
     next: i64,
     rolling: Rolling,
@@ -123,21 +122,22 @@ pub(crate) struct Hopping {
 impl Hopping {
     /// Windows of `size` that begin at `offset` modulo `every`. `None` if a time would stand in more windows than can be
     /// numbered.
-    pub(crate) fn new(size: Millis, every: Millis, offset: Millis, grace: Millis) -> Option<Hopping> {
+    pub(crate) fn new(size: Millis, every: Millis, offset: Millis) -> Option<Hopping> {
         let layout = Layout::new(size.0, every.0, offset.0);
         // Event times lie below 2^48 ms: the number of a part must fit 63 bits.
         let parts = (1i64 << 48) / layout.panes.every;
         parts.checked_mul(layout.overlap)?;
         let rolling = Rolling::new(layout);
-        Some(Hopping { layout, grace: grace.0, next: i64::MIN, rolling, made: Vec::new() })
+        Some(Hopping { layout, next: i64::MIN, rolling, made: Vec::new() })
     }
 
-    /// The start of the next window to close that may have rows, if `w` closes it.
-    fn closing(&self, table: &Table, w: Watermark) -> Option<i64> {
+    /// The start of the next window to close that may have rows, if it ends at or before
+    /// `closed`.
+    fn closing(&self, table: &Table, closed: Watermark) -> Option<i64> {
         let first = table.panes_between(self.layout.id(self.layout.panes.index(self.next), 0), i64::MAX).next()?;
         let (holder, _) = self.layout.holders(self.layout.panes.point(self.layout.part(first).pane));
         let start = holder.max(self.next);
-        (start.saturating_add(self.layout.size).saturating_add(self.grace) <= w.0).then_some(start)
+        (start.saturating_add(self.layout.size) <= closed.0).then_some(start)
     }
 
     /// Makes the values of one window for some group keys, given by a slot each, from all of its parts in order.
@@ -185,9 +185,8 @@ impl Kind for Hopping {
     ) {
         let layout = self.layout;
         let (size, every) = (layout.size, layout.windows.every);
-        let reach = size.saturating_add(self.grace);
         let times = batch.meta.event_time.values();
-        let late_by = taken.watermarks.late_by();
+        let open_from = taken.watermarks.open_from();
         // The pane of the row before, as a range that is empty at first, and the windows that hold it.
         let (mut start, mut end, mut id, mut first, mut holders) = (0, 0, 0, 0, 0);
         for &row in &taken.rows {
@@ -206,7 +205,7 @@ impl Kind for Hopping {
                 continue;
             }
             // Windows that begin here or before are late.
-            let late = late_by[at].saturating_sub(reach);
+            let late = open_from(at).saturating_sub(size);
             let refused = if late < first { 0 } else { ((late - first) / every + 1).min(holders) };
             if refused > 0 {
                 let by = if refused == holders { Taken::ByNone } else { Taken::BySome };
@@ -226,11 +225,11 @@ impl Kind for Hopping {
     fn close(
         &mut self,
         table: &mut Table,
-        w: Watermark,
+        closed: Watermark,
         which: Which,
         ready: &mut Ready,
     ) -> Result<Progress, TaskError> {
-        while let Some(start) = self.closing(table, w) {
+        while let Some(start) = self.closing(table, closed) {
             if ready.values.len() >= BATCH_ROWS {
                 return Ok(Progress::More);
             }
@@ -243,7 +242,7 @@ impl Kind for Hopping {
             }
             self.next = start.saturating_add(self.layout.windows.every);
         }
-        self.next = self.next.max(self.told(w).0);
+        self.next = self.next.max(self.told(closed).0);
         Ok(Progress::Done)
     }
 
@@ -253,8 +252,8 @@ impl Kind for Hopping {
         if self.next == i64::MIN {
             return 0;
         }
-        let closed = self.layout.id(self.layout.panes.index(self.next), 0);
-        let closed = table.panes_between(i64::MIN, closed).collect::<Vec<_>>();
+        let open = self.layout.id(self.layout.panes.index(self.next), 0);
+        let closed = table.panes_between(i64::MIN, open).collect::<Vec<_>>();
         closed.into_iter().map(|part| table.drop_pane(part)).sum()
     }
 
@@ -278,18 +277,18 @@ impl Kind for Hopping {
         Ok(())
     }
 
-    fn told(&self, w: Watermark) -> Watermark {
-        self.layout.windows.first_open(self.layout.size, self.grace, w)
+    fn told(&self, closed: Watermark) -> Watermark {
+        self.layout.windows.first_open(self.layout.size, closed)
     }
 
     fn closes_all(&self, table: &Table) -> Watermark {
         let Some(last) = table.panes().next_back() else { return Watermark::UNKNOWN };
         let (_, last) = self.layout.holders(self.layout.panes.point(self.layout.part(last).pane));
-        Watermark(last.saturating_add(self.layout.size).saturating_add(self.grace))
+        Watermark(last.saturating_add(self.layout.size))
     }
 
     fn restored(&mut self, kept: &mut Kept) {
-        self.next = self.told(kept.clock.w()).0;
+        self.next = self.told(kept.clock.closed()).0;
         self.rolling.forget(&mut kept.table);
     }
 }

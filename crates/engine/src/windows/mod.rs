@@ -49,9 +49,9 @@ pub fn build(
 ) -> Result<Box<dyn Operator>, TaskError> {
     let parts = Parts { plan, input: &input_schema, output_schema, inputs, output };
     match plan.kind {
-        WindowKind::Tumbling { size, offset } => parts.by_watermark(tumbling::Tumbling::new(size, offset, plan.grace)),
+        WindowKind::Tumbling { size, offset } => parts.by_watermark(tumbling::Tumbling::new(size, offset)),
         WindowKind::Hopping { size, every, offset } => {
-            let kind = hopping::Hopping::new(size, every, offset, plan.grace).ok_or_else(|| TaskError::Kernel {
+            let kind = hopping::Hopping::new(size, every, offset).ok_or_else(|| TaskError::Kernel {
                 step: plan.id.clone(),
                 message: format!("windows of {size} ms every {every} ms overlap too often"),
             })?;
@@ -90,7 +90,7 @@ impl Parts<'_> {
         let plan = self.plan;
         let aggregates = Aggregates::new(&plan.id, &plan.aggregates);
         let table = Table::new(&plan.id, key_fields(self.input, &plan.keys), identity, extra, aggregates)?;
-        let kept = Kept::new(&plan.id, table, Clock::new(self.inputs), NUMBERS.to_vec());
+        let kept = Kept::new(&plan.id, table, Clock::with_grace(self.inputs, plan.grace), NUMBERS.to_vec());
         let intake = Intake::new(&plan.id, self.input, &plan.keys)?;
         Ok((kept, intake, Results::new(self.output_schema, self.output)))
     }

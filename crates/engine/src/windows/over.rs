@@ -37,7 +37,6 @@ const TOGETHER: usize = 64;
 /// Rolling aggregates. It remembers each row until no row to come can reach back to it.
 pub(crate) struct Over {
     span: i64,
-    grace: Millis,
     when: When,
     late: LateRows,
     intake: Intake,
@@ -77,7 +76,6 @@ impl Over {
         let width = part_width(span.0);
         Ok(Over {
             span: span.0,
-            grace,
             when: if emit == Emit::Final { When::Final } else { When::Arrival },
             late: LateRows::new(late),
             intake,
@@ -100,11 +98,11 @@ impl Over {
         let table = &mut self.kept.table;
         let mut rows = Vec::with_capacity(taken.rows.len());
         let mut slots = Vec::with_capacity(taken.rows.len());
-        let late_by = taken.watermarks.late_by();
+        let open_from = taken.watermarks.open_from();
         for &row in &taken.rows {
             let at = row as usize;
             let time = batch.meta.event_time.value(at);
-            if time < late_by[at].saturating_sub(self.grace.0) {
+            if time < open_from(at) {
                 let window = (time.saturating_sub(self.span), time);
                 self.late.add(row, 1, late::Taken::ByNone, std::iter::once(window), cx);
                 continue;
@@ -175,7 +173,7 @@ impl Over {
 
     /// Emits the results that nothing can change any more, and how far time has come.
     fn emit_final(&mut self, cx: &mut Context<'_>) -> Result<(), TaskError> {
-        let closed = self.kept.clock.w().minus(self.grace);
+        let closed = self.kept.clock.closed();
         let mut ready = Ready::default();
         while let Some(Reverse(due)) = self.due.peek().copied() {
             if due.order.0 >= closed.0 {
@@ -202,7 +200,7 @@ impl Over {
 
     /// Forgets the rows that no row to come can reach back to.
     fn expire(&mut self, cx: &mut Context<'_>) -> Result<(), TaskError> {
-        let kept_from = self.kept.clock.w().minus(self.grace).minus(Millis(self.span));
+        let kept_from = self.kept.clock.closed().minus(Millis(self.span));
         if kept_from.is_known() {
             self.lines.forget_before(kept_from.0, &mut self.kept.table)?;
             cx.ledger().passed += self.panes.drop_before(kept_from.0, &mut self.kept.table);
@@ -219,12 +217,13 @@ impl Over {
         self.told_idle = self.kept.clock.all_idle();
         self.lines.clear(&mut self.kept.table);
         self.due.clear();
-        let closed = self.kept.clock.w().minus(self.grace);
+        let closed = self.kept.clock.closed();
         let table = &self.kept.table;
         let mut slots = table.slots().collect::<Vec<_>>();
         slots.sort_unstable_by_key(|&slot| table.serial(slot));
         for slot in slots {
             let (line, spot) = insert(&mut self.lines, table, slot);
+            self.panes.found(table.pane(slot), spot.time);
             if self.when == When::Final && spot.time >= closed.0 {
                 self.due.push(Reverse(due(table, line, spot)));
             }
@@ -266,7 +265,7 @@ impl Operator for Over {
             Signal::Close => {
                 let last = self.due.iter().map(|Reverse(due)| due.order.0).max();
                 if let Some(last) = last {
-                    self.kept.clock.close_at(Watermark(last.saturating_add(self.grace.0).saturating_add(1)));
+                    self.kept.clock.close_to(Watermark(last.saturating_add(1)));
                 }
             }
         }

@@ -46,7 +46,6 @@ const GONE: i64 = 8;
 /// Sessions.
 pub(crate) struct Session {
     gap: Millis,
-    grace: Millis,
     emit: Emit,
     late: LateRows,
     intake: Intake,
@@ -75,12 +74,11 @@ impl Session {
     /// # Errors
     /// If a key column has a type that cannot be ordered.
     pub(crate) fn new(parts: Parts<'_>, gap: Millis) -> Result<Session, TaskError> {
-        let WindowPlan { emit, grace, late, .. } = *parts.plan;
+        let WindowPlan { emit, late, .. } = *parts.plan;
         let extra = if emit == Emit::Final { &EXTRA[..STANDING] } else { EXTRA };
         let (kept, intake, results) = parts.make(Identity::Serial, extra)?;
         Ok(Session {
             gap,
-            grace,
             emit,
             late: LateRows::new(late),
             intake,
@@ -98,11 +96,11 @@ impl Session {
     /// Takes the rows that are not late into their sessions.
     fn take_in(&mut self, batch: &Batch, taken: &Taken, cx: &mut Context<'_>) -> Result<(), TaskError> {
         let times = batch.meta.event_time.values();
-        let late_by = taken.watermarks.late_by();
-        let (gap, patience) = (self.gap.0, self.grace.plus(self.gap).0);
+        let open_from = taken.watermarks.open_from();
+        let gap = self.gap.0;
         for &row in &taken.rows {
             let at = row as usize;
-            let (time, open_from) = (times[at], late_by[at].saturating_sub(patience));
+            let (time, open_from) = (times[at], open_from(at).saturating_sub(gap));
             let (reach_from, reach_to) = (time.saturating_sub(gap), time.saturating_add(gap));
             let (hash, key) = (taken.keys.hash(at), taken.keys.key(at));
             let table = &self.kept.table;
@@ -218,7 +216,7 @@ impl Session {
 
     /// Sessions that end before this are closed; results to come do not end before it.
     fn closed(&self) -> Watermark {
-        self.kept.clock.w().minus(self.grace).minus(self.gap)
+        self.kept.clock.closed().minus(self.gap)
     }
 
     /// Closes the sessions that W has left behind, and emits them or leaves them to the next commit.
@@ -392,8 +390,8 @@ impl Operator for Session {
             Signal::Close => {
                 let last = self.kept.table.slots().map(|slot| self.kept.table.extra(slot, END)).max();
                 if let Some(last) = last {
-                    let end = Millis(last).plus(self.gap).plus(self.grace).plus(Millis(1));
-                    self.kept.clock.close_at(Watermark(end.0));
+                    let end = Millis(last).plus(self.gap).plus(Millis(1));
+                    self.kept.clock.close_to(Watermark(end.0));
                 }
                 self.close(cx)?;
                 if self.emit != Emit::Final {

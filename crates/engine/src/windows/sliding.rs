@@ -38,7 +38,6 @@ const FRESH: usize = 4;
 /// Sliding windows. It remembers each row until the last window that it counts in or anchors is closed.
 pub(crate) struct Sliding {
     span: i64,
-    grace: Millis,
     emit: Emit,
     late: LateRows,
     intake: Intake,
@@ -74,7 +73,6 @@ impl Sliding {
         let width = part_width(span.0);
         Ok(Sliding {
             span: span.0,
-            grace,
             emit,
             late: LateRows::new(late),
             intake,
@@ -93,11 +91,11 @@ impl Sliding {
         let table = &mut self.kept.table;
         let mut rows = Vec::with_capacity(taken.rows.len());
         let mut slots = Vec::with_capacity(taken.rows.len());
-        let late_by = taken.watermarks.late_by();
+        let open_from = taken.watermarks.open_from();
         for &row in &taken.rows {
             let at = row as usize;
             let time = batch.meta.event_time.value(at);
-            let from = time.max(late_by[at].saturating_sub(self.grace.0));
+            let from = time.max(open_from(at));
             if time < from {
                 // The window that the row would anchor stands for all that refuse it: none that holds it ends sooner.
                 let is_lost = time.saturating_add(self.span) < from;
@@ -156,7 +154,7 @@ impl Sliding {
 
     /// Windows that end before this are closed.
     fn closed(&self) -> Watermark {
-        self.kept.clock.w().minus(self.grace)
+        self.kept.clock.closed()
     }
 
     /// Closes the windows that W has left behind.
@@ -251,6 +249,7 @@ impl Sliding {
         let mut slots = table.slots().collect::<Vec<_>>();
         slots.sort_unstable_by_key(|&slot| table.serial(slot));
         for slot in slots {
+            self.panes.found(self.kept.table.pane(slot), self.kept.table.extra(slot, TIME));
             self.place(slot);
         }
         if self.emit == Emit::Final {
@@ -285,7 +284,7 @@ impl Operator for Sliding {
                 let last = self.kept.table.slots().map(|slot| self.kept.table.extra(slot, TIME)).max();
                 if let Some(last) = last {
                     let end = Millis(last).plus(Millis(self.span)).plus(Millis(1));
-                    self.kept.clock.close_at(Watermark(end.plus(self.grace).plus(Millis(1)).0));
+                    self.kept.clock.close_to(Watermark(end.plus(Millis(1)).0));
                 }
             }
         }

@@ -14,18 +14,18 @@ use super::late::Taken;
 use super::results::{BATCH_ROWS, Ready};
 use super::windowed::{Assigned, Kind, PENDING, Progress, Which};
 
-/// Windows `[start, start + size)`: late when end + grace ≤ W_i, closed when end + grace ≤ W.
+/// Windows `[start, start + size)`: late when end ≤ W_i − grace, closed when end ≤ W − grace.
 #[derive(Debug)]
 pub(crate) struct Tumbling {
     grid: Grid,
-    grace: i64,
-    closed: Vec<i64>,
+    /// Windows that are closed and about to leave.
+    leaving: Vec<i64>,
 }
 
 impl Tumbling {
     /// Windows of `size` that begin at `offset` modulo `size`.
-    pub(crate) fn new(size: Millis, offset: Millis, grace: Millis) -> Tumbling {
-        Tumbling { grid: Grid::new(size.0, offset.0), grace: grace.0, closed: Vec::new() }
+    pub(crate) fn new(size: Millis, offset: Millis) -> Tumbling {
+        Tumbling { grid: Grid::new(size.0, offset.0), leaving: Vec::new() }
     }
 
     fn end(&self, start: i64) -> i64 {
@@ -34,13 +34,8 @@ impl Tumbling {
 
     /// The earliest window that is neither closed nor about to leave.
     fn next_open(&self, table: &Table) -> Option<i64> {
-        let from = self.closed.last().map_or(i64::MIN, |last| last.saturating_add(1));
+        let from = self.leaving.last().map_or(i64::MIN, |last| last.saturating_add(1));
         table.panes_between(from, i64::MAX).next()
-    }
-
-    /// The watermark that closes the window.
-    fn closes(&self, start: i64) -> i64 {
-        self.end(start).saturating_add(self.grace)
     }
 }
 
@@ -54,17 +49,17 @@ impl Kind for Tumbling {
         cx: &mut Context<'_>,
     ) {
         let times = batch.meta.event_time.values();
-        let late_by = taken.watermarks.late_by();
+        let open_from = taken.watermarks.open_from();
         // The window of the row before, as a range that is empty at first.
-        let (mut start, mut end, mut closes) = (0, 0, 0);
+        let (mut start, mut end) = (0, 0);
         for &row in &taken.rows {
             let at = row as usize;
             let time = times[at];
             if time < start || time >= end {
                 start = self.grid.floor(time);
-                (end, closes) = (self.end(start), self.closes(start));
+                end = self.end(start);
             }
-            if closes <= late_by[at] {
+            if end <= open_from(at) {
                 to.late.add(row, 1, Taken::ByNone, std::iter::once((start, end)), cx);
                 continue;
             }
@@ -78,12 +73,12 @@ impl Kind for Tumbling {
     fn close(
         &mut self,
         table: &mut Table,
-        w: Watermark,
+        closed: Watermark,
         which: Which,
         ready: &mut Ready,
     ) -> Result<Progress, TaskError> {
         while let Some(start) = self.next_open(table) {
-            if self.closes(start) > w.0 {
+            if self.end(start) > closed.0 {
                 return Ok(Progress::Done);
             }
             if ready.values.len() >= BATCH_ROWS {
@@ -97,13 +92,13 @@ impl Kind for Tumbling {
             table.sort_by_key(&mut slots);
             let end = self.end(start);
             slots.into_iter().for_each(|slot| ready.window(slot, start, end));
-            self.closed.push(start);
+            self.leaving.push(start);
         }
         Ok(Progress::Done)
     }
 
     fn settle(&mut self, table: &mut Table) -> u64 {
-        self.closed.drain(..).map(|start| table.drop_pane(start)).sum()
+        self.leaving.drain(..).map(|start| table.drop_pane(start)).sum()
     }
 
     fn changed(&mut self, table: &mut Table, slots: Vec<Slot>, ready: &mut Ready) -> Result<(), TaskError> {
@@ -117,11 +112,11 @@ impl Kind for Tumbling {
         Ok(())
     }
 
-    fn told(&self, w: Watermark) -> Watermark {
-        self.grid.first_open(self.grid.every, self.grace, w)
+    fn told(&self, closed: Watermark) -> Watermark {
+        self.grid.first_open(self.grid.every, closed)
     }
 
     fn closes_all(&self, table: &Table) -> Watermark {
-        table.panes().next_back().map_or(Watermark::UNKNOWN, |start| Watermark(self.closes(start)))
+        table.panes().next_back().map_or(Watermark::UNKNOWN, |start| Watermark(self.end(start)))
     }
 }

@@ -55,15 +55,15 @@ pub(crate) trait Kind: Send {
     /// Finds the slots of the rows that are taken in and counts the rows into them; refuses late rows.
     fn assign(&mut self, batch: &Batch, taken: &Taken, kept: &mut Kept, to: &mut Assigned, cx: &mut Context<'_>);
 
-    /// Readies the next results that `w` makes final, as many as make a good batch; with [`Which::Pending`] only those
-    /// that changed since they were last emitted.
+    /// Readies the next results that are final where windows are closed as far as `closed`, as many as make a good batch; with
+    /// [`Which::Pending`] only those that changed since they were last emitted.
     ///
     /// # Errors
     /// If an aggregate fails.
     fn close(
         &mut self,
         table: &mut Table,
-        w: Watermark,
+        closed: Watermark,
         which: Which,
         ready: &mut Ready,
     ) -> Result<Progress, TaskError>;
@@ -78,15 +78,15 @@ pub(crate) trait Kind: Send {
     /// If an aggregate fails.
     fn changed(&mut self, table: &mut Table, slots: Vec<Slot>, ready: &mut Ready) -> Result<(), TaskError>;
 
-    /// How far time has come for the nodes behind when W is `w`: no later result is older.
-    fn told(&self, w: Watermark) -> Watermark;
+    /// How far time has come for the nodes behind when windows are closed as far as `closed`: no later result is older.
+    fn told(&self, closed: Watermark) -> Watermark;
 
     /// The same, right after changes have been emitted.
-    fn told_with_changes(&self, w: Watermark) -> Watermark {
-        self.told(w)
+    fn told_with_changes(&self, closed: Watermark) -> Watermark {
+        self.told(closed)
     }
 
-    /// The least watermark that closes all open windows; [`Watermark::UNKNOWN`] when none is open.
+    /// How far windows have to be closed for all that are open to be; [`Watermark::UNKNOWN`] when none is open.
     fn closes_all(&self, table: &Table) -> Watermark;
 
     /// State was restored: computes anew what is computed from it.
@@ -148,7 +148,7 @@ impl<K: Kind> Windowed<K> {
         }
         self.told_idle = self.kept.clock.all_idle();
         self.kind.restored(&mut self.kept);
-        self.results.restore_told(self.kind.told(self.kept.clock.w()));
+        self.results.restore_told(self.kind.told(self.kept.clock.closed()));
         self.pending.clear();
         if self.emit != Emit::Final {
             let table = &self.kept.table;
@@ -170,12 +170,12 @@ impl<K: Kind> Windowed<K> {
 
     /// Emits what W has made final, and how far time has come.
     fn close(&mut self, cx: &mut Context<'_>) -> Result<(), TaskError> {
-        let w = self.kept.clock.w();
+        let closed = self.kept.clock.closed();
         let which = if self.emit == Emit::Final { Which::All } else { Which::Pending };
         loop {
             let mut ready = Ready::default();
-            let progress = self.kind.close(&mut self.kept.table, w, which, &mut ready)?;
-            let after = if progress == Progress::Done { self.kind.told(w) } else { Watermark::UNKNOWN };
+            let progress = self.kind.close(&mut self.kept.table, closed, which, &mut ready)?;
+            let after = if progress == Progress::Done { self.kind.told(closed) } else { Watermark::UNKNOWN };
             self.results.emit(&mut self.kept, &ready, after, cx)?;
             cx.ledger().folded += self.kind.settle(&mut self.kept.table);
             if progress == Progress::Done {
@@ -200,7 +200,7 @@ impl<K: Kind> Windowed<K> {
         }
         let mut ready = Ready::default();
         self.kind.changed(table, slots, &mut ready)?;
-        let told = self.kind.told_with_changes(self.kept.clock.w());
+        let told = self.kind.told_with_changes(self.kept.clock.closed());
         self.results.emit(&mut self.kept, &ready, told, cx)?;
         self.kind.settle(&mut self.kept.table);
         Ok(any)
@@ -248,7 +248,7 @@ impl<K: Kind> Operator for Windowed<K> {
             Signal::Close => {
                 let all = self.kind.closes_all(&self.kept.table);
                 if all.is_known() {
-                    self.kept.clock.close_at(all);
+                    self.kept.clock.close_to(all);
                 }
                 self.close(cx)?;
                 if self.emit != Emit::Final {

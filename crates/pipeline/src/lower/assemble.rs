@@ -6,7 +6,8 @@ use millstream_engine::plan::{Emit, NodeKind, NodePlan, Reading, SubtopologyPlan
 use millstream_engine::time::Millis;
 
 use super::builder::{Builder, SinkDraft};
-use super::graph::Op;
+use super::columns::Columns;
+use super::graph::{Grouping, Op};
 use super::liveness::Liveness;
 use super::physical::{Physical, Placed, SourceNumbers, is_order_sensitive};
 use super::stream::WindowedBy;
@@ -37,14 +38,16 @@ impl Builder<'_> {
         let parts = parts::of(&self.graph, &used);
         let numbers = self.source_numbers(&used);
         let physical = Physical::place(&self.graph, &liveness, &parts, &self.pipeline.pipeline, &numbers)?;
-        let stores = self.stores(&physical);
+        let stores = self.stores(&physical, shape::of);
         let keys = physical.exchanges.iter().map(|exchange| {
             let keys = exchange.keys.iter().map(|&key| exchange.columns.field(key).name().as_str());
             format!("{} by {}", exchange.topic, keys.collect::<Vec<_>>().join(", "))
         });
         let keys = keys.collect::<Vec<_>>();
-        let shapes = stores.iter().flat_map(|store| [store.id.as_str(), store.shape.as_str()]);
-        let fingerprint = shape::fingerprint(shapes.chain(keys.iter().map(String::as_str)));
+        let fingerprint = |stores: &[StoreDef]| {
+            let shapes = stores.iter().flat_map(|store| [store.id.as_str(), store.shape.as_str()]);
+            shape::fingerprint(shapes.chain(keys.iter().map(String::as_str)))
+        };
         let mut topics = self
             .sources_in_use(&numbers)
             .map(|(name, source, _)| sources::topic(name, source).to_owned())
@@ -62,9 +65,10 @@ impl Builder<'_> {
             sinks,
             subtopologies: self.subtopologies(&physical),
             topics,
-            stores,
             on_error: self.on_error(),
-            fingerprint,
+            fingerprint: fingerprint(&stores),
+            fingerprint_with_grace: fingerprint(&self.stores(&physical, shape::with_grace)),
+            stores,
             ends,
             guarantee: self.pipeline.guarantee.as_ref().map(|guarantee| guarantee.value),
             kafka: self.kafka.clone(),
@@ -162,7 +166,8 @@ impl Builder<'_> {
         OnErrorDef { create, ..def }
     }
 
-    fn stores(&self, physical: &Physical<'_>) -> Vec<StoreDef> {
+    /// What is kept, each with the shape that `shape` gives it.
+    fn stores(&self, physical: &Physical<'_>, shape: fn(&Grouping, &Columns) -> String) -> Vec<StoreDef> {
         let groups = self.graph.nodes.iter().enumerate().filter_map(|(index, node)| match &node.op {
             Op::Group(grouping) => {
                 let placed = physical.placed[index].as_ref()?;
@@ -171,7 +176,7 @@ impl Builder<'_> {
                     subtopology: placed.subtopology,
                     node: placed.node,
                     id: grouping.id.clone(),
-                    shape: shape::of(grouping, columns),
+                    shape: shape(grouping, columns),
                 })
             }
             _ => None,
@@ -256,7 +261,7 @@ fn mixes_results(nodes: &[NodePlan]) -> bool {
     })
 }
 
-fn sink_def(draft: &SinkDraft, placed: &Placed, arriving: &Placed, columns: &super::columns::Columns) -> SinkDef {
+fn sink_def(draft: &SinkDraft, placed: &Placed, arriving: &Placed, columns: &Columns) -> SinkDef {
     let at = |name: &String| arriving.columns.iter().position(|column| column == name);
     let index = |name: &String| at(name).unwrap_or_default();
     debug_assert!(draft.reads().iter().all(|name| at(name).is_some()), "what a sink reads is live");

@@ -8,9 +8,23 @@ use millstream_engine::types::sql_name;
 use super::columns::Columns;
 use super::graph::Grouping;
 
-/// The shape of the state of a step over rows of `columns`: window, grace, when results leave, keys, aggregates. Another grace
-/// would close anew what has been closed, or take apart what is kept for longer; how often changes leave is no part of it.
+/// The shape of the state of a step over rows of `columns`: window, when results leave, keys, aggregates. Neither the grace is
+/// part of it, as state says how far windows are closed, nor how often changes leave.
 pub(crate) fn of(grouping: &Grouping, columns: &Columns) -> String {
+    let grace = match grouping.window.as_ref().map(|window| window.kind) {
+        None | Some(WindowKind::Count(_)) => String::new(),
+        Some(_) => " any grace".to_owned(),
+    };
+    written(grouping, columns, &grace)
+}
+
+/// The shape of state that does not say how far windows are closed: it can be continued with the same grace only.
+pub(crate) fn with_grace(grouping: &Grouping, columns: &Columns) -> String {
+    let grace = grouping.window.as_ref().map(|window| window.grace).filter(|grace| grace.0 > 0);
+    written(grouping, columns, &grace.map_or_else(String::new, |grace| format!(" grace={grace}ms")))
+}
+
+fn written(grouping: &Grouping, columns: &Columns, grace: &str) -> String {
     let mut shape = match grouping.window.as_ref().map(|window| window.kind) {
         None => "aggregate".to_owned(),
         Some(WindowKind::Tumbling { size, offset }) => format!("tumbling size={size}ms offset={offset}ms"),
@@ -22,9 +36,7 @@ pub(crate) fn of(grouping: &Grouping, columns: &Columns) -> String {
         Some(WindowKind::Session(gap)) => format!("session {gap}ms"),
         Some(WindowKind::Count(rows)) => format!("count {rows}"),
     };
-    if let Some(window) = grouping.window.as_ref().filter(|window| window.grace.0 > 0) {
-        let _ = write!(shape, " grace={}ms", window.grace);
-    }
+    shape.push_str(grace);
     match grouping.emit {
         Emit::Final => {}
         Emit::Changes | Emit::Every(_) => shape.push_str(" emit=changes"),

@@ -303,7 +303,7 @@ sinks:
 fn a_fingerprint_changes_with_the_shape_only() {
     let of = |steps: &str| lowered(&trades(steps, "{topic: out}")).fingerprint;
     let base = of(CANDLES);
-    assert_ne!(of(&CANDLES.replace("tumbling: 1m", "tumbling: 1m, grace: 5s")), base);
+    assert_eq!(of(&CANDLES.replace("tumbling: 1m", "tumbling: 1m, grace: 5s")), base);
     let changes = of(&CANDLES.replace("tumbling: 1m", "tumbling: 1m, emit: changes"));
     assert_ne!(changes, base);
     assert_eq!(of(&CANDLES.replace("tumbling: 1m", "tumbling: 1m, emit: {every: 5s}")), changes);
@@ -311,6 +311,24 @@ fn a_fingerprint_changes_with_the_shape_only() {
     assert_ne!(of(&CANDLES.replace("1m", "2m")), base);
     assert_ne!(of(&CANDLES.replace("max", "min")), base);
     assert_ne!(of(&CANDLES.replace("by: symbol", "by: venue")), base);
+}
+
+/// State of before it said how far windows are closed is never taken for state that does.
+#[test]
+fn state_without_its_closes_is_known_by_its_grace() {
+    let of = |steps: &str| {
+        let topology = lowered(&trades(steps, "{topic: out}"));
+        (topology.fingerprint, topology.fingerprint_with_grace)
+    };
+    let graces = ["", ", grace: 5s", ", grace: 6s"].map(|grace| of(&CANDLES.replace(": 1m", &format!(": 1m{grace}"))));
+    assert!(graces.iter().all(|(fingerprint, _)| *fingerprint == graces[0].0));
+    let mut all = graces.map(|(_, with_grace)| with_grace).to_vec();
+    all.push(graces[0].0);
+    all.sort_unstable();
+    all.dedup();
+    assert_eq!(all.len(), 4);
+    let (fingerprint, with_grace) = of(&CANDLES.replace("tumbling: 1m", "count: 5"));
+    assert_eq!(fingerprint, with_grace, "what closes by no time has no grace");
 }
 
 #[test]

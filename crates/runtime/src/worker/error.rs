@@ -168,7 +168,7 @@ pub enum WorkerError {
     },
     /// The state was made by steps of another shape.
     #[error(
-        "the committed state of pipeline {pipeline} was made by other stateful steps (window, grace, emit, keys or aggregates \
+        "the committed state of pipeline {pipeline} was made by other stateful steps (window, emit, keys or aggregates \
          changed): go back to the earlier file, give the pipeline a new name and a new output topic, or start over with \
          `millstream reset FILE --to earliest`, by which results are written again to the same topics"
     )]

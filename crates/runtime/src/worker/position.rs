@@ -207,7 +207,8 @@ pub fn are_of_other_topics(topology: &Topology, committed: &BTreeMap<TopicPartit
 /// Committed offsets say which shapes of state they go with.
 ///
 /// # Errors
-/// If they are another program's, or go with other shapes than the topology's.
+/// If they are another program's, or go with other shapes than the topology's; another grace is no other shape unless the state
+/// is of before it said how far windows are closed.
 pub fn check_shape(
     topology: &Topology,
     committed: &BTreeMap<TopicPartition, CommittedOffset>,
@@ -218,15 +219,44 @@ pub fn check_shape(
     if committed.values().any(|offset| Beside::of(offset).unfinished) {
         return Err(WorkerError::ResetUnfinished { pipeline: topology.name.clone() });
     }
-    if committed.values().any(|offset| Beside::of(offset).fingerprint != topology.fingerprint) {
+    let fitting = [topology.fingerprint, topology.fingerprint_with_grace];
+    if committed.values().any(|offset| !fitting.contains(&Beside::of(offset).fingerprint)) {
         return Err(WorkerError::ShapeChanged { pipeline: topology.name.clone() });
     }
     Ok(())
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
+    use millstream_engine::ids::PartitionId;
+    use millstream_pipeline::interpolate::no_lookup;
+    use millstream_pipeline::topology::PartitionCounts;
+
     use super::*;
+
+    /// State of before it said how far windows are closed goes on with its own grace, and is refused with another.
+    #[test]
+    fn state_of_another_grace_fits_if_it_says_what_is_closed() {
+        let topology = |grace: &str| {
+            let window = format!("{{id: w, by: [], tumbling: 10s, grace: {grace}, aggregates: {{n: count(*)}}}}");
+            let text = format!(
+                "version: 1\npipeline: p\nsources:\n  s: {{format: json, schema: {{a: bigint}}}}\nsteps:\n  - window: \
+                 {window}\nsink: {{topic: out}}\n"
+            );
+            let counts = PartitionCounts::from_iter([("s", 1)]);
+            millstream_pipeline::check("p.yaml", &text, &no_lookup, &counts).unwrap().topology
+        };
+        let (short, long) = (topology("5s"), topology("6s"));
+        let beside = |fingerprint: u64| {
+            let metadata = format!(r#"{{"fingerprint":{fingerprint}}}"#);
+            BTreeMap::from([(("s".to_owned(), PartitionId(0)), CommittedOffset { offset: Offset(1), metadata })])
+        };
+        assert!(check_shape(&long, &beside(short.fingerprint)).is_ok());
+        assert!(check_shape(&short, &beside(short.fingerprint_with_grace)).is_ok());
+        let refused = check_shape(&long, &beside(short.fingerprint_with_grace));
+        assert!(matches!(refused, Err(WorkerError::ShapeChanged { .. })), "{refused:?}");
+    }
 
     fn at(offset: i64, rows: u32) -> Position {
         Position { offset: Offset(offset), rows }

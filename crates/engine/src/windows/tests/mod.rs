@@ -4,6 +4,7 @@
 
 mod bounds;
 mod chained;
+mod grace;
 mod model;
 mod random;
 mod world;

@@ -16,10 +16,17 @@ pub(super) struct Outcome {
 
 /// Final results by the definition.
 pub(super) fn run(step: &Step, rows: &[Row]) -> Outcome {
+    run_parts(step, &[(step.grace, rows.to_vec())])
+}
+
+/// The same of rows in parts that have each a grace of its own, with a restart between them.
+pub(super) fn run_parts(step: &Step, parts: &[(i64, Vec<Row>)]) -> Outcome {
     let mut outcome = Outcome::default();
     let mut inputs = vec![i64::MIN; step.inputs as usize];
     let mut open: BTreeMap<(i64, i64, i64), Vec<Row>> = BTreeMap::new();
-    for row in rows {
+    // Windows that end here or before have been closed, whatever the grace is now.
+    let mut closed = i64::MIN;
+    for (grace, row) in parts.iter().flat_map(|(grace, rows)| rows.iter().map(move |row| (grace, row))) {
         let Some(key) = row.key else {
             outcome.null_key += 1;
             continue;
@@ -29,7 +36,7 @@ pub(super) fn run(step: &Step, rows: &[Row]) -> Outcome {
         let mut refused = 0;
         let mut taken = 0;
         for (start, end) in windows(step.kind.unwrap(), row.time) {
-            if end + step.grace <= *w_i {
+            if end + grace <= *w_i || end <= closed {
                 refused += 1;
             } else {
                 taken += 1;
@@ -39,9 +46,12 @@ pub(super) fn run(step: &Step, rows: &[Row]) -> Outcome {
         outcome.late += refused;
         outcome.late_rows += u64::from(taken == 0 && refused > 0);
         let w = *inputs.iter().min().unwrap();
+        if w != i64::MIN {
+            closed = closed.max(w - grace);
+        }
         while let Some(entry) = open.first_entry() {
             let (end, key, start) = *entry.key();
-            if w == i64::MIN || end + step.grace > w {
+            if end > closed {
                 break;
             }
             outcome.results.push(result(key, start, end, &entry.remove()));

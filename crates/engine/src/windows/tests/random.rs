@@ -6,7 +6,7 @@ use crate::plan::{Emit, WindowKind};
 use crate::time::Millis;
 
 /// A small generator of numbers (splitmix64).
-struct Random(u64);
+pub(super) struct Random(pub(super) u64);
 
 impl Random {
     fn next(&mut self) -> u64 {
@@ -17,7 +17,7 @@ impl Random {
         z ^ (z >> 31)
     }
 
-    fn below(&mut self, bound: i64) -> i64 {
+    pub(super) fn below(&mut self, bound: i64) -> i64 {
         (self.next() % bound as u64) as i64
     }
 
@@ -26,7 +26,7 @@ impl Random {
     }
 }
 
-fn step(random: &mut Random) -> Step {
+pub(super) fn step(random: &mut Random) -> Step {
     let size = 1 + random.below(12);
     let kind = match random.below(3) {
         0 => WindowKind::Tumbling { size: Millis(size), offset: Millis(random.below(15) - 5) },
@@ -39,7 +39,7 @@ fn step(random: &mut Random) -> Step {
 }
 
 /// Rows of several inputs, as they come.
-fn rows(random: &mut Random, step: &Step, count: usize) -> Vec<Row> {
+pub(super) fn rows(random: &mut Random, step: &Step, count: usize) -> Vec<Row> {
     let mut clocks = vec![-20i64; step.inputs as usize];
     let mut offsets = vec![0; step.inputs as usize];
     (0..count)
@@ -62,7 +62,7 @@ fn rows(random: &mut Random, step: &Step, count: usize) -> Vec<Row> {
 }
 
 /// The rows cut into batches at random, with commits and restarts between them.
-fn cut(world: &mut World, random: &mut Random, rows: &[Row], shaken: bool) {
+pub(super) fn cut(world: &mut World, random: &mut Random, rows: &[Row], shaken: bool) {
     let mut rest = rows;
     while !rest.is_empty() {
         let same = rest.iter().take_while(|row| row.input == rest[0].input).count();
