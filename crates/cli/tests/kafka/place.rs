@@ -198,9 +198,9 @@ impl Log for Prefixed {
         Ok(extent)
     }
 
-    fn written_end(&mut self, topic: &str, partition: PartitionId) -> Result<Offset, LogError> {
+    fn written_extent(&mut self, topic: &str, partition: PartitionId) -> Result<Extent, LogError> {
         self.init_producer()?;
-        self.log.written_end(&self.name(topic), partition)
+        self.log.written_extent(&self.name(topic), partition)
     }
 
     fn offsets_per_commit(&self) -> i64 {

@@ -3,11 +3,12 @@
 //! Whatever fails in an epoch is answered in one way: drop the tasks' memory, take a clean producer, read what is committed,
 //! and take the same tasks again. What cannot be answered so ends the thread, and with it this attempt of the pipeline.
 
+mod telling;
+
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use millstream_engine::ids::TaskId;
 use millstream_engine::time::Millis;
 use millstream_pipeline::topology::{PartitionCounts, Topology};
 
@@ -21,8 +22,8 @@ use crate::log::kafka::{GroupEvent, Guarantee, Interrupt, KafkaCounters, KafkaLo
 use crate::log::{FailureKind, Log, LogError, TopicPartition};
 use crate::panics::{self, Panic};
 use crate::store::{StateStores, StoreError};
-use crate::telemetry::{Event, Phase, TaskPhase, Trouble, WorkerSnapshot, WorkerState, WorkerTelemetry};
-use crate::worker::{Place, Progress, RestorePace, Restored, Worker, WorkerError, WorkerSettings};
+use crate::telemetry::{Event, Phase, Trouble, WorkerSnapshot, WorkerState, WorkerTelemetry};
+use crate::worker::{Place, Progress, Restored, Worker, WorkerError, WorkerSettings};
 
 /// How long a poll waits for the first record where there is nothing to do.
 const WAIT: Duration = Duration::from_millis(50);
@@ -237,7 +238,6 @@ impl Member {
             quiet_since: None,
             seen: KafkaCounters::default(),
             restoring_since: None,
-            task_since: started,
             last_commit: None,
             first_read: None,
             busy: Duration::ZERO,
@@ -323,8 +323,6 @@ struct Running {
     quiet_since: Option<Instant>,
     seen: KafkaCounters,
     restoring_since: Option<Instant>,
-    /// Since when the task at hand is being restored.
-    task_since: Instant,
     last_commit: Option<Millis>,
     first_read: Option<Instant>,
     /// From the first record read to the last commit.
@@ -450,7 +448,6 @@ impl Running {
         self.worker.log().assign(&reading)?;
         self.stage = Stage::Restoring;
         self.restoring_since = Some(began);
-        self.task_since = Instant::now();
         self.telemetry.set_state(WorkerState::Restoring);
         Ok(())
     }
@@ -476,7 +473,7 @@ impl Running {
             self.worker.log().end_restore();
             self.stage = Stage::Running;
             self.telemetry.set_state(WorkerState::Running);
-            let took = self.restoring_since.take().map_or(Duration::ZERO, |since| since.elapsed());
+            let took = self.restoring_for();
             tracing::info!(
                 pipeline = %self.worker.topology().name, thread = self.thread,
                 "{} tasks run, after {} ms", self.worker.running_tasks(), took.as_millis()
@@ -484,18 +481,6 @@ impl Running {
             self.tell();
         }
         Ok(())
-    }
-
-    fn say_restored(&mut self, task: TaskId, progress: crate::worker::RestoreProgress) {
-        let took = self.task_since.elapsed();
-        if progress.is_complete() {
-            self.telemetry.restored(progress, took);
-            self.task_since = Instant::now();
-        }
-        if progress.is_complete() || self.told_at.elapsed() >= TELL_EVERY {
-            let pace = RestorePace { progress, took };
-            tracing::info!(pipeline = %self.worker.topology().name, task = %task, "restored {pace}");
-        }
     }
 
     /// Reads and processes once, and commits when it is time.
@@ -683,47 +668,6 @@ impl Running {
             tracing::warn!(pipeline, thread, "{error}; its partitions are free when its session has timed out");
         }
         Ok(())
-    }
-
-    /// Publishes where the worker stands.
-    fn tell(&mut self) {
-        self.told_at = Instant::now();
-        let counters = self.worker.log().counters();
-        self.count(counters);
-        let mut snapshot = self.worker.snapshot(clock::steady());
-        snapshot.last_commit = self.last_commit;
-        snapshot.trouble = self.last_trouble().filter(|_| self.stage != Stage::Running);
-        // Tasks are restored one after the other.
-        if let Some(task) = snapshot.tasks.iter_mut().find(|task| task.phase != TaskPhase::Running) {
-            task.restoring_for = Some(self.task_since.elapsed());
-        }
-        self.telemetry.publish(snapshot);
-    }
-
-    /// What went wrong last, in an epoch or at the connections.
-    fn last_trouble(&mut self) -> Option<Trouble> {
-        let said = self.worker.log().last_error().map(|(at, message)| Trouble { at, message });
-        [said, self.trouble.clone()].into_iter().flatten().max_by_key(|trouble| trouble.at)
-    }
-
-    /// Counts what has happened to the log since the last call.
-    fn count(&mut self, counters: KafkaCounters) {
-        let seen = std::mem::replace(&mut self.seen, counters);
-        let events = [
-            (Event::Abort, seen.aborts, counters.aborts),
-            (Event::Fence, seen.fences, counters.fences),
-            (Event::Rebalance, seen.rebalances, counters.rebalances),
-            (Event::PartitionsLost, seen.losses, counters.losses),
-            (Event::ProducerRetired, seen.retirements, counters.retirements),
-            (Event::TrimRefused, seen.trims_refused, counters.trims_refused),
-            (Event::TrimWithoutLeader, seen.trims_failed.leader, counters.trims_failed.leader),
-            (Event::TrimTimedOut, seen.trims_failed.timeout, counters.trims_failed.timeout),
-            (Event::TrimAgainstPolicy, seen.trims_failed.policy, counters.trims_failed.policy),
-            (Event::TrimFailed, seen.trims_failed.other, counters.trims_failed.other),
-        ];
-        for (event, before, after) in events {
-            (before..after).for_each(|_| self.telemetry.count(event));
-        }
     }
 }
 

@@ -12,6 +12,7 @@ pub mod memory;
 mod records;
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use millstream_engine::ids::{Offset, PartitionId};
 use millstream_engine::time::Millis;
@@ -197,13 +198,21 @@ pub trait Log: Send {
         Ok(self.extent(topic, partition)?.end)
     }
 
-    /// The offset behind the last record that anybody has written, committed or not: a transaction's offsets can be known
-    /// as committed before its records can be read, so what ends the state of a task is this, not [`extent`](Self::extent).
+    /// As [`extent`](Self::extent), to behind the last record that anybody has written, committed or not: a transaction's
+    /// offsets can be known as committed before its records can be read, so what ends the state of a task is this.
+    ///
+    /// # Errors
+    /// As [`extent`](Self::extent).
+    fn written_extent(&mut self, topic: &str, partition: PartitionId) -> Result<Extent, LogError> {
+        self.extent(topic, partition)
+    }
+
+    /// The end of [`written_extent`](Self::written_extent).
     ///
     /// # Errors
     /// As [`extent`](Self::extent).
     fn written_end(&mut self, topic: &str, partition: PartitionId) -> Result<Offset, LogError> {
-        Ok(self.extent(topic, partition)?.end)
+        Ok(self.written_extent(topic, partition)?.end)
     }
 
     /// How many offsets a commit takes in each partition that it wrote to, besides those of its records: a broker writes a
@@ -264,6 +273,22 @@ pub trait Log: Send {
         limit: ReadLimit,
         into: &mut Records,
     ) -> Result<Offset, LogError>;
+
+    /// These partitions are about to be read, each from the one offset to before the other, and nothing else but what is assigned
+    /// is. A log that fetches from afar fetches them side by side from now on.
+    ///
+    /// # Errors
+    /// If the log cannot be read.
+    fn read_ahead(&mut self, stretches: &BTreeMap<TopicPartition, Range<Offset>>) -> Result<(), LogError> {
+        let _ = stretches;
+        Ok(())
+    }
+
+    /// Whether a read from offset `from` on need not wait: it brings something now, or says why nothing can come.
+    fn is_at_hand(&self, topic: &str, partition: PartitionId, from: Offset) -> bool {
+        let _ = (topic, partition, from);
+        true
+    }
 
     /// How far a group has come, for every partition that it has ever committed.
     ///

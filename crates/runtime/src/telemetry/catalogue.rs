@@ -136,7 +136,7 @@ metrics! {
         "When the pipeline committed last, in seconds since 1970; idle pipelines do not commit.";
 
     RESTORES = Counter "millstream_restores_total" ["pipeline"] "Tasks whose state was restored.";
-    RESTORE_SECONDS = Counter "millstream_restore_seconds_total" ["pipeline"] "Time spent in restores that have ended.";
+    RESTORE_SECONDS = Counter "millstream_restore_seconds_total" ["pipeline"] "Time that restores which have ended took; tasks of a worker are restored side by side.";
     RESTORED_RECORDS = Counter "millstream_restored_records_total" ["pipeline"]
         "Changelog records read by restores that have ended.";
     RESTORED_BYTES = Counter "millstream_restored_bytes_total" ["pipeline"]

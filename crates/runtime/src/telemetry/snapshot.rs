@@ -79,7 +79,7 @@ pub struct TaskSnapshot {
     pub id: TaskId,
     /// What it is doing.
     pub phase: TaskPhase,
-    /// For how long it has been restored, if it is the one that its worker is at: the others wait for their turn.
+    /// For how long it has been restored, if it is: all tasks of its worker side by side.
     pub restoring_for: Option<Duration>,
     /// The partitions that it reads.
     pub lanes: Vec<LaneSnapshot>,

@@ -1,6 +1,7 @@
 //! A task's state rebuilt: from what its store has, and the records of its changelog behind that.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use arrow::array::RecordBatch;
 use millstream_engine::ids::{NodeId, Offset};
@@ -9,9 +10,9 @@ use millstream_engine::task::Task;
 use millstream_formats::frame;
 
 use super::WorkerError;
-use super::changelog::{Changelog, PAGES_PER_BATCH, Reach};
+use super::changelog::{Changelog, PAGES_PER_BATCH};
 use crate::crash;
-use crate::log::{Log, LogError, ReadLimit, Records};
+use crate::log::{Extent, Log, LogError, ReadLimit, Records};
 use crate::store::shared::SharedStore;
 use crate::store::{StateStore, StoreKey};
 use crate::term::{Succession, Term};
@@ -28,6 +29,13 @@ pub(super) struct Replay {
     /// Whether anything was aggregated in what was loaded and replayed so far.
     pub(super) content: Held,
     pub(super) standing: RestoreProgress,
+}
+
+impl Replay {
+    /// Which offsets of the changelog are left.
+    pub(super) fn left(&self) -> Range<Offset> {
+        self.next..self.end
+    }
 }
 
 /// What restored state holds.
@@ -59,18 +67,18 @@ impl RestoreProgress {
 
 impl Changelog {
     /// Begins to rebuild the task's state: loads what the store has, and says what is left to replay of the changelog,
-    /// up to `reach.end`. A store that cannot be trusted is cleared, and the whole changelog replayed.
-    pub(super) fn begin_restore<L: Log>(
+    /// all that was `written`. It is to make up the state from `since` on. A store that cannot be trusted is cleared, and the
+    /// whole changelog replayed.
+    pub(super) fn begin_restore(
         &mut self,
         task: &mut Task,
         store: &mut SharedStore,
-        log: &mut L,
-        reach: Reach,
+        written: Extent,
+        since: Offset,
         step_budget: usize,
     ) -> Result<Replay, WorkerError> {
-        let Reach { since, end } = reach;
+        let Extent { earliest, end } = written;
         (self.since, self.term_written) = (since, None);
-        let earliest = log.extent(&self.topic, self.partition)?.earliest;
         let (mut from, mut bytes_before, mut loaded) = (earliest, 0, None);
         if let Some(stored) = store.position().ok().flatten() {
             if (earliest..=end).contains(&stored.changelog) {

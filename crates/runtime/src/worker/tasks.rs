@@ -2,9 +2,10 @@
 //!
 //! A task may be processed only by who has restored its state up to what was committed: [`Worker::take`] reads the
 //! committed offsets first, then the changelog's end, committed or not, and the task waits until all that was committed
-//! before it is applied.
+//! before it is applied. The changelogs of all tasks are read side by side, and who has something to apply goes on.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 use millstream_engine::ids::{Offset, PartitionId, TaskId};
 use millstream_engine::task;
@@ -12,7 +13,6 @@ use millstream_engine::time::Millis;
 use millstream_pipeline::topology::Topology;
 
 use super::build::{self, Building};
-use super::changelog::Reach;
 use super::lane::Lane;
 use super::position::{Beside, check_shape};
 use super::replay::{Held, Replay, RestoreProgress};
@@ -29,6 +29,18 @@ pub(super) struct RestoringTask {
 }
 
 impl RestoringTask {
+    /// What is left to read of the task's changelog.
+    fn left(&self) -> Option<(TopicPartition, Range<Offset>)> {
+        let changelog = &self.running.kept.as_ref()?.changelog;
+        let left = self.replay.as_ref()?.left();
+        (!left.is_empty()).then(|| ((changelog.topic.clone(), changelog.partition), left))
+    }
+
+    /// Whether some of the restore can be done without waiting for the log.
+    fn is_at_hand<L: Log>(&self, log: &L) -> bool {
+        self.left().is_none_or(|((topic, partition), left)| log.is_at_hand(&topic, partition, left.start))
+    }
+
     pub(super) fn progress(&self) -> RestoreProgress {
         let nothing = RestoreProgress { records: 0, records_total: 0, bytes: 0 };
         self.replay.as_ref().map_or(nothing, |replay| replay.standing)
@@ -105,6 +117,7 @@ impl<L: Log> Worker<L> {
         let steps: usize = self.tasks.iter().chain(&taken).map(|running| self.steps_with_rows(running)).sum();
         self.step_budget = self.settings.state_memory / steps.max(1);
         self.restoring = taken.into_iter().map(|running| self.begin_restore(running)).collect::<Result<_, _>>()?;
+        self.log.read_ahead(&self.restoring.iter().filter_map(RestoringTask::left).collect())?;
         self.epoch_began.get_or_insert(now);
         Ok(())
     }
@@ -157,7 +170,8 @@ impl<L: Log> Worker<L> {
         now: Millis,
         progress: &mut dyn FnMut(TaskId, RestoreProgress),
     ) -> Result<Restored, WorkerError> {
-        let Some(restoring) = self.restoring.first_mut() else { return Ok(Restored::All) };
+        let at = self.restoring.iter().position(|restoring| restoring.is_at_hand(&self.log)).unwrap_or(0);
+        let Some(restoring) = self.restoring.get_mut(at) else { return Ok(Restored::All) };
         let RestoringTask { running, replay } = restoring;
         let _at = panics::at_task(running.task.id());
         if let (Some(kept), Some(replay)) = (&mut running.kept, replay) {
@@ -175,7 +189,7 @@ impl<L: Log> Worker<L> {
             }
             running.task.restored();
         }
-        let mut running = self.restoring.remove(0).running;
+        let mut running = self.restoring.remove(at).running;
         let Worker { topology, counts, extent, settings, .. } = self;
         let building =
             Building { topology, counts, extent, schemas: &settings.schemas, telling: settings.telling, now };
@@ -227,13 +241,15 @@ impl<L: Log> Worker<L> {
         });
         let committed: Vec<Beside> = committed.collect();
         let since = Offset(committed.iter().map(|beside| beside.since).max().unwrap_or(0));
-        let end = self.log.written_end(&kept.changelog.topic, kept.changelog.partition)?;
+        let written = self.log.written_extent(&kept.changelog.topic, kept.changelog.partition)?;
         let is_trusted = crash::control("worker.control.trust_changelog");
-        if !is_trusted && committed.iter().filter_map(|beside| beside.changelog).any(|promised| promised > end.0) {
+        if !is_trusted
+            && committed.iter().filter_map(|beside| beside.changelog).any(|promised| promised > written.end.0)
+        {
             return Err(kept.changelog.lost());
         }
-        let (reach, budget) = (Reach { since, end }, self.step_budget);
-        let replay = kept.changelog.begin_restore(&mut running.task, &mut kept.store, &mut self.log, reach, budget)?;
+        let (task, Kept { changelog, store }) = (&mut running.task, kept);
+        let replay = changelog.begin_restore(task, store, written, since, self.step_budget)?;
         if replay.standing.records_total > 0 {
             // For people to look at, while it takes.
             for lane in &mut running.lanes {

@@ -28,6 +28,7 @@ pub(crate) fn tests() -> Vec<Trial> {
         records_outside_transactions_are_there_at_once,
         a_place_may_be_read_again,
         a_written_end_counts_open_transactions,
+        stretches_are_fetched_side_by_side,
     ]
 }
 
@@ -386,6 +387,47 @@ fn a_place_may_be_read_again() -> Result {
     }
     let expected: Vec<String> = (0..100).map(|number| number.to_string()).collect();
     ensure!(values(&records) == expected, "{:?}", values(&records));
+    Ok(())
+}
+
+/// All that was asked for comes, and nothing of what is behind it, though the first partition has nothing for now: as a worker does,
+/// whichever has something at hand is read.
+fn stretches_are_fetched_side_by_side() -> Result {
+    Broker::shared()?.client().create_topic("stretches", 4)?;
+    let mut log = ready("stretches")?;
+    for partition in 1..4 {
+        append(&mut log, "stretches", partition, &["one", "two", "three"])?;
+    }
+    log.commit("stretches", &BTreeMap::new()).told()?;
+    // Offset 3 has the marker.
+    let ends = [1, 4, 2, 4];
+    let mut next = [0, 0, 1, 0];
+    let stretches = (0..4).map(|at| (place("stretches", at as u32), Offset(next[at])..Offset(ends[at])));
+    log.read_ahead(&stretches.collect()).told()?;
+    let mut found = [(); 4].map(|()| Records::new());
+    let mut waits = 0;
+    while (1..4).any(|at| next[at] < ends[at]) {
+        let mut left = (0..4).filter(|&at| next[at] < ends[at]);
+        let partition = |at: usize| PartitionId(at as u32);
+        let at_hand = left.find(|&at| log.is_at_hand("stretches", partition(at), Offset(next[at])));
+        waits += usize::from(at_hand.is_none());
+        ensure!(waits < 100, "nothing comes any more: {next:?}");
+        let at = at_hand.unwrap_or(0);
+        let limit = ReadLimit::default();
+        next[at] = log.read("stretches", partition(at), Offset(next[at]), limit, &mut found[at]).told()?.0;
+    }
+    let found = found.each_ref().map(values);
+    ensure!(found[0].is_empty() && found[2] == ["two"], "{found:?}");
+    ensure!(found[1] == ["one", "two", "three"] && found[3] == found[1], "{found:?}");
+    // What comes behind a stretch is not taken, and holds nobody up.
+    append(&mut log, "stretches", 2, &["later"])?;
+    append(&mut log, "stretches", 0, &["first"])?;
+    log.commit("stretches", &BTreeMap::new()).told()?;
+    let (records, _) = read_until(&mut log, "stretches", 0, 0, |_, next| next >= Offset(1))?;
+    ensure!(values(&records) == ["first"], "{:?}", values(&records));
+    // Who asks for it all the same gets it.
+    let (records, _) = read_until(&mut log, "stretches", 2, 4, |records, _| records.len() == 1)?;
+    ensure!(values(&records) == ["later"], "{:?}", values(&records));
     Ok(())
 }
 

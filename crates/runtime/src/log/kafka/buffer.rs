@@ -115,6 +115,11 @@ impl Buffer {
         self.at_end = false;
     }
 
+    /// Everything before `offset` has been fetched.
+    pub(super) fn reach(&mut self, offset: i64) {
+        self.next = self.next.max(offset);
+    }
+
     fn end_at(&mut self, offset: i64) {
         if offset >= self.next {
             self.next = offset;

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::CString;
+use std::ops::Range;
 use std::time::Duration;
 
 use millstream_engine::ids::{Offset, PartitionId};
@@ -34,6 +35,8 @@ struct Fetched {
     partition: i32,
     headers: HeaderUse,
     buffer: Buffer,
+    /// Nothing from this offset on is wanted.
+    until: i64,
 }
 
 /// Something that the consumer said about no partition that is fetched.
@@ -88,11 +91,30 @@ impl Fetcher {
                 true => HeaderUse::PassedOver,
                 false => HeaderUse::Read,
             };
-            partitions.push(Fetched { topic: topic.clone(), name, partition: number, headers, buffer });
+            partitions.push(Fetched {
+                topic: topic.clone(),
+                name,
+                partition: number,
+                headers,
+                buffer,
+                until: i64::MAX,
+            });
         }
         self.partitions = partitions;
         self.places = places;
         self.consumer.assign(&list).map_err(|error| failed("fetch the partitions that the group gave", &error))
+    }
+
+    /// Fetches exactly these stretches of partitions from now on.
+    pub(super) fn assign_stretches(
+        &mut self,
+        stretches: &BTreeMap<TopicPartition, Range<Offset>>,
+    ) -> Result<(), LogError> {
+        self.assign(&stretches.iter().map(|(place, stretch)| (place.clone(), stretch.start)).collect())?;
+        for (fetched, stretch) in self.partitions.iter_mut().zip(stretches.values()) {
+            fetched.until = stretch.end.0;
+        }
+        Ok(())
     }
 
     /// Fetches one more partition from another place; the others go on.
@@ -154,6 +176,23 @@ impl Fetcher {
         Some((low.min(end), end))
     }
 
+    /// Whether a read of the partition from `from` on would find something, or why it cannot.
+    pub(super) fn has_beyond(&self, topic: &str, partition: PartitionId, from: Offset) -> bool {
+        let beyond = |fetched: &Fetched| fetched.buffer.next() > from.0 || fetched.buffer.fault.is_some();
+        self.buffer(topic, partition).is_some_and(beyond)
+    }
+
+    /// Whether any partition has something that is wanted and was not read.
+    pub(super) fn has_any(&self) -> bool {
+        let is_wanted = |Fetched { buffer, until, .. }: &Fetched| buffer.unread().0 < buffer.next().min(*until);
+        self.partitions.iter().any(is_wanted)
+    }
+
+    /// The topics of the partitions that are fetched.
+    pub(super) fn topics(&self) -> impl Iterator<Item = &str> {
+        self.places.keys().filter_map(|topic| std::str::from_utf8(topic).ok())
+    }
+
     /// Bytes that are fetched and not read.
     pub(super) fn buffered_bytes(&self) -> usize {
         self.partitions.iter().map(|fetched| fetched.buffer.unread_bytes()).sum()
@@ -176,7 +215,11 @@ impl Fetcher {
                 // none either, and nothing more comes of it.
                 Some(place) if message.offset() >= 0 || message.code() == Code::AUTO_OFFSET_RESET => {
                     let fetched = &mut partitions[place];
-                    fetched.buffer.take(message, fetched.headers);
+                    if message.code() == Code::NONE && message.offset() >= fetched.until {
+                        fetched.buffer.reach(fetched.until);
+                    } else {
+                        fetched.buffer.take(message, fetched.headers);
+                    }
                 }
                 _ if matches!(message.code(), Code::NONE | Code::PARTITION_EOF) => {}
                 _ => remarks.push(Remark {
@@ -189,15 +232,26 @@ impl Fetcher {
         remarks
     }
 
-    /// Stops fetching for partitions whose buffers are full.
+    /// Stops fetching for partitions whose buffers are full, and for those of which nothing more is wanted.
     pub(super) fn pause_full(&mut self) -> Result<(), LogError> {
         let bound = self.bytes_bound();
+        self.pause(|Fetched { buffer, until, .. }| {
+            buffer.unread_bytes() > bound || buffer.unread_len() > BUFFER_RECORDS || buffer.next() >= *until
+        })
+    }
+
+    /// Stops fetching for partitions of which nothing more is wanted.
+    pub(super) fn pause_done(&mut self) -> Result<(), LogError> {
+        self.pause(|fetched| fetched.buffer.next() >= fetched.until)
+    }
+
+    fn pause(&mut self, is_to_pause: impl Fn(&Fetched) -> bool) -> Result<(), LogError> {
         let mut list = List::new();
         let mut any = false;
         for fetched in &mut self.partitions {
+            let is_to_pause = is_to_pause(fetched);
             let buffer = &mut fetched.buffer;
-            let is_full = buffer.unread_bytes() > bound || buffer.unread_len() > BUFFER_RECORDS;
-            if is_full && !buffer.is_paused {
+            if is_to_pause && !buffer.is_paused {
                 buffer.is_paused = true;
                 any = true;
                 list.add(&fetched.topic, fetched.partition, buffer.next()).map_err(|error| failed("pause", &error))?;
@@ -233,7 +287,9 @@ impl Fetcher {
             return Ok(Read::Faulty(fault));
         }
         let next = buffer.read(limit, into);
-        let is_drained = buffer.unread_bytes() <= bound / 2 && buffer.unread_len() <= BUFFER_RECORDS / 2;
+        let is_drained = buffer.next() < fetched.until
+            && buffer.unread_bytes() <= bound / 2
+            && buffer.unread_len() <= BUFFER_RECORDS / 2;
         if buffer.is_paused && is_drained {
             self.resume(place)?;
         }

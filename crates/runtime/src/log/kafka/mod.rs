@@ -7,7 +7,7 @@
 //! [`KafkaLog::poll`] takes what the consumer has into a buffer for each partition, and [`Log::read`] empties those: it neither
 //! waits nor asks a broker. Partitions that are not assigned (changelogs, while state is restored) are read through a
 //! consumer of their own, which is kept from call to call until [`KafkaLog::end_restore`]; a read of these waits a fifth of a
-//! second at most and may bring nothing.
+//! second at most and may bring nothing. [`Log::read_ahead`] says which they will be, so that all are fetched side by side.
 //!
 //! # Writing
 //! A transaction begins with the first record. After an error the producer is dropped; [`KafkaLog::init_producer`] makes the
@@ -38,6 +38,7 @@ mod trial;
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use millstream_engine::ids::{Offset, PartitionId};
@@ -261,6 +262,9 @@ impl KafkaLog {
     /// # Errors
     /// If the library refuses.
     pub fn release(&mut self) -> Result<(), LogError> {
+        if let Some(restore) = &mut self.restore {
+            restore.release()?;
+        }
         self.fetcher.release()
     }
 
@@ -390,18 +394,6 @@ impl KafkaLog {
             return Ok(from);
         }
         Err(out_of_range(topic, partition, from, extent))
-    }
-
-    /// Where a partition begins and ends, uncommitted records included.
-    fn written_extent(&mut self, topic: &str, partition: PartitionId) -> Result<Extent, LogError> {
-        let probe = match &mut self.probe {
-            Some(probe) => probe,
-            probe @ None => {
-                let made = Client::new(ClientKind::Consumer, &defaults::probe(&self.settings));
-                probe.insert(made.map_err(|error| failed("make a client", &error))?)
-            }
-        };
-        cluster::extent(probe, topic, partition)
     }
 }
 
@@ -544,8 +536,15 @@ impl Log for KafkaLog {
         Ok(cluster::extent_within(self.client(), topic, partition, AT_ONCE)?.end)
     }
 
-    fn written_end(&mut self, topic: &str, partition: PartitionId) -> Result<Offset, LogError> {
-        Ok(self.written_extent(topic, partition)?.end)
+    fn written_extent(&mut self, topic: &str, partition: PartitionId) -> Result<Extent, LogError> {
+        let probe = match &mut self.probe {
+            Some(probe) => probe,
+            probe @ None => {
+                let made = Client::new(ClientKind::Consumer, &defaults::probe(&self.settings));
+                probe.insert(made.map_err(|error| failed("make a client", &error))?)
+            }
+        };
+        cluster::extent(probe, topic, partition)
     }
 
     fn record_limits(&self, topic: &str) -> RecordLimits {
@@ -583,6 +582,15 @@ impl Log for KafkaLog {
         self.counters.records_read += (into.len() - records_before) as u64;
         self.counters.bytes_read += (into.byte_len() - bytes_before) as u64;
         Ok(next)
+    }
+
+    fn read_ahead(&mut self, stretches: &BTreeMap<TopicPartition, Range<Offset>>) -> Result<(), LogError> {
+        self.fetch_apart(stretches)
+    }
+
+    fn is_at_hand(&self, topic: &str, partition: PartitionId, from: Offset) -> bool {
+        let mut fetchers = [Some(&self.fetcher), self.restore.as_ref()].into_iter().flatten();
+        fetchers.any(|fetcher| fetcher.has_beyond(topic, partition, from))
     }
 
     /// Offsets that are part of an open transaction are waited for, for a second; then the error is retriable. So that none is
