@@ -43,6 +43,8 @@ import org.apache.kafka.common.TopicPartitionInfo;
 import org.apache.kafka.common.acl.*;
 import org.apache.kafka.common.config.ConfigResource;
 import org.apache.kafka.common.header.Header;
+import org.apache.kafka.common.quota.ClientQuotaAlteration;
+import org.apache.kafka.common.quota.ClientQuotaEntity;
 import org.apache.kafka.common.resource.PatternType;
 import org.apache.kafka.common.resource.ResourcePattern;
 import org.apache.kafka.common.resource.ResourceType;
@@ -121,6 +123,7 @@ public class Foreign {
             case "deny": return done(admin(r).createAcls(List.of(acl(r, AclPermissionType.DENY))).all());
             case "undeny": return done(admin(r).deleteAcls(List.of(acl(r, AclPermissionType.DENY).toFilter())).all());
             case "scram_user": return scramUser(r);
+            case "producer_quota": return producerQuota(r);
             default: throw new IllegalArgumentException("unknown op " + r.get("op"));
         }
     }
@@ -379,6 +382,12 @@ public class Foreign {
             r.path("prefixed").asBoolean() ? PatternType.PREFIXED : PatternType.LITERAL);
         return new AclBinding(pattern, new AccessControlEntry(
             "User:" + text(r, "user"), "*", AclOperation.fromString(text(r, "operation")), permission));
+    }
+
+    static JsonNode producerQuota(JsonNode r) throws Exception {
+        ClientQuotaEntity entity = new ClientQuotaEntity(Map.of(ClientQuotaEntity.CLIENT_ID, text(r, "client_id")));
+        ClientQuotaAlteration.Op op = new ClientQuotaAlteration.Op("producer_byte_rate", r.get("bytes").asDouble());
+        return done(admin(r).alterClientQuotas(List.of(new ClientQuotaAlteration(entity, List.of(op)))).all());
     }
 
     static JsonNode scramUser(JsonNode r) throws Exception {

@@ -221,6 +221,11 @@ impl Client {
         self.ask("undeny", acl.request()).map(drop)
     }
 
+    /// Lets clients of this id produce so many bytes a second to each broker; those that send more are told to wait.
+    pub fn set_producer_quota(&self, client_id: &str, bytes_per_second: f64) -> Result {
+        self.ask("producer_quota", json!({"client_id": client_id, "bytes": bytes_per_second})).map(drop)
+    }
+
     /// Makes a SCRAM user, or changes its password; `mechanism` is `SCRAM-SHA-256` or `SCRAM-SHA-512`.
     pub fn set_scram_user(&self, user: &str, password: &str, mechanism: &str) -> Result {
         self.ask("scram_user", json!({"user": user, "password": password, "mechanism": mechanism})).map(drop)

@@ -15,6 +15,7 @@ use millstream_engine::ledger::Ledger;
 use millstream_engine::time::{Millis, Watermark};
 use millstream_harness::{Result, Trouble, suite, tests};
 use millstream_pipeline::spec::Guarantee;
+use millstream_runtime::log::kafka::{BrokerTimes, ClientKind};
 use millstream_runtime::registry::SchemaCache;
 use millstream_runtime::telemetry::catalogue::{METRICS, MetricDef, MetricKind};
 use millstream_runtime::telemetry::{
@@ -215,6 +216,9 @@ fn busy() -> Telemetry {
     pipeline.set_state(PipelineState::Running);
     worker.set_state(WorkerState::Running);
     worker.observe(Phase::Epoch, Duration::from_millis(3));
+    let round_trips = vec![Duration::from_millis(2)];
+    let times = BrokerTimes { throttled: Duration::from_millis(40), round_trips };
+    worker.observe_brokers(ClientKind::Producer, &times);
     worker.count(Event::Commit);
     let task = |partition| TaskId { subtopology: 0, partition: PartitionId(partition) };
     let progress = RestoreProgress { records: 5, records_total: 20, bytes: 500 };

@@ -56,6 +56,7 @@ fn main() -> ExitCode {
             counts_go_on_over_a_rebalance,
             readiness_tells_the_truth,
             who_waits_for_a_broker_says_why,
+            what_brokers_hold_back_is_told,
         ],
     )
 }
@@ -192,6 +193,13 @@ fn counts_are_those_of_a_foreign_client() -> Result {
     assert_eq!(samples[&observed], samples[&of("commits_total", "")]);
     let aged = samples[&of("record_latency_seconds_count", "")];
     assert!(aged > 0.0 && aged <= samples[&of("commits_total", "")], "{aged} of them had records of a source");
+    // A broker on this machine answers at once, mostly.
+    let trips = |what: &str, more: &str| samples[&of(&format!("broker_round_trip_seconds_{what}"), more)];
+    let (answers, within_a_second) = (trips("count", ""), trips("bucket", ",le=\"1\""));
+    assert!(answers >= 1.0 && within_a_second >= answers / 2.0, "{within_a_second} of {answers} within a second");
+    for client in ["consumer", "producer"] {
+        assert_eq!(samples[&of("broker_throttle_seconds_total", &format!(",client=\"{client}\""))], 0.0);
+    }
     assert!(samples[&of("input_bytes_total", "")] > 50.0 * ROWS as f64);
     assert_ledger_balances(name, &samples);
     for step in ["first", "second"] {
@@ -321,4 +329,23 @@ fn who_waits_for_a_broker_says_why() -> Result {
     broker.resume();
     // The broker takes itself for dead first, and the group begins anew.
     wait::until("readiness again", 3 * PATIENCE, || Ok(running.readiness()), |found| found.ready).map(drop)
+}
+
+/// A quota for what the pipeline's producers write: brokers say for how long they hold requests back.
+fn what_brokers_hold_back_is_told() -> Result {
+    let broker = Broker::shared()?;
+    let (client, name) = (broker.client(), "held-back");
+    create_topics(&client, name)?;
+    for thread in 0..2 {
+        client.set_producer_quota(&format!("millstream-{name}-{thread}"), 2_000.0)?;
+    }
+    let running = Running::start(broker, &[name]);
+    running.wait_until_ready()?;
+    client.produce(&format!("{name}-in"), &trades())?;
+    let of = |metric: &str, client: &str| format!("millstream_{metric}{{pipeline=\"{name}\",client=\"{client}\"}}");
+    let [held_back, let_go] = ["producer", "consumer"].map(|client| of("broker_throttle_seconds_total", client));
+    let is_told = |samples: &BTreeMap<String, f64>| samples[&held_back] > 0.1;
+    let samples = wait::until("requests to be held back", PATIENCE, || running.samples(), is_told)?;
+    assert_eq!(samples[&let_go], 0.0, "the quota is for what is written");
+    Ok(())
 }

@@ -135,6 +135,10 @@ metrics! {
     LAST_COMMIT = Gauge "millstream_last_commit_timestamp_seconds" ["pipeline"]
         "When the pipeline committed last, in seconds since 1970; idle pipelines do not commit.";
 
+    THROTTLE_SECONDS = Counter "millstream_broker_throttle_seconds_total" ["pipeline", "client"]
+        "For how long brokers have said that they hold requests back for a quota, request by request, by the client (consumer, producer).";
+    ROUND_TRIP_SECONDS = Histogram "millstream_broker_round_trip_seconds" ["pipeline"]
+        "How long brokers took to answer requests with records, the way there and back included.";
     RESTORES = Counter "millstream_restores_total" ["pipeline"] "Tasks whose state was restored.";
     RESTORE_SECONDS = Counter "millstream_restore_seconds_total" ["pipeline"] "Time that restores which have ended took; tasks of a worker are restored side by side.";
     RESTORED_RECORDS = Counter "millstream_restored_records_total" ["pipeline"]

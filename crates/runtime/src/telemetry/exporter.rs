@@ -13,6 +13,7 @@ use super::snapshot::{LaneKind, LaneSnapshot, Speech, TaskSnapshot};
 use super::state::{Event, FailureKind, PipelineState, TaskPhase, WorkerState};
 use super::totals::{StepTotals, Totals};
 use super::{process, readiness, status};
+use crate::log::kafka::ClientKind;
 
 /// All metrics at `now`, by the wall clock.
 pub(super) fn text(shared: &Shared, now: Millis) -> String {
@@ -36,8 +37,8 @@ pub(super) fn text(shared: &Shared, now: Millis) -> String {
     machine(&mut families, shared);
     let mut families = families.into_families();
     // A family without a sample has no place in the text.
-    let histograms = shared.phases.collect().into_iter().chain(shared.latencies.collect());
-    families.extend(histograms.filter(|family| !family.get_metric().is_empty()));
+    let histograms = [&shared.phases, &shared.latencies, &shared.round_trips].map(Collector::collect);
+    families.extend(histograms.into_iter().flatten().filter(|family| !family.get_metric().is_empty()));
     families.sort_by(|one, other| one.name().cmp(other.name()));
     let mut bytes = Vec::new();
     TextEncoder::new().encode(&families, &mut bytes).expect("families of the catalogue have names and samples");
@@ -90,6 +91,9 @@ fn events(families: &mut Families, record: &PipelineRecord) {
     families.count(&PIPELINE_RESTARTS, &[name], record.restarts());
     for kind in FailureKind::ALL {
         families.count(&PIPELINE_FAILURES, &[name, kind.as_str()], record.failures(kind));
+    }
+    for client in ClientKind::ALL {
+        families.add(&THROTTLE_SECONDS, &[name, client.as_str()], record.throttled(client).as_secs_f64());
     }
     let restores = record.restores();
     families.count(&RESTORES, &[name], restores.count);

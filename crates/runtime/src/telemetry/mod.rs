@@ -28,6 +28,7 @@ use prometheus::{HistogramOpts, HistogramVec};
 
 use catalogue::MetricDef;
 
+use crate::log::kafka::{BrokerTimes, ClientKind};
 use crate::registry::{CacheCounts, SchemaCache};
 use crate::worker::RestoreProgress;
 
@@ -58,6 +59,7 @@ struct Shared {
     pipelines: Mutex<BTreeMap<String, Arc<PipelineRecord>>>,
     phases: HistogramVec,
     latencies: HistogramVec,
+    round_trips: HistogramVec,
 }
 
 impl Telemetry {
@@ -75,13 +77,14 @@ impl Telemetry {
             pipelines: Mutex::default(),
             phases: histogram(&catalogue::EPOCH_PHASE_SECONDS, &BUCKETS),
             latencies: histogram(&catalogue::RECORD_LATENCY_SECONDS, &AGES),
+            round_trips: histogram(&catalogue::ROUND_TRIP_SECONDS, &BUCKETS),
         }))
     }
 
     /// The telemetry of a pipeline by its name; made, in [`PipelineState::Starting`], when asked for first.
     pub fn pipeline(&self, name: &str) -> PipelineTelemetry {
         let mut pipelines = lock(&self.0.pipelines);
-        let made = || Arc::new(PipelineRecord::new(name, &self.0.phases, &self.0.latencies));
+        let made = || Arc::new(PipelineRecord::new(name, &self.0));
         let record = pipelines.entry(name.to_owned()).or_insert_with(made);
         PipelineTelemetry { record: Arc::clone(record) }
     }
@@ -196,6 +199,11 @@ impl WorkerTelemetry {
     /// Observes how old the oldest source record of an epoch was when that was committed.
     pub fn observe_latency(&self, age: Duration) {
         self.record.observe_latency(age);
+    }
+
+    /// Observes how brokers have answered a client since that was told last.
+    pub fn observe_brokers(&self, client: ClientKind, times: &BrokerTimes) {
+        self.record.observe_brokers(client, times);
     }
 
     /// Says what the worker is doing. With [`WorkerState::Stopped`] what it published is added to what is gone.

@@ -6,12 +6,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use millstream_engine::time::Millis;
-use prometheus::{Histogram, HistogramVec};
+use prometheus::Histogram;
 
-use super::lock;
 use super::snapshot::{TaskSnapshot, WorkerSnapshot};
 use super::state::{Event, Failure, FailureKind, Phase, PipelineState, WorkerState};
 use super::totals::{Gone, Totals};
+use super::{Shared, lock};
+use crate::log::kafka::{BrokerTimes, ClientKind};
 use crate::worker::RestoreProgress;
 
 /// So many failures of an attempt are remembered, to count each once.
@@ -26,6 +27,8 @@ pub(super) struct PipelineRecord {
     failures: [AtomicU64; FailureKind::ALL.len()],
     phases: [Histogram; Phase::ALL.len()],
     latency: Histogram,
+    throttled_ms: [AtomicU64; ClientKind::ALL.len()],
+    round_trips: Histogram,
     restores: Mutex<Restores>,
     standing: Mutex<Standing>,
 }
@@ -80,7 +83,8 @@ pub(super) struct WorkerRecord {
 }
 
 impl PipelineRecord {
-    pub(super) fn new(name: &str, phases: &HistogramVec, latencies: &HistogramVec) -> PipelineRecord {
+    pub(super) fn new(name: &str, shared: &Shared) -> PipelineRecord {
+        let Shared { phases, latencies, round_trips, .. } = shared;
         PipelineRecord {
             name: name.to_owned(),
             events: Default::default(),
@@ -88,6 +92,8 @@ impl PipelineRecord {
             failures: Default::default(),
             phases: Phase::ALL.map(|phase| phases.with_label_values(&[name, phase.as_str()])),
             latency: latencies.with_label_values(&[name]),
+            throttled_ms: Default::default(),
+            round_trips: round_trips.with_label_values(&[name]),
             restores: Mutex::default(),
             standing: Mutex::new(Standing {
                 about: None,
@@ -133,6 +139,17 @@ impl PipelineRecord {
 
     pub(super) fn observe_latency(&self, age: Duration) {
         self.latency.observe(age.as_secs_f64());
+    }
+
+    pub(super) fn observe_brokers(&self, client: ClientKind, times: &BrokerTimes) {
+        self.throttled_ms[client as usize].fetch_add(times.throttled.as_millis() as u64, Ordering::Relaxed);
+        for trip in &times.round_trips {
+            self.round_trips.observe(trip.as_secs_f64());
+        }
+    }
+
+    pub(super) fn throttled(&self, client: ClientKind) -> Duration {
+        Duration::from_millis(self.throttled_ms[client as usize].load(Ordering::Relaxed))
     }
 
     pub(super) fn restored(&self, progress: RestoreProgress, took: Duration) {

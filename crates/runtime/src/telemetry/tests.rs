@@ -8,6 +8,7 @@ use millstream_engine::time::{Millis, Watermark};
 
 use super::catalogue::METRICS;
 use super::*;
+use crate::log::kafka::{BrokerTimes, ClientKind};
 
 fn id(partition: u32) -> TaskId {
     TaskId { subtopology: 0, partition: PartitionId(partition) }
@@ -59,6 +60,10 @@ fn busy() -> Telemetry {
         worker.observe(phase, Duration::from_millis(3));
     }
     worker.observe_latency(Duration::from_secs(90));
+    for (client, millis) in [(ClientKind::Producer, 1_500), (ClientKind::Consumer, 0), (ClientKind::Producer, 250)] {
+        let (throttled, trip) = (Duration::from_millis(millis), Duration::from_millis(3));
+        worker.observe_brokers(client, &BrokerTimes { throttled, round_trips: vec![trip; 2] });
+    }
     worker.count(Event::Commit);
     worker.count(Event::TrimAgainstPolicy);
     let progress = RestoreProgress { records: 5, records_total: 20, bytes: 500 };
@@ -131,6 +136,9 @@ fn samples_say_what_was_told() {
         ("millstream_aborts_total{pipeline=\"candles\"}", 0.0),
         ("millstream_restores_total{pipeline=\"candles\"}", 1.0),
         ("millstream_restore_seconds_total{pipeline=\"candles\"}", 0.5),
+        ("millstream_broker_throttle_seconds_total{pipeline=\"candles\",client=\"producer\"}", 1.75),
+        ("millstream_broker_throttle_seconds_total{pipeline=\"candles\",client=\"consumer\"}", 0.0),
+        ("millstream_broker_round_trip_seconds_bucket{pipeline=\"candles\",le=\"0.005\"}", 6.0),
         ("millstream_restore_progress_ratio{pipeline=\"candles\",task=\"0_1\"}", 0.25),
         ("millstream_restore_remaining_records{pipeline=\"candles\",task=\"0_1\"}", 15.0),
         ("millstream_restore_read_bytes{pipeline=\"candles\",task=\"0_1\"}", 500.0),

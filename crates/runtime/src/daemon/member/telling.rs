@@ -32,6 +32,9 @@ impl Running {
         self.told_at = Instant::now();
         let counters = self.worker.log().counters();
         self.count(counters);
+        for (client, times) in self.worker.log().take_broker_times() {
+            self.telemetry.observe_brokers(client, &times);
+        }
         let mut snapshot = self.worker.snapshot(clock::steady());
         snapshot.last_commit = self.last_commit;
         snapshot.trouble = self.last_trouble().filter(|_| self.stage != Stage::Running);

@@ -48,9 +48,7 @@ use self::defaults::{BatchLimits, TOPIC_MESSAGE_BYTES};
 use self::error::{failed, unreachable};
 use self::fetch::{Fetcher, Read};
 use self::limits::TopicLimits;
-use self::native::{
-    Admin, AdminReply, Client, ClientError, ClientKind, Code, Consumer, Entry, List, NativeError, Rebalance,
-};
+use self::native::{Admin, AdminReply, Client, ClientError, Code, Consumer, Entry, List, NativeError, Rebalance};
 use self::sender::{Sender, Topics};
 use self::transaction::Writer;
 use crate::clock;
@@ -62,6 +60,7 @@ use crate::log::{
 pub use counters::{CommitTime, KafkaCounters, TrimFailures};
 pub use inspect::{ClusterFacts, GroupFacts, Right, TopicFacts, TopicStanding};
 pub use interrupt::Interrupt;
+pub use native::{BrokerTimes, ClientKind};
 pub use settings::{Guarantee, KafkaLogSettings, topic_config};
 pub use trial::try_clients;
 
@@ -321,6 +320,12 @@ impl KafkaLog {
     /// What has been done so far.
     pub fn counters(&self) -> KafkaCounters {
         self.counters
+    }
+
+    /// How brokers have answered the group's member and the producer since somebody asked last.
+    pub fn take_broker_times(&self) -> [(ClientKind, BrokerTimes); 2] {
+        let consumer = self.fetcher.consumer().client().take_times();
+        [(ClientKind::Consumer, consumer), (ClientKind::Producer, self.writer.take_times())]
     }
 
     /// Aborts what is open and leaves the group, so that others take over at once. Nothing may be done with the log afterwards

@@ -9,7 +9,7 @@ use millstream_engine::time::Millis;
 use super::defaults::{self, BatchLimits, Properties, RECORD_OVERHEAD};
 use super::error::{failed, failed_as, failed_producer, failed_topic};
 use super::interrupt::Interrupt;
-use super::native::{AckedEnd, Code, FailedDelivery, NativeError, Outgoing, Producer, TopicHandle};
+use super::native::{AckedEnd, BrokerTimes, Code, FailedDelivery, NativeError, Outgoing, Producer, TopicHandle};
 use super::pushes::Pushes;
 use crate::log::{FailureKind, LogError, NewRecord, TopicPartition, UNTIMED};
 
@@ -60,6 +60,11 @@ struct End {
 }
 
 impl Sender {
+    /// How brokers have answered since somebody asked last.
+    pub(super) fn take_times(&self) -> BrokerTimes {
+        self.producer.client().take_times()
+    }
+
     pub(super) fn new(properties: &Properties, limits: BatchLimits) -> Result<Sender, LogError> {
         let producer = Producer::new(properties).map_err(|error| failed("make a producer", &error))?;
         let patience = defaults::message_timeout(properties) + SLACK;

@@ -11,7 +11,7 @@ use super::counters::KafkaCounters;
 use super::defaults::{self, BatchLimits};
 use super::error::{failed_as, failed_producer};
 use super::interrupt::Interrupt;
-use super::native::{Answers, Consumer, List, NativeError, Severity};
+use super::native::{Answers, BrokerTimes, Consumer, List, NativeError, Severity};
 use super::sender::{Sender, Topics, check};
 use super::settings::{Guarantee, KafkaLogSettings};
 use crate::crash::{self, crash_point};
@@ -54,6 +54,11 @@ enum State {
 }
 
 impl Writer {
+    /// How brokers have answered the producer since somebody asked last.
+    pub(super) fn take_times(&self) -> BrokerTimes {
+        self.sender.as_ref().map(Sender::take_times).unwrap_or_default()
+    }
+
     pub(super) fn new(settings: &KafkaLogSettings, interrupt: Interrupt) -> Writer {
         Writer {
             guarantee: settings.guarantee,

@@ -11,6 +11,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use rdkafka_sys as sys;
 
 use super::error::{Code, text};
+use super::exchanges::{BrokerTimes, Exchanges};
 use super::ffi;
 use super::list::{Entry, entries_of};
 use super::producer::FailedDelivery;
@@ -27,6 +28,7 @@ pub(super) struct Shared {
     stranded: AtomicBool,
     failed: Mutex<Option<FailedDelivery>>,
     transaction: Requests,
+    exchanges: Exchanges,
 }
 
 /// Something that went wrong at a client, of no particular call: a broker that is gone, a refused password.
@@ -84,6 +86,8 @@ const ERRORS_KEPT: usize = 16;
 /// transaction of the same producer.
 const TRANSACTION_REQUESTS: [i16; 4] = [24, 25, END_TXN, 28];
 const END_TXN: i16 = 26;
+/// The request that brings records. Its answer is told once.
+const PRODUCE: i16 = 0;
 
 /// A callback that panicked would end the process, so locks are taken whatever happened to them.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -129,6 +133,10 @@ impl Shared {
 
     pub(super) fn take_failed(&self) -> Option<FailedDelivery> {
         lock(&self.failed).take()
+    }
+
+    pub(super) fn take_times(&self) -> BrokerTimes {
+        self.exchanges.take()
     }
 
     pub(super) fn answers(&self) -> Answers {
@@ -195,6 +203,18 @@ pub(super) extern "C" fn on_error(_: *mut sys::rd_kafka_t, code: c_int, reason: 
         errors.pop_front();
     }
     errors.push_back(error);
+}
+
+/// A broker holds the client's requests back. Runs in the thread that polls.
+pub(super) extern "C" fn on_throttle(
+    _: *mut sys::rd_kafka_t,
+    _: *const c_char,
+    _: i32,
+    ms: c_int,
+    opaque: *mut c_void,
+) {
+    // SAFETY: the opaque is the client's `Shared`, which outlives it.
+    unsafe { shared(opaque) }.exchanges.throttled(u64::try_from(ms).unwrap_or(0));
 }
 
 /// The group gives or takes. Runs in the thread that polls the consumer.
@@ -319,14 +339,18 @@ extern "C" fn on_response(
     _: i16,
     _: i32,
     _: usize,
-    _: i64,
+    micros: i64,
     code: sys::rd_kafka_resp_err_t,
     opaque: *mut c_void,
 ) -> sys::rd_kafka_resp_err_t {
     let none = sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR;
+    // SAFETY: the opaque is the client's `Shared`.
+    let shared = unsafe { shared(opaque) };
+    if api_key == PRODUCE && code == none {
+        shared.exchanges.answered(micros);
+    }
     if TRANSACTION_REQUESTS.contains(&api_key) {
-        // SAFETY: the opaque is the client's `Shared`.
-        let requests = &unsafe { shared(opaque) }.transaction;
+        let requests = &shared.transaction;
         let counter = if code == none { &requests.tellings } else { &requests.failed };
         counter.fetch_add(1, Ordering::Release);
     }

@@ -10,14 +10,30 @@ use rdkafka_sys as sys;
 
 use super::callbacks::{self, ClientError, Shared};
 use super::error::{Code, ErrorText, NativeError, Severity, c_string};
+use super::exchanges::BrokerTimes;
 use super::ffi;
 use super::list::List;
 
 /// What a client is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::log::kafka) enum ClientKind {
+pub enum ClientKind {
+    /// It reads, perhaps as a member of a group.
     Consumer,
+    /// It writes.
     Producer,
+}
+
+impl ClientKind {
+    /// All kinds.
+    pub const ALL: [ClientKind; 2] = [ClientKind::Consumer, ClientKind::Producer];
+
+    /// The kind's name in metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            ClientKind::Consumer => "consumer",
+            ClientKind::Producer => "producer",
+        }
+    }
 }
 
 /// A client: connections to brokers, and threads of the library that serve them.
@@ -50,7 +66,7 @@ pub(super) fn millis(time: Duration) -> c_int {
 }
 
 impl Client {
-    /// Makes a client. It connects in the background.
+    /// Makes a client for questions, which need not be polled. It connects in the background.
     ///
     /// # Errors
     /// If a property is unknown, has no such value, or does not go with the others.
@@ -59,7 +75,20 @@ impl Client {
         properties: &BTreeMap<String, String>,
     ) -> Result<Client, NativeError> {
         let shared = Arc::<Shared>::default();
+        Client::of(kind, Conf::new(kind, properties, &shared)?, shared)
+    }
+
+    /// The same for a client that is polled all the time: it hears of brokers that hold its requests back.
+    pub(super) fn polled(kind: ClientKind, properties: &BTreeMap<String, String>) -> Result<Client, NativeError> {
+        let shared = Arc::<Shared>::default();
         let conf = Conf::new(kind, properties, &shared)?;
+        // SAFETY: the configuration is ours.
+        unsafe { sys::rd_kafka_conf_set_throttle_cb(conf.0.as_ptr(), Some(callbacks::on_throttle)) };
+        Client::of(kind, conf, shared)
+    }
+
+    fn of(kind: ClientKind, conf: Conf, shared: Arc<Shared>) -> Result<Client, NativeError> {
+        let has_interceptors = kind == ClientKind::Producer;
         let mut why = ErrorText::new();
         let kind = match kind {
             ClientKind::Consumer => sys::rd_kafka_type_t::RD_KAFKA_CONSUMER,
@@ -68,6 +97,10 @@ impl Client {
         // SAFETY: the configuration is ours and valid; if the client is made, it owns the configuration from then on.
         let client = unsafe { sys::rd_kafka_new(kind, conf.0.as_ptr(), why.as_mut_ptr(), ErrorText::len()) };
         let Some(client) = NonNull::new(client) else {
+            // The library has freed the interceptors of a client that it could not make, and would again with the configuration.
+            if has_interceptors {
+                std::mem::forget(conf);
+            }
             return Err(NativeError::new(Code::INVALID_ARG, why.read()));
         };
         std::mem::forget(conf);
@@ -85,6 +118,11 @@ impl Client {
     /// What went wrong at no particular call since the last time that somebody asked. Serve the client first.
     pub(in crate::log::kafka) fn take_errors(&self) -> Vec<ClientError> {
         self.shared.take_errors()
+    }
+
+    /// How brokers have answered since somebody asked last.
+    pub(in crate::log::kafka) fn take_times(&self) -> BrokerTimes {
+        self.shared.take_times()
     }
 
     /// Asks the brokers about one topic.
@@ -303,6 +341,16 @@ mod tests {
     fn properties_that_do_not_go_together_are_refused() {
         let error = refusal(ClientKind::Producer, &[("transactional.id", "t"), ("enable.idempotence", "false")]);
         assert!(!error.text.is_empty());
+    }
+
+    /// It fails late, when the library has hooked the interceptors in.
+    #[test]
+    fn a_keystore_that_is_not_there_is_named() {
+        for kind in [ClientKind::Producer, ClientKind::Consumer] {
+            let keystore = [("security.protocol", "ssl"), ("ssl.keystore.location", "/not/there")];
+            let error = refusal(kind, &keystore);
+            assert!(error.text.contains("ssl.keystore.location"), "{}", error.text);
+        }
     }
 
     #[test]

@@ -41,7 +41,7 @@ pub(in crate::log::kafka) struct Message<'a>(&'a *mut sys::rd_kafka_message_t);
 impl Consumer {
     /// Makes a consumer. The properties must name a group, also where partitions are assigned by hand only.
     pub(in crate::log::kafka) fn new(properties: &BTreeMap<String, String>) -> Result<Consumer, NativeError> {
-        let client = Client::new(ClientKind::Consumer, properties)?;
+        let client = Client::polled(ClientKind::Consumer, properties)?;
         // SAFETY: the client is valid and a consumer; the queue is destroyed before it. Forwarding the main queue lets
         // one call serve everything.
         let queue = unsafe {

@@ -15,14 +15,17 @@ mod client;
 mod consumer;
 pub(super) mod describe;
 mod error;
+mod exchanges;
 mod ffi;
 mod list;
 mod producer;
 
 pub(super) use admin::{Admin, AdminReply, TopicRequest};
 pub(super) use callbacks::{Answers, ClientError, Rebalance};
-pub(super) use client::{Client, ClientKind, TopicMetadata};
+pub use client::ClientKind;
+pub(super) use client::{Client, TopicMetadata};
 pub(super) use consumer::{Consumer, Message};
 pub(super) use error::{Code, NativeError, Severity};
+pub use exchanges::BrokerTimes;
 pub(super) use list::{Entry, List};
 pub(super) use producer::{AckedEnd, FailedDelivery, Outgoing, Producer, TopicHandle};

@@ -63,7 +63,7 @@ pub(in crate::log::kafka) struct FailedDelivery {
 
 impl Producer {
     pub(in crate::log::kafka) fn new(properties: &BTreeMap<String, String>) -> Result<Producer, NativeError> {
-        let client = Some(Client::new(ClientKind::Producer, properties)?);
+        let client = Some(Client::polled(ClientKind::Producer, properties)?);
         Ok(Producer { topics: Vec::new(), ends: Vec::new(), vectors: Vec::new(), names: Vec::new(), client })
     }
 
