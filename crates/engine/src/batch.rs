@@ -88,6 +88,25 @@ pub enum OwnTime {
     Silent,
 }
 
+/// Which rows are left out of a batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Omitted {
+    /// Those that a step drops: they leave their time behind.
+    Dropped,
+    /// Those without a key, which do not move time.
+    Keyless,
+}
+
+impl Omitted {
+    /// What such rows themselves say, where those of the batch say `own`.
+    pub(crate) fn own(self, own: OwnTime) -> OwnTime {
+        match self {
+            Omitted::Dropped => own,
+            Omitted::Keyless => OwnTime::Silent,
+        }
+    }
+}
+
 impl OwnTime {
     /// The watermark that a row with a group key and event time `t` stands for.
     pub fn of(self, t: i64) -> Watermark {
@@ -222,26 +241,38 @@ impl Batch {
         if kept == self.len() {
             return self.clone();
         }
-        let indices = UInt32Array::from_iter_values(
-            (0..keep.len()).filter(|&row| keep.is_valid(row) && keep.value(row)).map(|row| row as u32),
-        );
-        self.take(&indices)
+        self.take(&chosen(keep))
+    }
+
+    /// The rows for which `keyed` is true. Those left out have no key, and so say nothing about time themselves; what was
+    /// dropped before them has said what it has.
+    pub fn keyed(&self, keyed: &BooleanArray) -> Batch {
+        assert_eq!(keyed.len(), self.len(), "a selection of another batch");
+        self.take_where(&chosen(keyed), Omitted::Keyless)
     }
 
     /// The rows at `indices`, which must ascend (a row may stand several times, as behind unnest). Rows that are left
     /// out leave their time behind with the next row that is taken, or at the end.
     pub fn take(&self, indices: &UInt32Array) -> Batch {
+        self.take_where(indices, Omitted::Dropped)
+    }
+
+    fn take_where(&self, indices: &UInt32Array, omitted: Omitted) -> Batch {
         let columns = self.rows.columns().iter().map(|column| take_array(column.as_ref(), indices)).collect::<Vec<_>>();
         let options = arrow::array::RecordBatchOptions::new().with_row_count(Some(indices.len()));
         let rows = RecordBatch::try_new_with_options(self.rows.schema(), columns, &options)
             .expect("taken columns keep their types");
-        Batch { rows, meta: self.meta.take(indices) }
+        Batch { rows, meta: self.meta.take_where(indices, omitted) }
     }
 }
 
 impl RowMeta {
     /// The meta of the rows at `indices`, which must ascend; see [`Batch::take`].
     pub fn take(&self, indices: &UInt32Array) -> RowMeta {
+        self.take_where(indices, Omitted::Dropped)
+    }
+
+    fn take_where(&self, indices: &UInt32Array, omitted: Omitted) -> RowMeta {
         RowMeta {
             input: self.input,
             event_time: take_as(&self.event_time, indices),
@@ -251,11 +282,11 @@ impl RowMeta {
             },
             offset: take_as(&self.offset, indices),
             clock: match self.mixture {
-                None => self.clock_of(indices),
+                None => self.clock_of(indices, omitted),
                 Some(_) => self.clock_at(indices),
             },
             position: self.position.as_ref().map(|position| take_as(position, indices)),
-            mixture: self.mixture.as_ref().map(|mixture| mixture.take(self, indices)),
+            mixture: self.mixture.as_ref().map(|mixture| mixture.take(self, indices, omitted)),
             tombstone: self.tombstone.as_ref().map(|tombstone| take_as(tombstone, indices)),
         }
     }
@@ -284,7 +315,8 @@ impl RowMeta {
     }
 
     /// The clock of the rows at `indices`: each takes over the times of the rows left out before it.
-    fn clock_of(&self, indices: &UInt32Array) -> RowClock {
+    fn clock_of(&self, indices: &UInt32Array, omitted: Omitted) -> RowClock {
+        let left_out_says = RowClock::new(omitted.own(self.clock.own));
         let rows = self.event_time.len();
         let times = self.event_time.values();
         let mut before = Vec::with_capacity(indices.len());
@@ -294,7 +326,7 @@ impl RowMeta {
             let index = index as usize;
             debug_assert!(index + 1 >= next, "indices must ascend");
             for row in next..index {
-                left_out = left_out.max(self.clock.before(row).0).max(self.clock.own(times[row]).0);
+                left_out = left_out.max(self.clock.before(row).0).max(left_out_says.own(times[row]).0);
             }
             if index >= next {
                 left_out = left_out.max(self.clock.before(index).0);
@@ -304,7 +336,7 @@ impl RowMeta {
             next = next.max(index + 1);
         }
         for row in next..rows {
-            left_out = left_out.max(self.clock.before(row).0).max(self.clock.own(times[row]).0);
+            left_out = left_out.max(self.clock.before(row).0).max(left_out_says.own(times[row]).0);
         }
         let any = before.iter().any(|&w| w != i64::MIN);
         RowClock {
@@ -314,6 +346,12 @@ impl RowMeta {
             after: self.clock.after.max(Watermark(left_out)),
         }
     }
+}
+
+/// The indices of the rows that are chosen (null: they are not).
+fn chosen(rows: &BooleanArray) -> UInt32Array {
+    let is_chosen = |row: &usize| rows.is_valid(*row) && rows.value(*row);
+    UInt32Array::from_iter_values((0..rows.len()).filter(is_chosen).map(|row| row as u32))
 }
 
 fn take_array(values: &dyn Array, indices: &UInt32Array) -> ArrayRef {

@@ -9,7 +9,7 @@
 use arrow::array::{Array, UInt32Array};
 use arrow::compute;
 
-use crate::batch::{Batch, OwnTime, RowMeta};
+use crate::batch::{Batch, Omitted, OwnTime, RowMeta};
 use crate::clock::RowWatermarks;
 use crate::ids::InputId;
 use crate::time::Watermark;
@@ -97,9 +97,9 @@ impl Mixture {
 
     /// The mixture of the rows of `meta` at `indices`, which ascend. The others leave behind what they say themselves and what
     /// was said before them.
-    pub(crate) fn take(&self, meta: &RowMeta, indices: &UInt32Array) -> Mixture {
+    pub(crate) fn take(&self, meta: &RowMeta, indices: &UInt32Array, which: Omitted) -> Mixture {
         let times = meta.event_time.values();
-        let says = |row: usize| meta.clock.before(row).max(self.at(row).1.of(times[row]));
+        let says = |row: usize| meta.clock.before(row).max(which.own(self.at(row).1).of(times[row]));
         let mut left_out = self.left_out.clone();
         left_out.extend(self.leaving(meta, indices.values(), says));
         self.with(indices, left_out)

@@ -56,6 +56,8 @@ pub enum NodeKind {
     ExchangeSource(ExchangeId),
     /// Keeps rows for which the expression is true.
     Filter(Expr),
+    /// Keeps rows whose columns of these indices are all there: the others have no key.
+    KeyBy(Vec<usize>),
     /// Replaces the columns: map, select, drop, rename and cast are all this.
     Project(Vec<Expr>),
     /// One row for each element of the list column `column`, which becomes the element; other columns are repeated.

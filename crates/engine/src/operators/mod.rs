@@ -4,6 +4,7 @@ pub mod aggregate;
 pub mod branch;
 pub mod exchange;
 pub mod filter;
+pub mod key_by;
 pub mod merge;
 pub mod project;
 pub mod sink;
@@ -16,6 +17,7 @@ mod tests;
 
 pub use branch::Branch;
 pub use filter::Filter;
+pub use key_by::KeyBy;
 pub use merge::Merge;
 pub use project::Project;
 pub use sink::Sink;

@@ -175,6 +175,27 @@ fn filter_passes_tombstones_and_time() {
 }
 
 #[test]
+fn key_by_leaves_out_rows_without_a_key_and_their_time() {
+    let batch = batch(&[
+        (0, Some(1), None, 100),
+        (1, None, None, 900),
+        (2, Some(3), None, 200),
+        (3, Some(4), None, 300),
+        (4, None, None, 950),
+    ]);
+    let seen = in_all_cuts(|| Box::new(KeyBy::new(vec![0, 1])), &batch, 1);
+    assert_eq!(ids(&seen.rows[0]), ["0", "2", "3"]);
+    assert_eq!(seen.rows[0].iter().map(|row| row.1).collect::<Vec<_>>(), [95, 195, 295]);
+    assert_eq!((seen.end, seen.ledger.null_key, seen.ledger.passed), (vec![295], 2, 3));
+    // What a filter has dropped before moves time all the same.
+    let mut filtered = batch.filter(&BooleanArray::from(vec![false, true, true, true, true]));
+    let seen = run(&mut KeyBy::new(vec![1]), vec![filtered.clone()], 1);
+    assert_eq!(seen.rows[0].iter().map(|row| row.1).collect::<Vec<_>>(), [195, 295]);
+    filtered.meta.tombstone = Some(BooleanArray::from(vec![true, false, false, false]));
+    assert_eq!(ids(&run(&mut KeyBy::new(vec![1]), vec![filtered], 1).rows[0]), ["1", "2", "3"]);
+}
+
+#[test]
 fn fail_stops_at_the_first_fault() {
     let (mut ledger, mut outbox, mut effects) = (Ledger::default(), Vec::new(), Vec::new());
     let mut cx = Context::new("step", OnError::Fail, &mut ledger, &mut outbox, &mut effects);

@@ -16,6 +16,7 @@ use crate::operator::Operator;
 use crate::operators::branch::Branch;
 use crate::operators::exchange::{Exchange, ExchangeSource};
 use crate::operators::filter::Filter;
+use crate::operators::key_by::KeyBy;
 use crate::operators::merge::Merge;
 use crate::operators::project::Project;
 use crate::operators::sink::Sink;
@@ -139,6 +140,7 @@ impl Builder<'_> {
                 Box::new(ExchangeSource)
             }
             NodeKind::Filter(expr) => Box::new(Filter::new(expr.clone())),
+            NodeKind::KeyBy(columns) => Box::new(KeyBy::new(columns.clone())),
             NodeKind::Project(exprs) => Box::new(Project::new(exprs.clone(), node.schema.clone())),
             NodeKind::Unnest(unnest) => Box::new(Unnest::new(*unnest, node.schema.clone())),
             NodeKind::Branch(branch) => Box::new(Branch::new(branch.clone())),

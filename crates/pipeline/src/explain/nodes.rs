@@ -29,6 +29,7 @@ fn describe(node: &NodePlan, topology: &Topology) -> (&'static str, String) {
             ("repartitioned", format!("from subtopology {} by {}", exchange.from, exchange.topic))
         }
         NodeKind::Filter(condition) => ("filter", condition.sql().to_owned()),
+        NodeKind::KeyBy(key) => ("key_by", names(key, &node.schema)),
         NodeKind::Project(exprs) => {
             let computed = node.schema.fields().iter().zip(exprs).filter_map(|(field, expr)| {
                 let sql = expr.sql();

@@ -83,6 +83,8 @@ pub(crate) enum Op {
     },
     /// Keeps rows.
     Filter(Checked),
+    /// Keeps rows in which none of these columns is null.
+    KeyBy(Vec<String>),
     /// Replaces the visible columns; hidden ones pass.
     Project(Vec<(String, Value)>),
     /// One row for each element of a list column, under the name of the element.

@@ -55,6 +55,10 @@ fn reads(node: &Node, live: &BTreeSet<String>, sink_reads: &[BTreeSet<String>]) 
             reads.extend(live.iter().cloned());
             reads.extend(condition.reads.iter().cloned());
         }
+        Op::KeyBy(key) => {
+            reads.extend(live.iter().cloned());
+            reads.extend(key.iter().cloned());
+        }
         Op::Project(outputs) => {
             reads.extend(live.iter().filter(|name| is_hidden(name)).cloned());
             for (_, value) in outputs.iter().filter(|(name, _)| live.contains(name)) {

@@ -100,6 +100,10 @@ impl<'a> Physical<'a> {
                 let kind = NodeKind::Filter(compile(condition)?);
                 Ok(self.push(index, vec![edge(&input, node.inputs[0])], input.columns, kind))
             }
+            Op::KeyBy(key) => {
+                let kind = NodeKind::KeyBy(key.iter().map(|column| position(&input.columns, column)).collect());
+                Ok(self.push(index, vec![edge(&input, node.inputs[0])], input.columns, kind))
+            }
             Op::Project(outputs) => self.project(index, node, outputs, &input, &schema),
             Op::Unnest { list, element } => {
                 let column = position(&input.columns, list);

@@ -70,7 +70,7 @@ impl<'a> Builder<'a> {
             Step::Rename(rename) => Some(self.rename(stream, rename, place)),
             Step::Cast(cast) => Some(self.cast(stream, cast, place)),
             Step::Unnest(unnest) => self.unnest(stream, unnest, place),
-            Step::KeyBy(key_by) => Some(self.key_by(stream, key_by)),
+            Step::KeyBy(key_by) => Some(self.key_by(stream, key_by, place)),
             Step::Window(window) => Some(self.window(stream, window, place)),
             Step::Aggregate(aggregate) => Some(self.aggregate(stream, aggregate, place)),
             Step::Branch(_) | Step::Merge(_) => None,

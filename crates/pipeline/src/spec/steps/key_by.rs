@@ -13,7 +13,8 @@ use crate::spec::names::Names;
 /// ```
 ///
 /// Columns and rows stay as they are. Where the rows are not partitioned so already, a repartition is inserted (an
-/// internal topic; `millstream plan` shows it). A row with null in a key column is left out and counted as `null_key`.
+/// internal topic; `millstream plan` shows it). A row with null in a key column is left out and counted as `null_key`, also
+/// where only a sink follows, and its event time does not move windows on.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct KeyBy(pub Names);
