@@ -8,6 +8,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::{Value, json};
 
+use crate::literal::Literal;
 use crate::spec::{Duration, Entries, Name, Pipeline};
 use crate::yaml::spanned::Spanned;
 
@@ -63,7 +64,8 @@ pub struct CaseFile {
 ///
 /// Every test is run three ways: straight through; with a commit after every record; with a crash and a restore after
 /// every record. What has been committed must be the same each time. Where `emit: changes` lets results depend on
-/// commits, the last one of each key must agree.
+/// commits, the last one of each key must agree, and a key that was taken back (by a tombstone) is one that never was. A dead
+/// letter of a result on the way, which straight through was never there, is not looked at.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TestSpec {
@@ -111,7 +113,8 @@ pub struct TestSpec {
 ///   quotes: [{symbol: A, bid: 9}]
 /// ```
 ///
-/// One by one, in the order of arrival over all sources; here the clock can be moved, and commits and crashes placed:
+/// One by one, in the order of arrival over all sources and partitions, unless a step reads by event time; here the clock can be
+/// moved, and commits and crashes placed:
 ///
 /// ```yaml
 /// in:
@@ -159,19 +162,20 @@ pub enum Arrival {
 /// | `_value` | the record's bytes instead of columns, as text; `null` for a record without value (a tombstone) | the same |
 ///
 /// Values are YAML's: numbers, booleans, null, text; lists and mappings for arrays, structs and maps. Times are text.
+/// Numbers keep all their digits. Decimals and whole numbers are compared exactly (`1.5` is `1.50`), decimals in quotes too.
 /// Columns that are missing in `in` are missing in the message.
 #[derive(Debug, Clone, PartialEq, Default, Deserialize, JsonSchema)]
 #[schemars(extend("properties" = row_keys()), transform = any_columns)]
-pub struct Row(pub Entries<Spanned<Value>>);
+pub struct Row(pub Entries<Spanned<Literal>>);
 
 impl Row {
     /// The columns, without the keys that begin with `_` and are named above.
-    pub fn columns(&self) -> impl Iterator<Item = (&Name, &Spanned<Value>)> {
+    pub fn columns(&self) -> impl Iterator<Item = (&Name, &Spanned<Literal>)> {
         self.0.iter().filter(|(name, _)| !ROW_KEYS.contains(&name.as_str()))
     }
 
     /// What stands under a key, such as `_key`.
-    pub fn get(&self, key: &str) -> Option<&Spanned<Value>> {
+    pub fn get(&self, key: &str) -> Option<&Spanned<Literal>> {
         self.0.get(key)
     }
 }
@@ -188,7 +192,8 @@ const ROW_KEYS: &[&str] = &["_key", "_timestamp", "_partition", "_headers", "_sc
 /// ```
 ///
 /// The topic must hold as many records as there are rows, in the order written within each partition; a row need not
-/// name all columns, only those it names are compared.
+/// name all columns, only those it names are compared. Dead letters stand in the order of the records that failed, whichever
+/// step refused them; those of results, which are no record's, before them.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(rename = "$shape")]
 #[schemars(rename = "Expected", untagged)]

@@ -8,6 +8,7 @@ pub mod explain;
 pub mod found;
 pub mod interpolate;
 pub mod kafka;
+pub mod literal;
 pub mod lower;
 pub mod reference;
 mod resolve;

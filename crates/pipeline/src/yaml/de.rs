@@ -12,6 +12,7 @@ use serde::forward_to_deserialize_any;
 use super::node::{Kind, Meaning, Node};
 use super::span::Span;
 use super::spanned::{SPANNED, SPANNED_FIELDS};
+use crate::literal::LITERAL;
 
 /// The name of an enum whose variants `scalar`, `list` and `map` stand for the shape of the node.
 const SHAPE: &str = "$shape";
@@ -60,6 +61,15 @@ struct De<'a> {
 }
 
 impl<'de> De<'de> {
+    fn is_number(self) -> bool {
+        let Kind::Scalar(scalar) = &self.node.kind else { return false };
+        match scalar.meaning() {
+            Meaning::Int(_) | Meaning::Uint(_) => true,
+            Meaning::Float(value) => !scalar.value.contains(['n', 'N']) || value.is_finite(),
+            Meaning::Null | Meaning::Bool(_) | Meaning::Text(_) => false,
+        }
+    }
+
     fn text<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
         match &self.node.kind {
             Kind::Scalar(scalar) => visitor.visit_str(&scalar.value).map_err(|error: Error| error.at(self.node.span)),
@@ -107,7 +117,10 @@ impl<'de> Deserializer<'de> for De<'de> {
         if self.node.is_null() { visitor.visit_none() } else { visitor.visit_some(self) }
     }
 
-    fn deserialize_newtype_struct<V: Visitor<'de>>(self, _: &'static str, visitor: V) -> Result<V::Value, Error> {
+    fn deserialize_newtype_struct<V: Visitor<'de>>(self, name: &'static str, visitor: V) -> Result<V::Value, Error> {
+        if name == LITERAL && !self.is_number() {
+            return self.deserialize_any(visitor);
+        }
         visitor.visit_newtype_struct(self)
     }
 

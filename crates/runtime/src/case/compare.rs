@@ -2,14 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use arrow::datatypes::DataType;
 use millstream_engine::ledger::Ledger;
 use millstream_pipeline::case::{Expected, Row, TestSpec};
+use millstream_pipeline::literal::{Literal, is_same_number};
 use millstream_pipeline::topology::{SinkDef, Topology};
-use serde_json::{Map, Value};
 
 use super::message::{self, Message, text_of, time_of};
+use super::Way;
+use super::changes::Changes;
 use super::world::Outcome;
-use super::{Way, depends_on_commits};
 
 /// What is wrong with `outcome` by the test's own words.
 pub(super) fn with_expected(topology: &Topology, test: &TestSpec, way: Way, outcome: &Outcome) -> Vec<String> {
@@ -45,10 +47,12 @@ pub(super) fn with_straight(topology: &Topology, straight: &Outcome, outcome: &O
         return Vec::new();
     }
     let mut wrong = Vec::new();
+    let changes = Changes::of(topology);
     for ((topic, expected), (_, found)) in straight.topics.iter().zip(&outcome.topics) {
-        let same = if depends_on_commits(topology, topic) {
-            last_by_key(expected) == last_by_key(found) && subset(expected, found)
-        } else if straight.serial {
+        let same = if changes.reach(topic) {
+            let last = |messages| last_by_key(messages).into_iter().filter(|message| !is_retraction(message));
+            last(expected).eq(last(found)) && subset(expected, found)
+        } else if straight.serial && !changes.are_among_dead_letters(topic) {
             expected == found
         } else {
             sorted(expected) == sorted(found)
@@ -69,11 +73,20 @@ pub(super) fn with_straight(topology: &Topology, straight: &Outcome, outcome: &O
 
 fn topic_differs(topology: &Topology, topic: &str, expected: &Expected, messages: &[Message]) -> Option<String> {
     let sink = topology.sinks.iter().find(|sink| sink.topic == topic);
-    let by_commits = depends_on_commits(topology, topic);
-    let kept: Vec<Message> = if by_commits { last_by_key(messages) } else { messages.to_vec() };
+    let changes = Changes::of(topology);
+    let by_commits = changes.reach(topic);
     let rows: Vec<&Row> = expected.rows().iter().map(|row| &row.value).collect();
+    let mut kept: Vec<Message> = if by_commits { last_by_key(messages) } else { messages.to_vec() };
+    if by_commits {
+        // Whether a result was there and is gone depends on commits, so only tombstones that the test names are looked at.
+        let is_named = |message: &Message| rows.iter().any(|row| differs(row, message, sink, false).is_none());
+        let names = |row: &&Row| row.get("_value").is_some_and(|value| value.is_null());
+        let any_named = rows.iter().any(names);
+        kept.retain(|message| !is_retraction(message) || (any_named && is_named(message)));
+    }
     let several = kept.iter().map(|message| message.partition).collect::<BTreeSet<_>>().len() > 1;
-    let ordered = !by_commits && !expected.is_unordered() && !several;
+    let ordered =
+        !by_commits && !changes.are_among_dead_letters(topic) && !expected.is_unordered() && !several;
     let matches = |row: &Row, message: &Message| differs(row, message, sink, expected.is_exact()).is_none();
     let equal = rows.len() == kept.len()
         && if ordered {
@@ -141,28 +154,26 @@ fn differs(row: &Row, message: &Message, sink: Option<&SinkDef>, exact: bool) ->
     let Some(found) = message.value.as_deref().map(|value| message::decode(value, sink)) else {
         return (!columns.is_empty()).then(|| "it has no value".to_owned());
     };
-    let found: Map<String, Value> = match found {
-        Some(found) => found,
-        None => return Some("its value is not of the sink's format".to_owned()),
-    };
+    let Some(found) = found else { return Some("its value is not of the sink's format".to_owned()) };
+    let type_of = |name: &str| Some(sink?.columns.field_with_name(name).ok()?.data_type());
     for (name, expected) in &columns {
-        match found.get(&name.value) {
+        match found.iter().find(|(of, _)| *of == name.value).map(|(_, value)| value) {
             None if expected.is_null() => {}
             None => return Some(format!("it has no column {name}")),
-            Some(value) if same(&expected.value, value) => {}
+            Some(value) if same(&expected.value, value, type_of(name)) => {}
             Some(value) => return Some(format!("{name} is {value}, expected {}", expected.value)),
         }
     }
     let named: BTreeSet<&str> = columns.iter().map(|(name, _)| name.value.as_str()).collect();
-    let more = found.keys().find(|name| exact && !named.contains(name.as_str()))?;
+    let more = found.iter().map(|(name, _)| name).find(|name| exact && !named.contains(name.as_str()))?;
     Some(format!("it has the column {more}, which the test does not name"))
 }
 
 fn envelope_differs(row: &Row, message: &Message, sink: Option<&SinkDef>) -> Option<String> {
     if let Some(expected) = row.get("_key") {
         let columns = message.key.as_deref().and_then(|key| message::decode_key(key, sink));
-        if let (Value::Object(_), Some(columns)) = (&expected.value, columns) {
-            let is_it = same(&expected.value, &columns);
+        if let (Literal::Map(_), Some(columns)) = (&expected.value, columns) {
+            let is_it = same(&expected.value, &columns, None);
             return (!is_it).then(|| format!("its key is {columns}")).or_else(|| rest_differs(row, message));
         }
         let expected = (!expected.is_null()).then(|| text_of(&expected.value).into_bytes());
@@ -186,16 +197,16 @@ fn rest_differs(row: &Row, message: &Message) -> Option<String> {
     {
         return Some(format!("its timestamp is {}", message.timestamp));
     }
-    if let Some(expected) = row.get("_partition").and_then(|value| value.as_u64())
-        && expected != u64::from(message.partition)
+    if let Some(expected) = row.get("_partition").and_then(|value| value.as_i64())
+        && expected != i64::from(message.partition)
     {
         return Some(format!("it is in partition {}", message.partition));
     }
-    let expected = row.get("_headers").and_then(|headers| headers.as_object())?;
+    let expected = row.get("_headers").and_then(|headers| headers.as_map())?;
     expected.iter().find_map(|(name, expected)| {
         let found = message.headers.iter().find(|(header, _)| header == name).map(|(_, value)| value.as_deref());
         let is_it = match expected {
-            Value::Null => found.is_none(),
+            Literal::Null => found.is_none(),
             expected => found.flatten() == Some(text_of(expected).as_bytes()),
         };
         (!is_it).then(|| match found {
@@ -205,24 +216,56 @@ fn rest_differs(row: &Row, message: &Message) -> Option<String> {
     })
 }
 
-/// Equal as values: 10 is 10.0, and a time is the same however it is written. CSV has only text.
-fn same(expected: &Value, found: &Value) -> bool {
+/// Equal as values of a column of type `of`, where that is known: 10 is 10.0, and a time is the same however it is written.
+/// Only doubles are compared as doubles. CSV has only text.
+fn same(expected: &Literal, found: &Literal, of: Option<&DataType>) -> bool {
     match (expected, found) {
-        (Value::Number(a), Value::Number(b)) => match (a.as_i64(), b.as_i64()) {
-            (Some(a), Some(b)) => a == b,
-            _ => a.as_f64() == b.as_f64(),
-        },
-        (Value::String(a), Value::String(b)) => a == b || (time_of(a).is_some() && time_of(a) == time_of(b)),
-        (Value::Array(a), Value::Array(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same(a, b)),
-        (Value::Object(a), Value::Object(b)) => {
-            a.len() == b.len() && a.iter().all(|(name, a)| b.get(name).is_some_and(|b| same(a, b)))
+        (Literal::Number(a), Literal::Number(b) | Literal::Text(b)) => same_number(a, b, of),
+        (Literal::Text(a), Literal::Number(b)) => is_decimal(of) && is_same_number(a, b),
+        (Literal::Text(a), Literal::Text(b)) => {
+            a == b || (time_of(a).is_some() && time_of(a) == time_of(b)) || (is_decimal(of) && is_same_number(a, b))
         }
-        (Value::Number(a), Value::String(b)) => match (a.as_f64(), b.parse::<f64>()) {
-            (Some(a), Ok(b)) => a == b,
-            _ => false,
-        },
-        (Value::Bool(a), Value::String(b)) => a.to_string() == *b,
+        (Literal::List(a), Literal::List(b)) => {
+            a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same(a, b, item_type(of)))
+        }
+        (Literal::Map(a), Literal::Map(b)) => {
+            let is_in = |(name, a): &(String, Literal)| found.get(name).is_some_and(|b| same(a, b, entry_type(of, name)));
+            a.len() == b.len() && a.iter().all(is_in)
+        }
+        (Literal::Bool(a), Literal::Text(b)) => a.to_string() == *b,
         (a, b) => a == b,
+    }
+}
+
+fn same_number(a: &str, b: &str, of: Option<&DataType>) -> bool {
+    let is_whole = |text: &str| text.parse::<i128>().is_ok();
+    let as_doubles = match of {
+        Some(of) => of.is_floating(),
+        None => !(is_whole(a) && is_whole(b)),
+    };
+    let is_equal = || matches!((a.parse::<f64>(), b.parse::<f64>()), (Ok(a), Ok(b)) if a == b);
+    is_same_number(a, b) || (as_doubles && is_equal())
+}
+
+fn is_decimal(of: Option<&DataType>) -> bool {
+    of.is_some_and(DataType::is_decimal)
+}
+
+fn item_type(of: Option<&DataType>) -> Option<&DataType> {
+    match of? {
+        DataType::List(item) | DataType::LargeList(item) | DataType::FixedSizeList(item, _) => Some(item.data_type()),
+        _ => None,
+    }
+}
+
+fn entry_type<'a>(of: Option<&'a DataType>, name: &str) -> Option<&'a DataType> {
+    match of? {
+        DataType::Struct(fields) => fields.find(name).map(|(_, field)| field.data_type()),
+        DataType::Map(entries, _) => match entries.data_type() {
+            DataType::Struct(fields) => fields.get(1).map(|value| value.data_type()),
+            _ => None,
+        },
+        _ => None,
     }
 }
 
@@ -263,6 +306,11 @@ fn last_by_key(messages: &[Message]) -> Vec<Message> {
     kept
 }
 
+/// Whether it takes back an earlier result of its key.
+fn is_retraction(message: &Message) -> bool {
+    message.key.is_some() && message.value.is_none()
+}
+
 /// Whether every message of `few` is among `many`, which saw a commit after each record: each value is that of some
 /// prefix of the input.
 fn subset(few: &[Message], many: &[Message]) -> bool {
@@ -287,8 +335,21 @@ fn show_all(messages: &[Message]) -> String {
     messages.iter().map(show).collect::<Vec<_>>().join("\n            ")
 }
 
+/// Bytes as text; what a terminal would take for more than text is escaped, as YAML's double quotes do it.
 fn show_bytes(bytes: Option<&[u8]>) -> String {
-    bytes.map_or("null".to_owned(), |bytes| String::from_utf8_lossy(bytes).into_owned())
+    let Some(bytes) = bytes else { return "null".to_owned() };
+    let mut shown = String::new();
+    for chunk in bytes.utf8_chunks() {
+        for char in chunk.valid().chars() {
+            match char {
+                '\n' => shown.push_str("\\n"),
+                control if control.is_control() => shown.push_str(&format!("\\x{:02x}", u32::from(control))),
+                char => shown.push(char),
+            }
+        }
+        chunk.invalid().iter().for_each(|byte| shown.push_str(&format!("\\x{byte:02x}")));
+    }
+    shown
 }
 
 fn show_row(row: &Row) -> String {

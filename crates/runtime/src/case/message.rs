@@ -2,8 +2,8 @@
 
 use millstream_engine::time::Millis;
 use millstream_pipeline::case::Row;
+use millstream_pipeline::literal::Literal;
 use millstream_pipeline::topology::{CsvFormat, SinkDef, SinkFormat, SinkKey, SourceDef, SourceFormat, WindowedBounds};
-use serde_json::{Map, Value};
 
 use super::schemas::{self, Writers};
 
@@ -25,20 +25,16 @@ pub struct Message {
 /// The message that `row` describes, as the source's format writes it.
 pub(super) fn encode(row: &Row, source: &SourceDef, [values, keys]: &[Writers; 2]) -> Result<Message, String> {
     let value = match row.get("_value").map(|value| &value.value) {
-        Some(Value::Null) => None,
-        Some(Value::String(text)) => Some(text.clone().into_bytes()),
+        Some(Literal::Null) => None,
+        Some(Literal::Text(text)) => Some(text.clone().into_bytes()),
         Some(other) => return Err(format!("_value must be text or null, not {other}")),
         None => Some(payload(row, source, values)?),
     };
-    let headers = match row.get("_headers").map(|headers| &headers.value) {
-        Some(Value::Object(headers)) => {
-            let bytes = |value: &Value| (!value.is_null()).then(|| text_of(value).into_bytes());
-            headers.iter().map(|(name, value)| (name.clone(), bytes(value))).collect()
-        }
-        _ => Vec::new(),
-    };
+    let bytes = |value: &Literal| (!value.is_null()).then(|| text_of(value).into_bytes());
+    let headers = row.get("_headers").and_then(|headers| headers.as_map()).unwrap_or_default();
+    let headers = headers.iter().map(|(name, value)| (name.clone(), bytes(value))).collect();
     Ok(Message {
-        partition: row.get("_partition").and_then(|value| value.as_u64()).unwrap_or(0) as u32,
+        partition: partition_of(row),
         key: row.get("_key").filter(|key| !key.is_null()).map(|of| key(&of.value, source, keys)).transpose()?,
         value,
         timestamp: row.get("_timestamp").map_or(Ok(Millis(0)), |time| timestamp(&time.value))?,
@@ -46,15 +42,23 @@ pub(super) fn encode(row: &Row, source: &SourceDef, [values, keys]: &[Writers; 2
     })
 }
 
-/// The columns of a message in a sink's topic, by name; `None` if it is not of the sink's format.
-pub(super) fn decode(value: &[u8], sink: Option<&SinkDef>) -> Option<Map<String, Value>> {
-    let Some(sink) = sink else { return serde_json::from_slice(value).ok() };
+/// The partition that a row arrives in.
+pub(super) fn partition_of(row: &Row) -> u32 {
+    row.get("_partition").and_then(|value| value.as_i64()).and_then(|value| u32::try_from(value).ok()).unwrap_or(0)
+}
+
+/// The columns of a message, by name.
+pub(super) type Columns = Vec<(String, Literal)>;
+
+/// The columns of a message in a sink's topic; `None` if it is not of the sink's format.
+pub(super) fn decode(value: &[u8], sink: Option<&SinkDef>) -> Option<Columns> {
+    let Some(sink) = sink else { return object(value) };
     let names = sink.written.iter().map(|&column| sink.columns.field(column).name().clone());
     decode_as(value, &sink.format, names.collect())
 }
 
 /// The columns of a key as its sink writes it; `None` if it has no format of its own, or is not of it.
-pub(super) fn decode_key(key: &[u8], sink: Option<&SinkDef>) -> Option<Value> {
+pub(super) fn decode_key(key: &[u8], sink: Option<&SinkDef>) -> Option<Literal> {
     let of_sink = &sink?.key;
     let bounds = match of_sink {
         SinkKey::Windowed { bounds: WindowedBounds::Start { .. }, .. } => 8,
@@ -69,26 +73,34 @@ pub(super) fn decode_key(key: &[u8], sink: Option<&SinkDef>) -> Option<Value> {
         // A value alone has no name.
         columns = columns.into_iter().map(|(_, value)| (name.clone(), value)).collect();
     }
-    Some(Value::Object(columns))
+    Some(Literal::Map(columns))
 }
 
-fn decode_as(bytes: &[u8], format: &SinkFormat, names: Vec<String>) -> Option<Map<String, Value>> {
+/// The entries of a JSON object.
+pub(super) fn object(json: &[u8]) -> Option<Columns> {
+    match Literal::from_json(json)? {
+        Literal::Map(columns) => Some(columns),
+        _ => None,
+    }
+}
+
+fn decode_as(bytes: &[u8], format: &SinkFormat, names: Vec<String>) -> Option<Columns> {
     match format {
-        SinkFormat::Json => serde_json::from_slice(bytes).ok(),
+        SinkFormat::Json => object(bytes),
         SinkFormat::Avro(_) | SinkFormat::Protobuf(_) | SinkFormat::JsonSchema(_) => schemas::columns(bytes, format),
         SinkFormat::Csv(csv) => {
             let fields = split(bytes, csv)?.into_iter();
-            Some(names.into_iter().zip(fields.map(|field| field.map_or(Value::Null, Value::String))).collect())
+            Some(names.into_iter().zip(fields.map(|field| field.map_or(Literal::Null, Literal::Text))).collect())
         }
         SinkFormat::Raw { .. } => {
-            let text = Value::String(String::from_utf8_lossy(bytes).into_owned());
+            let text = Literal::Text(String::from_utf8_lossy(bytes).into_owned());
             Some(names.into_iter().zip([text]).collect())
         }
     }
 }
 
 /// Milliseconds since 1970 of a number or of a time written as text.
-pub(super) fn timestamp(value: &Value) -> Result<Millis, String> {
+pub(super) fn timestamp(value: &Literal) -> Result<Millis, String> {
     if let Some(ms) = value.as_i64() {
         return Ok(Millis(ms));
     }
@@ -104,28 +116,25 @@ pub(super) fn time_of(text: &str) -> Option<i64> {
 }
 
 /// A scalar as plain text.
-pub(super) fn text_of(value: &Value) -> String {
+pub(super) fn text_of(value: &Literal) -> String {
     match value {
-        Value::String(text) => text.clone(),
+        Literal::Text(text) => text.clone(),
         other => other.to_string(),
     }
 }
 
 /// The key as the source's keys are written, or as plain text where they have no format.
-fn key(value: &Value, source: &SourceDef, writers: &Writers) -> Result<Vec<u8>, String> {
+fn key(value: &Literal, source: &SourceDef, writers: &Writers) -> Result<Vec<u8>, String> {
     match (&source.key, value) {
-        (Some(key), Value::Object(columns)) if key.schema.is_some() => writers.payload(None, columns),
+        (Some(key), Literal::Map(columns)) if key.schema.is_some() => writers.payload(None, columns),
         _ => Ok(text_of(value).into_bytes()),
     }
 }
 
 fn payload(row: &Row, source: &SourceDef, writers: &Writers) -> Result<Vec<u8>, String> {
-    let object = || row.columns().map(|(name, value)| (name.value.clone(), value.value.clone())).collect();
+    let object = || row.columns().map(|(name, value)| (name.value.clone(), value.value.clone())).collect::<Columns>();
     match &source.format {
-        SourceFormat::Json => {
-            let object: Map<String, Value> = object();
-            serde_json::to_vec(&object).map_err(|error| error.to_string())
-        }
+        SourceFormat::Json => Ok(Literal::Map(object()).to_string().into_bytes()),
         SourceFormat::Avro(_) | SourceFormat::Protobuf(_) | SourceFormat::JsonSchema(_) => {
             writers.payload(row.get("_schema").and_then(|name| name.as_str()), &object())
         }
@@ -144,7 +153,7 @@ fn csv_line(row: &Row, source: &SourceDef, csv: &CsvFormat) -> Vec<u8> {
             line.push(csv.delimiter);
         }
         let text = match row.get(field.name()).map(|value| &value.value) {
-            None | Some(Value::Null) => csv.null.clone(),
+            None | Some(Literal::Null) => csv.null.clone(),
             Some(value) => text_of(value),
         };
         let must_quote = text.bytes().any(|byte| byte == csv.delimiter || byte == csv.quote || byte == b'\n');

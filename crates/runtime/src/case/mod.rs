@@ -1,7 +1,9 @@
 //! Runs the tests of pipelines and case files, over a log in memory or any other: straight through, with a commit after every record, and
 //! with a crash and a restore after every record. What has been committed must be the same each time.
 
+mod changes;
 mod compare;
+mod dead_letters;
 mod message;
 mod place;
 mod schemas;
@@ -11,9 +13,8 @@ use std::fmt;
 
 use millstream_engine::context::OnError;
 use millstream_engine::ledger::Ledger;
-use millstream_engine::plan::{Emit, NodeKind};
 use millstream_pipeline::case::TestSpec;
-use millstream_pipeline::topology::{PartitionCounts, SinkRole, Topology};
+use millstream_pipeline::topology::{PartitionCounts, Topology};
 
 use place::Memory;
 use world::{Outcome, World};
@@ -112,13 +113,16 @@ pub fn run_in<P: Place>(
     for way in ways {
         let outcome =
             place().and_then(|place| World::new(place, &topology, &writers, &asked, test, way)).and_then(World::run);
-        let outcome = match outcome {
+        let mut outcome = match outcome {
             Ok(outcome) => outcome,
             Err(message) => {
                 report.failures.push(Failure { way, message });
                 continue;
             }
         };
+        if let Some(first) = &straight {
+            dead_letters::forget_passing(&topology, first, &mut outcome);
+        }
         let mut messages = compare::with_expected(&topology, test, way, &outcome);
         match &straight {
             None => {
@@ -146,27 +150,6 @@ fn topology(lower: &Lower<'_>, asked: &PartitionCounts) -> Result<Topology, Stri
 /// pipeline is not the same with crashes in between.
 fn counts_silence(topology: &Topology) -> bool {
     topology.sources.iter().any(|source| source.idle_close.is_some())
-}
-
-/// Whether what a topic holds depends on when commits fell: a step before it emits changes.
-fn depends_on_commits(topology: &Topology, topic: &str) -> bool {
-    topology.sinks.iter().filter(|sink| sink.topic == topic && sink.role == SinkRole::User).any(|sink| {
-        let nodes = &topology.subtopologies[sink.subtopology].plan.nodes;
-        let mut before = vec![sink.node];
-        while let Some(node) = before.pop() {
-            let node = &nodes[node.0];
-            let emit = match &node.kind {
-                NodeKind::Window(plan) => Some(plan.emit),
-                NodeKind::Aggregate(plan) => Some(plan.emit),
-                _ => None,
-            };
-            if matches!(emit, Some(Emit::Changes | Emit::Every(_))) {
-                return true;
-            }
-            before.extend(node.inputs.iter().map(|(node, _)| *node));
-        }
-        false
-    })
 }
 
 /// Whether every source has one partition, so that the order of all records is given.

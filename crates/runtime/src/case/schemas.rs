@@ -13,8 +13,11 @@ use millstream_formats::{
     DecodeFormat, Decoder, EncodeFormat, Encoded, Encoder, Headers, Message, SchemaColumns, SchemaId, WriterSchema,
 };
 use millstream_pipeline::case::TestSpec;
+use millstream_pipeline::literal::Literal;
 use millstream_pipeline::topology::{SchemaDef, SchemaOrigin, SinkDef, SinkFormat, SourceFormat, Topology};
-use serde_json::{Map, Value};
+use serde_json::Value;
+
+use super::message::{self, Columns};
 
 /// The id of the first of a test's `writers`; those behind it follow.
 const FIRST_WRITER: u32 = 1;
@@ -174,7 +177,7 @@ fn branches(schema: &AvroSchema) -> Option<Vec<(String, WriterSchema)>> {
 
 impl Writers {
     /// The payload of `row`, as the writer `name` writes it.
-    pub(super) fn payload(&self, name: Option<&str>, row: &Map<String, Value>) -> Result<Vec<u8>, String> {
+    pub(super) fn payload(&self, name: Option<&str>, row: &[(String, Literal)]) -> Result<Vec<u8>, String> {
         let writer = match name {
             // Of several types of the source's own none is meant more than another.
             None => self.all.first().filter(|first| self.all.len() == 1 || first.is_default),
@@ -195,7 +198,7 @@ impl Writers {
             }
             WriterSchema::Json(_) => {
                 let mut payload = writer.id.map_or_else(Vec::new, |id| id.header().to_vec());
-                payload.extend(serde_json::to_vec(row).map_err(|error| error.to_string())?);
+                payload.extend(json(row));
                 Ok(payload)
             }
             WriterSchema::Protobuf(schema) => {
@@ -206,21 +209,24 @@ impl Writers {
                 let message = schema.message(named).map_err(|error| error.to_string())?;
                 // What a row does not name is not in the message.
                 let mut columns = message.columns();
-                columns.fields.retain(|field| row.contains_key(field.name()));
+                columns.fields.retain(|field| row.iter().any(|(name, _)| name == field.name()));
                 written(columns, EncodeFormat::Protobuf(ProtobufWrite { message, id: writer.id }), row)
             }
         }
     }
 }
 
+fn json(row: &[(String, Literal)]) -> Vec<u8> {
+    Literal::Map(row.to_vec()).to_string().into_bytes()
+}
+
 /// A row as a message: read as JSON into the columns of its schema, and written from these.
-fn written(columns: SchemaColumns, format: EncodeFormat, row: &Map<String, Value>) -> Result<Vec<u8>, String> {
+fn written(columns: SchemaColumns, format: EncodeFormat, row: &[(String, Literal)]) -> Result<Vec<u8>, String> {
     let columns = columns.nullable();
-    if let Some(name) = row.keys().find(|name| columns.index_of(name).is_err()) {
+    if let Some(name) = row.iter().map(|(name, _)| name).find(|name| columns.index_of(name).is_err()) {
         return Err(format!("the schema that a row is written by has no field {name}"));
     }
-    let text = serde_json::to_vec(row).map_err(|error| error.to_string())?;
-    let rows = read(DecodeFormat::Json, &columns, &[], &text)?;
+    let rows = read(DecodeFormat::Json, &columns, &[], &json(row))?;
     let mut encoder = Encoder::new(format, &columns).map_err(|error| error.to_string())?;
     let mut encoded = Encoded::default();
     match encoder.encode(&rows, &mut encoded).first() {
@@ -230,7 +236,7 @@ fn written(columns: SchemaColumns, format: EncodeFormat, row: &Map<String, Value
 }
 
 /// The columns of a message that a sink writes by a schema.
-pub(super) fn columns(value: &[u8], written: &SinkFormat) -> Option<Map<String, Value>> {
+pub(super) fn columns(value: &[u8], written: &SinkFormat) -> Option<Columns> {
     let (columns, format, known) = match written {
         SinkFormat::Avro(write) => {
             let schema = write.schema.clone();
@@ -248,7 +254,7 @@ pub(super) fn columns(value: &[u8], written: &SinkFormat) -> Option<Map<String, 
         }
         SinkFormat::JsonSchema(write) => {
             let payload = if write.id.is_some() { value.get(5..)? } else { value };
-            return serde_json::from_slice(payload).ok();
+            return message::object(payload);
         }
         SinkFormat::Json | SinkFormat::Csv(_) | SinkFormat::Raw { .. } => return None,
     };
@@ -257,7 +263,7 @@ pub(super) fn columns(value: &[u8], written: &SinkFormat) -> Option<Map<String, 
     let mut encoder = Encoder::new(EncodeFormat::Json, &columns).ok()?;
     let mut encoded = Encoded::default();
     let faults = encoder.encode(&rows, &mut encoded);
-    faults.is_empty().then(|| serde_json::from_slice(&encoded.bytes).ok()).flatten()
+    faults.is_empty().then(|| message::object(&encoded.bytes)).flatten()
 }
 
 /// One message as one row.

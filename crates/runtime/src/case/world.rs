@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use millstream_engine::ids::PartitionId;
 use millstream_engine::ledger::Ledger;
+use millstream_engine::plan::Reading;
 use millstream_engine::time::Millis;
 use millstream_pipeline::case::{Arrival, Input, Row, TestSpec};
 use millstream_pipeline::topology::{PartitionCounts, Topology};
@@ -13,7 +14,7 @@ use millstream_pipeline::topology::{PartitionCounts, Topology};
 use super::message::{self, Message};
 use super::place::Place;
 use super::schemas::Writers;
-use super::{Way, output_topics};
+use super::{Way, dead_letters, output_topics};
 use crate::log::{Header, NewRecord, ReadLimit, Records};
 use crate::registry::SchemaCache;
 use crate::store::memory::MemoryStores;
@@ -126,7 +127,20 @@ impl<'a, P: Place> World<'a, P> {
                 self.process()?;
             }
             Input::OneByOne(arrivals) => {
+                // Where a step reads by event time, that is the order, whenever records came.
+                let mut parts = self.topology.subtopologies.iter();
+                let as_it_comes = parts.all(|part| part.plan.reading == Reading::AsItComes);
+                // Where records stand that have not been read yet.
+                let mut unread: Option<(&str, u32)> = None;
                 for arrival in arrivals {
+                    let place = match &arrival.value {
+                        Arrival::Row(source, row) => Some((source.as_str(), message::partition_of(row))),
+                        _ => None,
+                    };
+                    if as_it_comes && place.is_some() && unread.is_some() && unread != place {
+                        self.take_in()?;
+                    }
+                    unread = place;
                     match &arrival.value {
                         Arrival::Row(source, row) => self.arrive(source, row)?,
                         Arrival::Commit => self.process()?,
@@ -174,6 +188,16 @@ impl<'a, P: Place> World<'a, P> {
         let topic = def.topic.clone();
         self.heard_at = self.now;
         self.place.produce(&topic, PartitionId(message.partition), &records).map_err(Stop::Test)
+    }
+
+    /// Processes all that has arrived, before something arrives elsewhere. A commit is only what the way of this run asks for.
+    fn take_in(&mut self) -> Result<(), Stop> {
+        let now = self.now;
+        if self.way != Way::Straight {
+            return self.process();
+        }
+        while self.worker()?.read_once(now).map_err(stopped)? == Progress::Made {}
+        Ok(())
     }
 
     /// Processes all that has arrived, in the way of this run.
@@ -262,8 +286,13 @@ impl<'a, P: Place> World<'a, P> {
     }
 
     fn read_outputs(&mut self) -> Result<Vec<(String, Vec<Message>)>, String> {
-        let topics = output_topics(&self.topology).into_iter();
-        topics.map(|topic| self.place.read(&topic).map(|messages| (topic, messages))).collect()
+        let mut topics = Vec::new();
+        for topic in output_topics(&self.topology) {
+            let mut messages = self.place.read(&topic)?;
+            dead_letters::sort(&self.topology, &topic, &mut messages);
+            topics.push((topic, messages));
+        }
+        Ok(topics)
     }
 }
 
