@@ -35,32 +35,44 @@ pub(crate) struct Failure {
     help: Option<String>,
     /// What a schema registry said, if it was that.
     registry: Option<RegistryError>,
+    /// The files that are wrong, with their diagnostics, if it was those.
+    wrong: Vec<serde_json::Value>,
 }
 
 impl Failure {
     /// A failure of the run, in lower case, without a final stop.
     pub(crate) fn run(message: impl Into<String>) -> Failure {
-        Failure { exit: Exit::RunFailed, message: message.into(), help: None, registry: None }
+        Failure { exit: Exit::RunFailed, message: message.into(), help: None, registry: None, wrong: Vec::new() }
     }
 
     /// A command line that cannot be followed.
     pub(crate) fn usage(message: impl Into<String>) -> Failure {
-        Failure { exit: Exit::Usage, message: message.into(), help: None, registry: None }
+        Failure { exit: Exit::Usage, message: message.into(), help: None, registry: None, wrong: Vec::new() }
     }
 
-    /// Pipelines whose diagnostics have been printed already.
+    /// Pipelines whose diagnostics have been printed already; `wrong` has them for tools.
+    pub(crate) fn pipelines_wrong(wrong: Vec<serde_json::Value>) -> Failure {
+        Failure { wrong, ..Failure::pipeline_wrong() }
+    }
+
+    /// A pipeline whose diagnostics have been printed already.
     pub(crate) fn pipeline_wrong() -> Failure {
-        Failure { exit: Exit::PipelineWrong, message: String::new(), help: None, registry: None }
+        Failure { exit: Exit::PipelineWrong, message: String::new(), help: None, registry: None, wrong: Vec::new() }
     }
 
     /// Settings whose mistakes have been printed already.
     pub(crate) fn settings_wrong() -> Failure {
-        Failure { exit: Exit::Usage, message: String::new(), help: None, registry: None }
+        Failure { exit: Exit::Usage, message: String::new(), help: None, registry: None, wrong: Vec::new() }
     }
 
     /// A schema registry that did not give what was asked for.
     pub(crate) fn registry(error: &RegistryError) -> Failure {
         Failure { registry: Some(error.clone()), ..Failure::run(error.to_string()) }
+    }
+
+    /// The files that are wrong, each with its diagnostics.
+    pub(crate) fn wrong(&self) -> &[serde_json::Value] {
+        &self.wrong
     }
 
     /// Whether the same may go well another time: a schema registry is away.
@@ -109,7 +121,10 @@ impl Failure {
 
 impl From<LogError> for Failure {
     fn from(error: LogError) -> Failure {
-        let failure = Failure::run(error.to_string());
+        let failure = match error {
+            LogError::TopicName { .. } | LogError::PartitionCount { .. } => Failure::usage(error.to_string()),
+            _ => Failure::run(error.to_string()),
+        };
         match error {
             LogError::InUse { .. } => {
                 failure.help("Stop the other run, or give this one another folder with --local DIR.")

@@ -17,6 +17,7 @@ use millstream_pipeline::yaml::spanned::Spanned;
 use millstream_runtime::config::{Settings, check_client};
 use millstream_runtime::contracts::{self, Searched, SinkReport};
 use millstream_runtime::registry::RegistryError;
+use serde_json::json;
 
 use crate::exit::Failure;
 use crate::schemas::Schemas;
@@ -53,6 +54,11 @@ impl Loaded {
         self.topology.sinks.iter().flat_map(SinkDef::schemas).any(|(_, _, schema)| schema.is_open())
     }
 
+    /// What is wrong with its own tests.
+    fn mistakes_in_tests(&self) -> Diagnostics {
+        millstream_pipeline::check_tests(&self.pipeline.tests, &self.pipeline, &self.topology, &self.map)
+    }
+
     /// What reports of its sinks come to.
     pub(crate) fn diagnose(&self, reports: &[SinkReport]) -> Diagnostics {
         contracts::diagnostics(reports, &self.topology, &self.pipeline, &self.map)
@@ -69,6 +75,16 @@ pub(crate) struct Checked {
 }
 
 impl Checked {
+    /// Its own tests are to be right too.
+    pub(crate) fn with_tests(mut self) -> Checked {
+        let wrong = self.right.as_ref().map(Loaded::mistakes_in_tests);
+        if let Some(wrong) = wrong.filter(Diagnostics::has_errors) {
+            self.diagnostics.extend(wrong.iter().cloned());
+            self.right = None;
+        }
+        self
+    }
+
     /// Why it is not known whether it is right, if that is all that is to be said: the registry could not be asked.
     pub(crate) fn unknown(&self) -> Option<&RegistryError> {
         let mut errors = self.diagnostics.iter().filter(|diagnostic| diagnostic.severity == Severity::Error);
@@ -79,26 +95,27 @@ impl Checked {
 /// What speaks against files, one after the other.
 #[derive(Default)]
 struct Verdict {
-    is_wrong: bool,
+    /// Those that are wrong, with their diagnostics.
+    wrong: Vec<serde_json::Value>,
     /// Those of which nothing is known, as the registry could not be asked, and why it could not.
     unknown: Vec<PathBuf>,
     why: Option<RegistryError>,
 }
 
 impl Verdict {
-    fn add(&mut self, path: &Path, unknown: Option<&RegistryError>) {
+    fn add(&mut self, path: &Path, diagnostics: &Diagnostics, unknown: Option<&RegistryError>) {
         match unknown {
             Some(error) => {
                 self.unknown.push(path.to_owned());
                 self.why.get_or_insert_with(|| error.clone());
             }
-            None => self.is_wrong = true,
+            None => self.wrong.push(json!({"file": path.display().to_string(), "diagnostics": diagnostics})),
         }
     }
 
     fn into_result(self, schemas: &Schemas) -> Result<(), Failure> {
         match self.why {
-            _ if self.is_wrong => Err(Failure::pipeline_wrong()),
+            _ if !self.wrong.is_empty() => Err(Failure::pipelines_wrong(self.wrong)),
             Some(error) => Err(schemas.not_asked(&self.unknown, &error)),
             None => Ok(()),
         }
@@ -161,6 +178,7 @@ pub(crate) fn load_cases(paths: &[PathBuf], schemas: &Schemas) -> Result<Vec<Cas
             true => check_case(&path, &text, schemas)?,
             false => (check_text(&path, &text, schemas), Vec::new()),
         };
+        let checked = checked.with_tests();
         print(&checked.diagnostics);
         let unknown = checked.unknown().cloned();
         match checked.right {
@@ -168,7 +186,7 @@ pub(crate) fn load_cases(paths: &[PathBuf], schemas: &Schemas) -> Result<Vec<Cas
                 let tests = pipeline.pipeline.tests.iter().cloned().chain(tests).collect();
                 cases.push(Case { path, pipeline, tests });
             }
-            None => verdict.add(&path, unknown.as_ref()),
+            None => verdict.add(&path, &checked.diagnostics, unknown.as_ref()),
         }
     }
     verdict.into_result(schemas).map(|()| cases)
@@ -179,7 +197,7 @@ fn is_case_file(text: &str) -> bool {
     text.lines().any(|line| line.trim_end() == "pipeline:" || line.starts_with("pipeline_file:"))
 }
 
-/// The pipeline of a case file, and the tests beside it.
+/// The pipeline of a case file, and the tests beside it, which are checked too.
 fn check_case(path: &Path, text: &str, schemas: &Schemas) -> Result<(Checked, Vec<Spanned<TestSpec>>), Failure> {
     let lookup = |asked: Asked, name: &str| look_up(path, asked, name);
     let (case, map) = match millstream_pipeline::parse_case(&path.display().to_string(), text, &lookup) {
@@ -188,8 +206,8 @@ fn check_case(path: &Path, text: &str, schemas: &Schemas) -> Result<(Checked, Ve
             return Ok((Checked { path: path.to_owned(), diagnostics, right: None, away: None }, Vec::new()));
         }
     };
-    let checked = match (case.pipeline, &case.pipeline_file) {
-        (Some(pipeline), _) => check_parsed(path, pipeline.value, map, schemas),
+    let mut checked = match (case.pipeline, &case.pipeline_file) {
+        (Some(pipeline), _) => check_parsed(path, pipeline.value, map.clone(), schemas),
         (None, Some(file)) => {
             let file = path.parent().unwrap_or(Path::new("")).join(&file.value);
             check_text(&file, &read(&file)?, schemas)
@@ -201,6 +219,14 @@ fn check_case(path: &Path, text: &str, schemas: &Schemas) -> Result<(Checked, Ve
             );
         }
     };
+    if let Some(right) = &checked.right {
+        let wrong = millstream_pipeline::check_tests(&case.tests, &right.pipeline, &right.topology, &map);
+        if wrong.has_errors() {
+            // They stand in a file of their own; what else is to be said of the pipeline's stands in that.
+            print(&checked.diagnostics);
+            checked = Checked { path: path.to_owned(), diagnostics: wrong, right: None, away: None };
+        }
+    }
     Ok((checked, case.tests))
 }
 
@@ -320,7 +346,7 @@ pub(crate) fn load_by(
         let unknown = checked.unknown().cloned();
         match checked.right {
             Some(right) => loaded.push(right),
-            None => verdict.add(&path, unknown.as_ref()),
+            None => verdict.add(&path, &checked.diagnostics, unknown.as_ref()),
         }
     }
     verdict.into_result(schemas).map(|()| loaded)

@@ -209,6 +209,36 @@ fn a_wrong_pipeline_is_exit_code_3_everywhere() {
 }
 
 #[test]
+fn wrong_tests_are_named_by_check_and_by_test() {
+    let folder = Folder::new();
+    let wrong = ROOMS.replace("[{room: hall, mean: 21}]", "[{room: hall, meen: 21}]");
+    let (pipeline, tests) = wrong.split_once("tests:\n").unwrap();
+    folder.write("wrong.yaml", &wrong);
+    folder.write("right.yaml", pipeline);
+    folder.write("case.yaml", &format!("pipeline_file: right.yaml\ntests:\n{tests}"));
+    for arguments in [["check", "wrong.yaml"], ["test", "wrong.yaml"], ["test", "case.yaml"]] {
+        let ran = folder.run(&arguments);
+        assert_eq!(ran.code, 3, "{arguments:?}: {}{}", ran.out, ran.err);
+        assert!(ran.err.contains("MS0804") && ran.err.contains("`meen`"), "{arguments:?}: {}", ran.err);
+        assert!(ran.err.contains(arguments[1]), "{arguments:?}: {}", ran.err);
+    }
+    assert!(folder.well(&["plan", "wrong.yaml"]).contains("by_minute"), "they hinder nothing else");
+}
+
+#[test]
+fn what_is_wrong_is_told_to_tools_too() {
+    let folder = Folder::new();
+    folder.write("wrong.yaml", &wrong());
+    folder.well(&["topic", "create", "readings"]);
+    for command in ["test", "run"] {
+        let ran = folder.run(&[command, "--json", "rooms.yaml", "wrong.yaml"]);
+        let said: Value = serde_json::from_str(&ran.out).unwrap_or_else(|error| panic!("{error}: {}", ran.out));
+        assert_eq!((ran.code, &said["wrong"][0]["file"]), (3, &"wrong.yaml".into()), "{command}");
+        assert_eq!(said["wrong"][0]["diagnostics"].as_array().map(Vec::len), Some(2), "{command}");
+    }
+}
+
+#[test]
 fn a_wrong_command_line_is_exit_code_2() {
     let folder = Folder::new();
     folder.write("not-empty", "");
@@ -408,14 +438,14 @@ fn slips_with_topics_are_explained_and_leave_nothing_behind() {
     folder.well(&["topic", "create", "other", "--local", "logs"]);
     let slips: &[(&[&str], i32, &str)] = &[
         (&["topic", "create", "other"], 1, "topic other exists already"),
-        (&["topic", "create", "../other"], 1, "is no name for a topic"),
-        (&["topic", "create", "none", "-p", "0"], 1, "cannot have 0 partitions"),
+        (&["topic", "create", "../other"], 2, "is no name for a topic"),
+        (&["topic", "create", "none", "-p", "0"], 2, "cannot have 0 partitions"),
         (&["topic", "consume", "readings"], 1, "`millstream topic create readings --local logs`"),
         (&["topic", "produce", "readings"], 1, "`millstream topic create readings --local logs`"),
         (&["topic", "describe", "readings"], 1, "there is no topic readings"),
         (&["topic", "consume", "other", "--partition", "1"], 2, "has no partition 1"),
         (&["topic", "produce", "other", "--partition", "1"], 2, "has no partition 1"),
-        (&["topic", "produce", "other", "missing"], 1, "cannot read missing"),
+        (&["topic", "produce", "other", "missing"], 2, "cannot read missing"),
         (&["run", "rooms.yaml"], 1, "`millstream topic create readings --local logs`"),
     ];
     for (arguments, code, message) in slips {
@@ -424,7 +454,7 @@ fn slips_with_topics_are_explained_and_leave_nothing_behind() {
         assert!(ran.err.contains(message), "{arguments:?}: {}", ran.err);
     }
     let ran = folder.run(&["topic", "produce", "other", ".", "--local", "logs"]);
-    assert!(ran.code == 1 && ran.err.starts_with("error: cannot read .: it is a folder\nhelp: "), "{}", ran.err);
+    assert!(ran.code == 2 && ran.err.starts_with("error: cannot read .: it is a folder\nhelp: "), "{}", ran.err);
 }
 
 /// Without a key a record would go to any partition, and meet those of its key nowhere.

@@ -12,7 +12,8 @@ use crate::render::{ERROR, GOOD, RESET};
 use crate::schemas::Schemas;
 use crate::settings::RegistryArguments;
 
-/// Checks pipelines: syntax, names, types, windows, keys. Every mistake is named at once, with its place.
+/// Checks pipelines and their tests: syntax, names, types, windows, keys. Mistakes are named all at once, each with its place; but
+/// while the file is no YAML, or a key or value is not one that can stand there, only those are: what it means is checked behind.
 ///
 /// Exit code 3 if a pipeline is wrong; 1 if a schema registry that has its schemas could not be asked, so that it is not known
 /// whether it is right.
@@ -44,7 +45,7 @@ impl Check {
         let mut names: Vec<(PathBuf, String)> = Vec::new();
         for path in load::files(&self.paths)? {
             let mut checked = match load::check(&path, &schemas) {
-                Ok(checked) => checked,
+                Ok(checked) => checked.with_tests(),
                 // The others may have mistakes too.
                 Err(failure) => {
                     results.push(unread_json(&path, &failure));

@@ -85,10 +85,15 @@ impl Run {
             true => Patience::Waits,
             false => Patience::None,
         };
-        let (loaded, mut deferred) = match patience {
-            Patience::Waits => deferred::load(&self.paths, &schemas, &effective.settings)?,
-            Patience::None => (load::load(&self.paths, &schemas)?, Vec::new()),
+        let loaded = match patience {
+            Patience::Waits => deferred::load(&self.paths, &schemas, &effective.settings),
+            Patience::None => load::load(&self.paths, &schemas).map(|loaded| (loaded, Vec::new())),
         };
+        let (loaded, mut deferred) = loaded.inspect_err(|failure| {
+            if self.json && !failure.wrong().is_empty() {
+                outln!("{}", json!({"wrong": failure.wrong()}));
+            }
+        })?;
         let names = loaded.iter().map(|loaded| (loaded.path.as_path(), loaded.topology.name.as_str()));
         let waiting = deferred.iter().map(|deferred| (deferred.path(), deferred.name()));
         load::refuse_twins(&names.chain(waiting).collect::<Vec<_>>())?;

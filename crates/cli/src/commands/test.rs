@@ -39,7 +39,12 @@ impl Test {
         let mut failed = 0;
         let mut results = Vec::new();
         let mut names: Vec<String> = Vec::new();
-        for case in load::load_cases(&self.paths, &self.registry.schemas()?)? {
+        let cases = load::load_cases(&self.paths, &self.registry.schemas()?).inspect_err(|failure| {
+            if self.json && !failure.wrong().is_empty() {
+                outln!("{}", json!({"passed": 0, "failed": 0, "tests": [], "wrong": failure.wrong()}));
+            }
+        })?;
+        for case in cases {
             names.extend(case.tests.iter().map(|test| test.name.value.clone()));
             let tests = case.tests.iter().filter(|test| self.is_asked_for(test));
             for test in tests {

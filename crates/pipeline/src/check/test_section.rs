@@ -79,7 +79,12 @@ impl<'a> Known<'a> {
         let mut topics: BTreeMap<_, _> = BTreeMap::new();
         for sink in &topology.sinks {
             let written = sink.written.iter().map(|&index| sink.columns.field(index).name().as_str());
-            topics.insert(sink.topic.as_str(), Some(written.collect()));
+            let columns = topics.entry(sink.topic.as_str()).or_insert_with(|| Some(BTreeSet::new()));
+            match &sink.schema {
+                // A schema fills in what the columns leave out.
+                Some(_) => *columns = None,
+                None => columns.iter_mut().for_each(|columns| columns.extend(written.clone())),
+            }
         }
         if let Some(topic) = &topology.on_error.dead_letter {
             topics.insert(topic, None);

@@ -55,6 +55,10 @@ pub(super) fn run(dir: &Path, count: usize, seed: u64) -> crate::Outcome {
             undisturbed.display()
         )));
     }
+    if candles == 0 {
+        return Err(Failure::usage(format!("{count} trades close no candle, so that there is nothing to compare"))
+            .help("Ask for more of them: `--trades 50000`."));
+    }
     outln!(
         "{GOOD}nothing lost, nothing doubled{RESET}: {candles} candles, the same bytes in the same order as in a run \
          that nobody killed"

@@ -112,7 +112,7 @@ impl Produce {
             }
             return Ok(Box::new(std::io::stdin().lock()));
         };
-        let cannot = |why: String| Failure::run(format!("cannot read {}: {why}", file.display()));
+        let cannot = |why: String| Failure::usage(format!("cannot read {}: {why}", file.display()));
         // A folder can be opened, and not be read.
         if file.is_dir() {
             return Err(cannot("it is a folder".to_owned()).help("Name a file with one record a line."));
