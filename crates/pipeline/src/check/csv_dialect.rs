@@ -1,4 +1,4 @@
-//! A csv dialect: delimiter and quote are single ASCII characters, and differ.
+//! A csv dialect: delimiter and quote are single ASCII characters, and differ; the text of null needs no quotes.
 
 use super::Findings;
 use crate::codes;
@@ -16,6 +16,17 @@ pub(crate) fn check(options: &CsvOptions, findings: &mut Findings) -> CsvFormat 
         findings
             .error(codes::CSV_DIALECT, at.span, "delimiter and quote are the same character")
             .help("Choose another character for one of them.");
+    }
+    if let Some(nulls) = &options.nulls
+        && nulls.value.bytes().any(|byte| [delimiter, quote, b'\n', b'\r'].contains(&byte))
+    {
+        findings
+            .error(
+                codes::CSV_DIALECT,
+                nulls.span,
+                "the text of null holds the delimiter, the quote or the end of a line",
+            )
+            .help("Null is written without quotes: choose a text that needs none, such as `NULL`.");
     }
     CsvFormat { delimiter, quote, null: options.nulls.as_ref().map(|text| text.value.clone()).unwrap_or_default() }
 }

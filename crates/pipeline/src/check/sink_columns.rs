@@ -4,6 +4,7 @@ use crate::check::words::a;
 use crate::codes;
 use arrow::datatypes::DataType;
 
+use millstream_engine::text::Cells;
 use millstream_formats::avro::AvroWrite;
 use millstream_formats::json_schema::JsonSchemaWrite;
 use millstream_formats::protobuf::ProtobufWrite;
@@ -32,10 +33,17 @@ pub(crate) enum Written {
 
 /// Checks that the format can write the columns. Formats with a schema are checked by [`super::sink_contract`].
 pub(crate) fn check(format: Option<&Format>, at: Span, columns: &Columns, findings: &mut Findings) -> Option<Written> {
-    let Some(format) = format else { return Some(Written::Json) };
+    let Some(format) = format else {
+        have_text(at, columns, findings);
+        return Some(Written::Json);
+    };
     match format.options() {
-        FormatOptions::Json(_) => Some(Written::Json),
+        FormatOptions::Json(_) => {
+            have_text(at, columns, findings);
+            Some(Written::Json)
+        }
         FormatOptions::Csv(options) => {
+            have_text(at, columns, findings);
             for column in &columns.visible {
                 if let Some(data_type) = column.data_type.as_ref().filter(|data_type| data_type.is_nested()) {
                     findings
@@ -47,6 +55,17 @@ pub(crate) fn check(format: Option<&Format>, at: Span, columns: &Columns, findin
         }
         FormatOptions::Raw(_) => raw(format.span(), columns, findings),
         FormatOptions::Avro(_) | FormatOptions::Protobuf(_) | FormatOptions::JsonSchema(_) => None,
+    }
+}
+
+/// Checks that all columns are of types that pipelines can name; expressions make others too.
+pub(crate) fn have_text(at: Span, columns: &Columns, findings: &mut Findings) {
+    for column in &columns.visible {
+        if let Some(data_type) = column.data_type.as_ref().filter(|data_type| !Cells::supports(data_type)) {
+            findings
+                .error(codes::UNWRITABLE, at, format!("`{}` is {}, which cannot be written", column.name, a(data_type)))
+                .help("Cast it to another type, such as string, in a step before, or `drop` it.");
+        }
     }
 }
 

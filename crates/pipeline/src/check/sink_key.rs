@@ -3,6 +3,7 @@
 use crate::check::words::a;
 use crate::codes;
 use arrow::datatypes::DataType;
+use millstream_engine::text::Cells;
 
 use super::sink_columns::{self, Written};
 use super::sink_contract::{self, Shape};
@@ -183,7 +184,11 @@ fn not_windowed(at: Span, findings: &mut Findings) {
 
 fn of_columns(names: &[Name], columns: &Columns, findings: &mut Findings) -> Option<Vec<String>> {
     let mut right = true;
-    for name in names {
+    for (index, name) in names.iter().enumerate() {
+        if names[..index].iter().any(|before| before.value == name.value) {
+            findings.error(codes::DUPLICATE_COLUMN, name.span, format!("`{name}` stands twice")).help("Remove one.");
+            right = false;
+        }
         let Some(data_type) = columns.type_of(name) else {
             if columns.get(name).is_none() {
                 group_keys::unknown(name, columns, findings);
@@ -191,7 +196,7 @@ fn of_columns(names: &[Name], columns: &Columns, findings: &mut Findings) -> Opt
             right = false;
             continue;
         };
-        if data_type.is_nested() || data_type == DataType::Null {
+        if data_type.is_nested() || data_type == DataType::Null || !Cells::supports(&data_type) {
             findings
                 .error(codes::KEY_TYPE, name.span, format!("`{name}` is {}, which cannot be a key", a(&data_type)))
                 .help("Choose a column of text, numbers or times; make one by `map`.");

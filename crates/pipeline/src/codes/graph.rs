@@ -117,7 +117,7 @@ codes! { "Sources, streams and sinks":
 
     CSV_DIALECT = "MS0523" "csv-dialect",
         "the csv options do not go together",
-        "Delimiter and quote are one ASCII character each, and two different ones.",
+        "Delimiter and quote are one ASCII character each, and two different ones; the text of null holds neither, nor the end of a line.",
         "format: {csv: {delimiter: \"::\"}}";
 
     CSV_NESTED = "MS0524" "csv-nested",
@@ -165,4 +165,9 @@ codes! { "Sources, streams and sinks":
         "the timestamp of a record is no time",
         "It is a timestamp, or a whole number of milliseconds since 1970 (bigint).",
         "sink: {topic: out, timestamp: symbol}";
+
+    UNWRITABLE = "MS0533" "unwritable-column",
+        "a column of this type cannot be written",
+        "Expressions may make intervals, durations, times of day and decimals of more than 38 digits; messages have none.",
+        "steps:\n  - map: {age: ts - last_ts}\nsink: {topic: out}";
 }

@@ -8,7 +8,7 @@ use millstream_engine::time::Millis;
 use super::Place;
 use crate::check::aggregate_names::{self, Bounds};
 use crate::check::create::Keys;
-use crate::check::sink_columns::Written;
+use crate::check::sink_columns::{self, Written};
 use crate::check::sink_headers::HeadersDraft;
 use crate::check::sink_key::KeyDraft;
 use crate::check::topics::Use;
@@ -160,6 +160,7 @@ impl Builder<'_> {
         let Some(Late::To(to)) = late.map(|late| &late.value) else { return None };
         self.topics.check(&to.to, Use::Late, &mut self.findings);
         let columns = self.columns(stream);
+        sink_columns::have_text(to.to.span, &columns, &mut self.findings);
         let key = match &stream.key {
             RecordKey::Source if columns.system == SystemColumns::AtHand => KeyDraft::Source,
             RecordKey::Columns(names) if !names.is_empty() => KeyDraft::Columns(names.clone()),
