@@ -6,7 +6,7 @@ use super::{Checker, Choice, Place};
 use crate::codes;
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::spec::steps::not_yet;
-use crate::yaml::node::Node;
+use crate::yaml::node::{Kind, Node};
 use crate::yaml::span::Span;
 
 type Entries = [(Node, Node)];
@@ -68,6 +68,10 @@ impl<'a> Checker<'a> {
             let message = format!("expected one of {}", list(names()));
             return diagnostics.push(Diagnostic::error(codes::EMPTY, span, message));
         }
+        if let Some((first, schema, value)) = self.under_the_first(entries, choices) {
+            diagnostics.push(not_indented(entries));
+            return self.value(first, &value, schema, diagnostics);
+        }
         for (key, value) in entries {
             let name = key.text().unwrap_or_default();
             let known = choices.iter().filter_map(|choice| tag(choice.schema)).find(|(known, _)| *known == name);
@@ -79,6 +83,28 @@ impl<'a> Checker<'a> {
         if entries.len() > 1 {
             diagnostics.push(one_key(entries));
         }
+    }
+
+    /// Where keys stand beside the one that says what the value is, and belong under it: that key, its schema, and its value
+    /// with them. YAML takes what is not indented for that.
+    fn under_the_first<'e>(&self, entries: &'e Entries, choices: &[Choice<'a>]) -> Option<(&'e Node, &'a Value, Node)> {
+        let ((first, value), others) = entries.split_first()?;
+        let tags = || choices.iter().filter_map(|choice| tag(choice.schema));
+        let schema = tags().find(|(name, _)| first.text() == Some(*name)).map(|(_, schema)| schema)?;
+        let mut of_value = Vec::new();
+        self.choices(Choice { schema, of: "" }, &mut of_value, 0);
+        let has = |name: &str| of_value.iter().any(|choice| choice.schema["properties"].get(name).is_some());
+        let mut names = others.iter().map(|(key, _)| key.text().unwrap_or_default());
+        if others.is_empty() || !names.all(|name| has(name) && !tags().any(|(tag, _)| tag == name)) {
+            return None;
+        }
+        let mut inside = match &value.kind {
+            Kind::Mapping(inside) => inside.clone(),
+            _ if value.is_null() => Vec::new(),
+            _ => return None,
+        };
+        inside.extend(others.iter().filter(|(key, _)| value.get(key.text().unwrap_or_default()).is_none()).cloned());
+        Some((first, schema, Node { span: value.span, kind: Kind::Mapping(inside) }))
     }
 }
 
@@ -144,6 +170,23 @@ fn missing(name: &str, choice: Choice<'_>, place: &Place) -> Diagnostic {
         Some(about) => diagnostic.help(format!("Add `{name}:`. {about}.")),
         None => diagnostic.help(format!("Add `{name}:`.")),
     }
+}
+
+fn not_indented(entries: &Entries) -> Diagnostic {
+    let keys = || entries.iter().map(|(key, _)| key);
+    let first = keys().next().and_then(Node::text).unwrap_or_default();
+    let others = list(keys().skip(1).filter_map(Node::text));
+    let (message, them) = match entries.len() {
+        2 => (format!("{others} stands beside `{first}` and belongs under it"), "it"),
+        _ => (format!("{others} stand beside `{first}` and belong under it"), "them"),
+    };
+    let second = keys().nth(1).map(|key| key.span).unwrap_or_default();
+    let diagnostic = Diagnostic::error(codes::ONE_KEY, second, message);
+    let diagnostic = match keys().next() {
+        Some(key) => diagnostic.also(key.span, "here"),
+        None => diagnostic,
+    };
+    diagnostic.help(format!("Indent {them} further than `{first}`."))
 }
 
 fn one_key(entries: &Entries) -> Diagnostic {

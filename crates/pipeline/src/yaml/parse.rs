@@ -241,6 +241,10 @@ impl Builder<'_> {
         }
         let length = self.file.text().get(at..).and_then(|rest| rest.chars().next()).map_or(0, char::len_utf8);
         let (message, help) = explain(error.info());
+        let line = self.file.text().get(..at).and_then(|before| before.rsplit('\n').next()).unwrap_or_default();
+        // The brace of a placeholder is one of YAML's within brackets.
+        let is_placeholder = line.ends_with('$') || line.contains("${");
+        let help = if help == BRACKET && is_placeholder { PLACEHOLDER } else { help };
         let diagnostic = Diagnostic::error(codes::YAML_SYNTAX, self.file.span(at..at + length), message);
         self.push(if help.is_empty() { diagnostic } else { diagnostic.help(help) });
     }
@@ -288,11 +292,12 @@ fn check_key(key: &Node, seen: &mut BTreeMap<String, Span>) -> Option<Diagnostic
     None
 }
 
+const BRACKET: &str = "A bracket before is not closed, or text within brackets that holds `,` or `: ` wants quotes.";
+const PLACEHOLDER: &str = "Within brackets a placeholder is put in quotes: `{topic: \"${env:TOPIC}\"}`.";
+
 /// The parser's words in ours, and a way out for the mistakes that people make.
 fn explain(info: &str) -> (String, &'static str) {
     const QUOTES: &str = "Text that holds `: ` or ` #`, or begins with one of ``[]{}>|*&!%@#`\"',`` is put in quotes.";
-    const BRACKET: &str =
-        "A bracket before is not closed, or text within brackets that holds `,` or `: ` wants quotes.";
     const INDENT: &str = "Entries of one list or mapping begin in the same column; indent with spaces, not tabs.";
     let (message, help) = match info {
         "mapping values are not allowed in this context" => ("a `:` is not expected here", QUOTES),
