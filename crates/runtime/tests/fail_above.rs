@@ -92,6 +92,8 @@ fn too_many_failures_stop_a_pipeline_wherever_they_come() {
     for (place, steps, sink) in PLACES {
         let stopped = run(&topology("5%", steps, sink), &filled(), |_| true);
         assert!(matches!(stopped, Err(WorkerError::TooManyFailures { .. })), "{place}: {stopped:?}");
+        let said = stopped.unwrap_err().to_string();
+        assert!(said.contains("of the last 1m failed") && said.contains("step "), "{place}: {said}");
         let mut log = filled();
         run(&topology("15%", steps, sink), &log, |_| true).unwrap_or_else(|error| panic!("{place}: {error}"));
         assert_eq!(dead_letters(&mut log), RECORDS as usize / 10, "{place}");

@@ -39,13 +39,13 @@ impl<L: Log> Worker<L> {
     /// Writes what was refused to the dead-letter topic: the record as it came where the task has read it itself, else the row as
     /// JSON.
     pub(super) fn dead_letter(&mut self, index: usize, rejected: &Rejected) -> Result<(), WorkerError> {
+        let place = self.place_of(rejected);
         if let Some(rate) = self.failure_rate(index) {
-            rate.failed();
+            rate.failed(in_words(place.as_ref(), rejected));
         }
         let Some(topic) = &self.topology.on_error.dead_letter else { return Ok(()) };
         self.dead_letters += 1;
         let running = &self.tasks[index];
-        let place = self.place_of(rejected);
         let read = place.as_ref().and_then(|place| at_hand(&running.lanes, place));
         let row = rejected.row.as_ref().filter(|_| read.is_none()).map(output::as_json);
         let (key, value, timestamp) = match &read {
@@ -95,6 +95,12 @@ impl<L: Log> Worker<L> {
         let (partition, offset) = (rejected.origin.partition(), rejected.offset);
         (offset.0 >= 0).then_some(RecordPlace { topic, partition, offset })
     }
+}
+
+/// Which record failed, where and why; a result of many is in no place.
+fn in_words(place: Option<&RecordPlace>, rejected: &Rejected) -> String {
+    let place = place.map(|place| format!("{place}, ")).unwrap_or_default();
+    format!("{place}step {}: {}: {}", rejected.step, rejected.error.kind.as_str(), rejected.error.message)
 }
 
 /// The record that stands at `place`, if a lane still has it: those of rows that are being processed, or wait for rows of other

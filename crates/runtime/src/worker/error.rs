@@ -4,6 +4,7 @@ use std::fmt;
 
 use millstream_engine::error::{Rejected, TaskError};
 use millstream_engine::ids::{Offset, PartitionId};
+use millstream_pipeline::spec::Duration;
 
 use crate::log::LogError;
 use crate::store::StoreError;
@@ -227,8 +228,8 @@ pub enum WorkerError {
     },
     /// Too many records failed.
     #[error(
-        "pipeline {pipeline}: more than {percent}% of the records of the last {span_ms} ms failed (on_error.fail_above): the \
-         headers of the dead letters say where and why; mend what writes them or the pipeline, or raise the limit"
+        "pipeline {pipeline}: more than {percent}% of the records of the last {span} failed (on_error.fail_above), the last of them \
+         at {last}; mend what writes them or the pipeline, or raise the limit"
     )]
     TooManyFailures {
         /// The pipeline.
@@ -236,7 +237,9 @@ pub enum WorkerError {
         /// The limit.
         percent: f64,
         /// Over how long.
-        span_ms: i64,
+        span: Duration,
+        /// Which record failed last, and why. Its dead letter may not be there, as the epoch was rolled back.
+        last: String,
     },
     /// The program contradicts itself.
     #[error("internal error: {0}")]

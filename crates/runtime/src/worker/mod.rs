@@ -582,12 +582,16 @@ impl<L: Log> Worker<L> {
     }
 
     fn check_failure_rates(&mut self, now: Millis) -> Result<(), WorkerError> {
-        let is_exceeded = self.failure_rates.iter_mut().any(|rate| rate.is_exceeded(now));
-        let Some(limit) = self.topology.on_error.fail_above.filter(|_| is_exceeded) else { return Ok(()) };
+        let Some(limit) = self.topology.on_error.fail_above else { return Ok(()) };
+        let Some(rate) = self.failure_rates.iter_mut().find_map(|rate| rate.is_exceeded(now).then_some(rate)) else {
+            return Ok(());
+        };
         Err(WorkerError::TooManyFailures {
             pipeline: self.topology.name.clone(),
-            percent: limit.fraction * 100.0,
-            span_ms: limit.span.0,
+            // A fraction of 0.07 is not quite 7 percent.
+            percent: (limit.fraction * 1e8).round() / 1e6,
+            span: millstream_pipeline::spec::Duration(limit.span),
+            last: rate.last().to_owned(),
         })
     }
 

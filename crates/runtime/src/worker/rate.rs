@@ -13,6 +13,8 @@ pub(super) struct FailureRate {
     /// Since it was last asked.
     records: u64,
     failures: u64,
+    /// Which record failed last, and why.
+    last: String,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -27,7 +29,7 @@ const FEWEST_RECORDS: u64 = 100;
 
 impl FailureRate {
     pub(super) fn new(limit: FailAbove) -> FailureRate {
-        FailureRate { limit, steps: VecDeque::new(), records: 0, failures: 0 }
+        FailureRate { limit, steps: VecDeque::new(), records: 0, failures: 0, last: String::new() }
     }
 
     /// So many records were read.
@@ -35,9 +37,15 @@ impl FailureRate {
         self.records += records;
     }
 
-    /// One failed.
-    pub(super) fn failed(&mut self) {
+    /// One failed: which, and why.
+    pub(super) fn failed(&mut self, which: String) {
         self.failures += 1;
+        self.last = which;
+    }
+
+    /// Which record failed last, and why.
+    pub(super) fn last(&self) -> &str {
+        &self.last
     }
 
     /// Whether the rate up to `now` is above the limit.
@@ -74,14 +82,16 @@ mod tests {
 
     fn is_exceeded_by(rate: &mut FailureRate, records: u64, failures: u64, now: Millis) -> bool {
         rate.read(records);
-        (0..failures).for_each(|_| rate.failed());
+        (0..failures).for_each(|failure| rate.failed(format!("number {failure}")));
         rate.is_exceeded(now)
     }
 
     #[test]
     fn one_in_a_hundred_is_not_above_one_percent() {
         assert!(!is_exceeded_by(&mut rate(), 1000, 10, Millis(0)));
-        assert!(is_exceeded_by(&mut rate(), 1000, 11, Millis(0)));
+        let mut rate = rate();
+        assert!(is_exceeded_by(&mut rate, 1000, 11, Millis(0)));
+        assert_eq!(rate.last(), "number 10");
     }
 
     #[test]
