@@ -301,7 +301,9 @@ impl Reader<'_> {
             "null" => Some(Literal::Null),
             "true" => Some(Literal::Bool(true)),
             "false" => Some(Literal::Bool(false)),
-            number => serde_json::from_str::<serde_json::Number>(number).ok().map(|_| Literal::Number(number.to_owned())),
+            number => {
+                serde_json::from_str::<serde_json::Number>(number).ok().map(|_| Literal::Number(number.to_owned()))
+            }
         }
     }
 }
@@ -338,7 +340,9 @@ mod tests {
         for (a, b) in [("10", "10.0"), ("1e3", "1000"), ("0", "-0.00"), ("0.10", "1e-1"), ("-5", "-5.0")] {
             assert!(is_same_number(a, b), "{a} {b}");
         }
-        for (a, b) in [("1234567890123456.7891", "1234567890123456.7899"), ("1", "-1"), ("x", "x"), ("", "0"), ("1", "10")] {
+        for (a, b) in
+            [("1234567890123456.7891", "1234567890123456.7899"), ("1", "-1"), ("x", "x"), ("", "0"), ("1", "10")]
+        {
             assert!(!is_same_number(a, b), "{a} {b}");
         }
     }
@@ -350,7 +354,9 @@ mod tests {
         assert_eq!(value.to_string(), json);
         assert_eq!(value.get("e"), Some(&Literal::Number("12345678901234567890.123456789".to_owned())));
         assert_eq!(Literal::from_json(br#" { "a" : 1 , "a" : 2 } "#).unwrap().to_string(), r#"{"a":2}"#);
-        for wrong in ["", "{", "[1,]", "[1 2]", "{\"a\"}", "{,\"a\":1}", "01", "nul", "\"a", "\"\\", "1 2", "{\"a\":1,}"] {
+        for wrong in
+            ["", "{", "[1,]", "[1 2]", "{\"a\"}", "{,\"a\":1}", "01", "nul", "\"a", "\"\\", "1 2", "{\"a\":1,}"]
+        {
             assert_eq!(Literal::from_json(wrong.as_bytes()), None, "{wrong}");
         }
         assert_eq!(Literal::from_json("[".repeat(10_000).as_bytes()), None);

@@ -8,9 +8,9 @@ use millstream_pipeline::case::{Expected, Row, TestSpec};
 use millstream_pipeline::literal::{Literal, is_same_number};
 use millstream_pipeline::topology::{SinkDef, Topology};
 
-use super::message::{self, Message, text_of, time_of};
 use super::Way;
 use super::changes::Changes;
+use super::message::{self, Message, text_of, time_of};
 use super::world::Outcome;
 
 /// What is wrong with `outcome` by the test's own words.
@@ -85,8 +85,7 @@ fn topic_differs(topology: &Topology, topic: &str, expected: &Expected, messages
         kept.retain(|message| !is_retraction(message) || (any_named && is_named(message)));
     }
     let several = kept.iter().map(|message| message.partition).collect::<BTreeSet<_>>().len() > 1;
-    let ordered =
-        !by_commits && !changes.are_among_dead_letters(topic) && !expected.is_unordered() && !several;
+    let ordered = !by_commits && !changes.are_among_dead_letters(topic) && !expected.is_unordered() && !several;
     let matches = |row: &Row, message: &Message| differs(row, message, sink, expected.is_exact()).is_none();
     let equal = rows.len() == kept.len()
         && if ordered {
@@ -229,7 +228,8 @@ fn same(expected: &Literal, found: &Literal, of: Option<&DataType>) -> bool {
             a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same(a, b, item_type(of)))
         }
         (Literal::Map(a), Literal::Map(b)) => {
-            let is_in = |(name, a): &(String, Literal)| found.get(name).is_some_and(|b| same(a, b, entry_type(of, name)));
+            let is_in =
+                |(name, a): &(String, Literal)| found.get(name).is_some_and(|b| same(a, b, entry_type(of, name)));
             a.len() == b.len() && a.iter().all(is_in)
         }
         (Literal::Bool(a), Literal::Text(b)) => a.to_string() == *b,

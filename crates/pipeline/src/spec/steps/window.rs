@@ -68,7 +68,8 @@ pub struct Window {
     /// For how long behind its end a window waits for late rows. `0` by default.
     pub grace: Option<Spanned<Duration>>,
     /// When results leave: `final` (once, when the window has closed; the default), `changes` (at each commit what has
-    /// changed), or `{every: 10s}` (as changes, no more often). For `over` also `arrival` (with each row; its default).
+    /// changed), or `{every: 10s}` (as changes, no more often). For `over` only `final`, or `arrival` (with each row; its
+    /// default).
     pub emit: Option<Spanned<Emit>>,
     /// What happens to late rows: `drop` (the default; they are counted), or `{to: topic}`.
     pub late: Option<Spanned<Late>>,
