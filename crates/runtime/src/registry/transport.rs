@@ -21,6 +21,8 @@ use super::settings::RegistrySettings;
 const MEDIA_TYPE: &str = "application/vnd.schemaregistry.v1+json";
 /// The most bytes of an answer: more than the largest schema that is read.
 const MOST_BYTES: u64 = 8 << 20;
+/// What a registry says of a path that it does not know, and some say of a schema: mostly that is 40403, of a subject 40401.
+const UNKNOWN_PATH: i64 = 404;
 /// How often all addresses are asked where retries are wanted.
 const ROUNDS: u32 = 3;
 /// The wait before the second round; it doubles.
@@ -195,6 +197,29 @@ impl Transport {
     }
 
     fn ask_one(&self, url: &str, request: &Request, missing: &Missing) -> Result<Value, Failure> {
+        let response = self.send(url, request)?;
+        self.understand(url, response, missing)
+    }
+
+    /// Whether there is a registry at this very path. One says 404 without more of a path that it does not know, and so it does of
+    /// each question if `schema_registry.urls` names a wrong path.
+    fn is_registry(&self, url: &str) -> Result<(), Failure> {
+        let response = self.send(url, &Request::get(&["subjects"]))?;
+        match response.status().as_u16() {
+            // It may list its subjects to others only.
+            200..=299 | 401 | 403 => Ok(()),
+            status @ (429 | 500..=599) => {
+                let retry_after = retry_after(response.headers());
+                Err(Failure::Transient {
+                    reason: format!("status {status} to a question for its subjects"),
+                    retry_after,
+                })
+            }
+            status => Err(Failure::Garbage(format!("status {status} to a question for its subjects"))),
+        }
+    }
+
+    fn send(&self, url: &str, request: &Request) -> Result<Response<Body>, Failure> {
         let address = format!("{url}{}", request.path);
         let sent = match &request.body {
             None => {
@@ -212,8 +237,7 @@ impl Transport {
                 }
             }
         };
-        let response = sent.map_err(|error| self.not_sent(&error))?;
-        self.understand(url, response, missing)
+        sent.map_err(|error| self.not_sent(&error))
     }
 
     fn understand(&self, url: &str, mut response: Response<Body>, missing: &Missing) -> Result<Value, Failure> {
@@ -236,6 +260,9 @@ impl Transport {
                     // A proxy or another server. To take it for a registry that knows no such schema would be wrong.
                     return Err(Failure::Garbage(format!("status {status} without a registry's error code")));
                 };
+                if complaint.error_code == UNKNOWN_PATH {
+                    self.is_registry(&url)?;
+                }
                 let message = complaint.message;
                 Err(Failure::Final(match status {
                     404 => RegistryError::NotFound { url, missing: missing.clone() },

@@ -161,7 +161,10 @@ fn a_token_is_named_in_a_header_and_nowhere_else() {
 fn a_registry_that_does_not_judge_has_not_found_anything_compatible() {
     use crate::contracts::{Judged, Subjects};
     let long = NewSchema::avro("\"long\"");
-    let said = |reply| Subjects::against_level(&client(&[&Server::of(vec![reply])]), "s", Level::Full, &long);
+    let subjects = Reply::Json(200, "[]");
+    let said = |reply| {
+        Subjects::against_level(&client(&[&Server::of(vec![reply, subjects.clone()])]), "s", Level::Full, &long)
+    };
     let no_such_question = Reply::Json(404, r#"{"error_code": 404, "message": "HTTP 404 Not Found"}"#);
     assert_eq!(said(no_such_question), Ok(Judged::Not));
     assert_eq!(said(Reply::Json(200, r#"{"is_compatible": true}"#)), Ok(Judged::Compatible));

@@ -99,12 +99,19 @@ fn a_refusal_is_not_asked_again() {
 
 #[test]
 fn what_is_not_there_is_told_from_who_is_no_registry() {
-    for code in [40401, 404] {
-        let body = format!("{{\"error_code\": {code}, \"message\": \"Subject not found\"}}");
-        let server = Server::of(vec![Reply::Bytes(server::answer(404, "a: b", body.as_bytes()))]);
-        let (asked, times) = ask(&[&server]);
-        let error = asked.unwrap_err();
-        assert_eq!((error.to_string(), times), (format!("the schema registry at {} has no subject s", server.url), 1));
+    // Where it does not say that it is the subject that is not there, it is asked whether it is a registry at all.
+    let missing =
+        |code| server::answer(404, "a: b", format!("{{\"error_code\": {code}, \"message\": \"?\"}}").as_bytes());
+    for (code, subjects, times) in [(40401, 404, 1), (404, 200, 2), (404, 403, 2)] {
+        let server = Server::of(vec![Reply::Bytes(missing(code)), Reply::Json(subjects, "[]")]);
+        let (asked, asked_times) = ask(&[&server]);
+        let expected = format!("the schema registry at {} has no subject s", server.url);
+        assert_eq!((asked.unwrap_err().to_string(), asked_times), (expected, times));
+    }
+    let elsewhere = Server::of(vec![Reply::Bytes(missing(404))]);
+    for error in [ask(&[&elsewhere]).0.unwrap_err(), client(&[&elsewhere]).answers().unwrap_err()] {
+        assert!(matches!(error, RegistryError::Garbage { .. }), "{error}");
+        assert!(error.to_string().contains("status 404 to a question for its subjects"), "{error}");
     }
     assert!(garbage(Reply::Json(404, "<html>not here</html>")).contains("status 404 without a registry's error code"));
     assert!(garbage(Reply::Json(404, r#"{"error_code": 7, "message": "?"}"#)).contains("status 404"));
