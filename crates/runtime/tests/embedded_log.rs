@@ -374,6 +374,33 @@ fn damaged_files_are_errors_and_never_wrong_records() {
     assert!(errors > 200, "{errors} errors, {whole} whole");
 }
 
+#[test]
+fn a_folder_with_records_and_without_a_commit_log_is_not_begun_anew() {
+    let dir = tempfile::tempdir().unwrap();
+    small_log(dir.path());
+    let commits = dir.path().join("commits");
+    let kept = std::fs::read(&commits).unwrap();
+    std::fs::remove_file(&commits).unwrap();
+    for access in [Access::Run, Access::Client] {
+        let error = EmbeddedLog::open_or_create(dir.path(), options(access)).unwrap_err().to_string();
+        assert!(error.contains("it holds records of topic t, and the file `commits`"), "{error}");
+    }
+    std::fs::write(&commits, kept).unwrap();
+    assert_eq!(read_damaged(dir.path()).unwrap(), 6);
+}
+
+#[test]
+fn topics_without_records_do_not_need_the_commit_log() {
+    let dir = tempfile::tempdir().unwrap();
+    EmbeddedLog::open_or_create(dir.path(), options(Access::Run))
+        .unwrap()
+        .create_topic("t", TopicSettings::user(1))
+        .unwrap();
+    std::fs::remove_file(dir.path().join("commits")).unwrap();
+    let log = EmbeddedLog::open_or_create(dir.path(), options(Access::Run)).unwrap();
+    assert_eq!(log.partitions("t").unwrap(), Some(1));
+}
+
 fn copy(from: &Path, to: &Path) {
     for entry in std::fs::read_dir(from).unwrap() {
         let entry = entry.unwrap();

@@ -74,6 +74,20 @@ impl Layout {
         let parent = self.dir.parent().filter(|parent| !parent.as_os_str().is_empty());
         durability.sync_folder(parent.unwrap_or(Path::new(".")))
     }
+
+    /// A topic that has a segment: the first by name.
+    pub(super) fn topic_with_records(&self) -> Result<Option<String>, LogError> {
+        for topic in Topics::names(self)? {
+            let folder = self.topics().join(&topic);
+            let partitions = names_in(&folder)?.into_iter().map(|name| folder.join(name)).filter(|path| path.is_dir());
+            for partition in partitions {
+                if names_in(&partition)?.iter().any(|name| Layout::base_of(name).is_some()) {
+                    return Ok(Some(topic));
+                }
+            }
+        }
+        Ok(None)
+    }
 }
 
 /// The settings of topics, as they were read; topics never change and are never removed.

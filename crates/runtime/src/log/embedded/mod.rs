@@ -121,7 +121,7 @@ impl EmbeddedLog {
     /// Opens the log in a folder, and makes it first if the folder is empty or not there.
     ///
     /// # Errors
-    /// As [`open`](Self::open); [`LogError::NotALog`] if the folder holds other things.
+    /// As [`open`](Self::open); [`LogError::NotALog`] if the folder holds other things, or records without a commit log.
     pub fn open_or_create(dir: &Path, options: Options) -> Result<EmbeddedLog, LogError> {
         create(&Layout { dir: dir.to_owned() }, &options.durability)?;
         EmbeddedLog::open(dir, options)
@@ -299,6 +299,15 @@ fn create(layout: &Layout, durability: &Durability) -> Result<(), LogError> {
     layout.create(durability)?;
     let lock_path = layout.commits_lock();
     let _guard = WriteLock::open(&lock_path)?.hold(&lock_path)?;
+    if let Some(topic) = layout.topic_with_records()?
+        && !layout.commits().exists()
+    {
+        let message = format!(
+            "it holds records of topic {topic}, and the file `commits`, which alone says what of them is committed, is missing: put \
+             the file back, or empty the folder to begin anew"
+        );
+        return Err(LogError::NotALog { path: layout.dir.clone(), message });
+    }
     crash_point!("log.open.before_create");
     Commits::create(&layout.commits(), durability)?;
     crash_point!("log.open.created");
