@@ -401,6 +401,31 @@ fn topics_without_records_do_not_need_the_commit_log() {
     assert_eq!(log.partitions("t").unwrap(), Some(1));
 }
 
+#[test]
+fn a_last_commit_that_is_whole_but_for_a_bit_is_damage_and_one_that_is_torn_is_none() {
+    let dir = tempfile::tempdir().unwrap();
+    small_log(dir.path());
+    let commits = dir.path().join("commits");
+    let good = std::fs::read_to_string(&commits).unwrap();
+    let last = good.trim_end().rfind('\n').unwrap() + 1;
+    let digit = last + good[last..].find(|c: char| c.is_ascii_digit()).unwrap();
+    let mut flipped = good.clone().into_bytes();
+    flipped[digit] ^= 1;
+    std::fs::write(&commits, &flipped).unwrap();
+    for access in [Access::Run, Access::Client] {
+        let error = EmbeddedLog::open(dir.path(), options(access)).unwrap_err().to_string();
+        let expected =
+            format!("is damaged at byte {last}: the last commit is not torn, but the line does not match its checksum");
+        assert!(error.contains(&expected), "{error}");
+    }
+    let mut zeros = good.clone().into_bytes();
+    zeros[digit..good.len() - 1].fill(0);
+    for torn in [&zeros[..], good[..good.len() - 1].as_bytes(), good[..digit].as_bytes()] {
+        std::fs::write(&commits, torn).unwrap();
+        assert_eq!(read_damaged(dir.path()).unwrap(), 5);
+    }
+}
+
 fn copy(from: &Path, to: &Path) {
     for entry in std::fs::read_dir(from).unwrap() {
         let entry = entry.unwrap();

@@ -2,10 +2,13 @@
 //!
 //! Its first line is a snapshot of all there is; each further line is one commit, whole or not at all (a checksum tells).
 //! When it has grown, it is replaced by a new snapshot with the next generation number, which tells other processes to
-//! begin anew. What stands behind the last good line was never committed: writers cut it off, readers do not look at it.
+//! begin anew. What stands behind the last good line and is torn was never committed: writers cut it off, readers do not look at it.
+//! A last line that is whole, but for its checksum, was committed and is damaged.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
+
+use serde::de::IgnoredAny;
 
 use super::disk::{self, Durability};
 use super::line;
@@ -101,7 +104,14 @@ impl Commits {
             let is_last = end + 1 == rest.len();
             match parse(&rest[..end]) {
                 Ok(line) => self.take(line)?,
-                Err(_) if is_last && self.position > 0 => break,
+                Err(_) if is_last && self.position > 0 && is_torn(&rest[..end]) => break,
+                Err(message) if is_last && self.position > 0 => {
+                    let message = format!(
+                        "the last commit is not torn, but {message}: put the file back as it was, or cut it off at this byte to \
+                         give that commit up"
+                    );
+                    return Err(LogError::corrupt(&self.path, self.position, message));
+                }
                 Err(message) => return Err(LogError::corrupt(&self.path, self.position, message)),
             }
             self.position += end as u64 + 1;
@@ -213,6 +223,12 @@ impl Commits {
 fn parse(bytes: &[u8]) -> Result<Line, String> {
     line::checked(bytes)?;
     serde_json::from_slice(bytes).map_err(|error| error.to_string())
+}
+
+/// Whether a line can be what a crash has left of a write: where bytes of it did not reach the disk, there are zeros, and no JSON has
+/// those.
+fn is_torn(bytes: &[u8]) -> bool {
+    serde_json::from_slice::<IgnoredAny>(bytes).is_err()
 }
 
 fn to_bytes(line: &Line) -> Vec<u8> {
