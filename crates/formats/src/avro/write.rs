@@ -51,6 +51,11 @@ pub(super) enum Write {
         branch: usize,
         value: Box<Write>,
     },
+    /// A union of which several branches may take the value, as none of them but the last need take it: the first that does.
+    Choice {
+        null: Option<usize>,
+        branches: Vec<(usize, Write)>,
+    },
     /// A struct with a member for each branch, of which one has a value: the branch of null and those of the members.
     Members {
         null: Option<usize>,
@@ -152,20 +157,33 @@ impl Compiler<'_> {
             let members = fields.iter().map(member).collect::<Fallible<Vec<_>>>()?;
             return Ok(Write::Members { null, members });
         }
-        let mut first = None;
+        let (mut fitting, mut first_fault) = (Vec::new(), None);
         for (branch, node) in values {
-            match (self.present(node, column), null) {
-                (Ok(value), Some(null)) => return Ok(Write::Nullable { null, branch, value: Box::new(value) }),
-                (Ok(value), None) if column.is_nullable() => {
-                    return Ok(Write::Required(Box::new(Write::Branch { branch, value: Box::new(value) })));
+            match self.present(node, column) {
+                Ok(value) => {
+                    let is_last = !value.may_refuse();
+                    fitting.push((branch, value));
+                    if is_last {
+                        break;
+                    }
                 }
-                (Ok(value), None) => return Ok(Write::Branch { branch, value: Box::new(value) }),
-                (Err(fault), _) => {
-                    first.get_or_insert(fault);
+                Err(fault) => {
+                    first_fault.get_or_insert(fault);
                 }
             }
         }
-        Err(first.unwrap_or_else(|| self.unfit(id, column)))
+        if fitting.len() > 1 {
+            return Ok(Write::Choice { null, branches: fitting });
+        }
+        let Some((branch, value)) = fitting.pop() else {
+            return Err(first_fault.unwrap_or_else(|| self.unfit(id, column)));
+        };
+        let value = Box::new(value);
+        Ok(match null {
+            Some(null) => Write::Nullable { null, branch, value },
+            None if column.is_nullable() => Write::Required(Box::new(Write::Branch { branch, value })),
+            None => Write::Branch { branch, value },
+        })
     }
 
     /// How to write a value that is not null.
@@ -242,6 +260,16 @@ impl Compiler<'_> {
 }
 
 impl Write {
+    /// Whether a single value may be of the column's type and yet none that is written so. What values are made of is not looked at:
+    /// of records, lists and maps the first that fits a column is its branch.
+    fn may_refuse(&self) -> bool {
+        match self {
+            Write::NarrowNumber | Write::Time { .. } | Write::Fixed(_) | Write::Uuid | Write::Duration => true,
+            Write::Decimal(_) | Write::Enum(_) => true,
+            _ => false,
+        }
+    }
+
     /// Writes the value of `row`. After a fault `out` ends somewhere within it.
     #[inline]
     pub(super) fn run(&self, cells: &Cells, row: usize, out: &mut Vec<u8>) -> Fallible<()> {
@@ -337,6 +365,11 @@ impl Write {
                 put_zigzag(*branch as i64, out);
                 value.run(cells, row, out)?;
             }
+            (Write::Choice { null, branches }, _) => match (cells.is_null(row), null) {
+                (true, Some(null)) => put_zigzag(*null as i64, out),
+                (true, None) => return Err(Fault::value("null, where the schema has no place for it")),
+                (false, _) => choose(branches, cells, row, out)?,
+            },
             (Write::Members { null, members }, Values::Struct(columns)) => {
                 let mut present = members.iter().zip(columns).filter(|(_, cells)| !cells.is_null(row));
                 let (first, more) = match cells.is_null(row) {
@@ -382,6 +415,23 @@ impl Write {
         }
         Ok(())
     }
+}
+
+/// Writes a value by the first branch that takes it; where none does, the first says why.
+fn choose(branches: &[(usize, Write)], cells: &Cells, row: usize, out: &mut Vec<u8>) -> Fallible<()> {
+    let start = out.len();
+    let mut refused = Ok(());
+    for (branch, value) in branches {
+        put_zigzag(*branch as i64, out);
+        match value.run(cells, row, out) {
+            Ok(()) => return Ok(()),
+            fault => {
+                out.truncate(start);
+                refused = refused.and(fault);
+            }
+        }
+    }
+    refused
 }
 
 #[cold]

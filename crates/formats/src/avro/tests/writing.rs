@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, BooleanArray, Decimal128Array, Float64Array, Int32Array, Int64Array, StringArray, StructArray,
-    TimestampMicrosecondArray,
+    Array, ArrayRef, BinaryArray, BooleanArray, Decimal128Array, Float64Array, Int32Array, Int64Array, StringArray,
+    StructArray, TimestampMicrosecondArray,
 };
 use arrow::datatypes::{DataType, Field};
 use serde_json::json;
@@ -205,4 +205,35 @@ fn a_duration_is_three_numbers_of_32_bits() {
             (2, "column d: 4294967296 is beyond a duration".to_owned())
         ]
     );
+}
+
+#[test]
+fn of_the_branches_that_fit_a_column_the_first_that_takes_the_value_is_written() {
+    let (n, text, bytes) = (vec![7, 5_000_000_000], vec!["X", "Y"], vec![&b"ab"[..], b"abc"]);
+    let rows = || {
+        batch(vec![
+            (Field::new("n", DataType::Int64, true), Arc::new(Int64Array::from(n.clone())) as ArrayRef),
+            (Field::new("s", DataType::Utf8, true), Arc::new(StringArray::from(text.clone())) as ArrayRef),
+            (Field::new("b", DataType::Binary, true), Arc::new(BinaryArray::from(bytes.clone())) as ArrayRef),
+        ])
+    };
+    let of = |n: &str, s: &str, b: &str| {
+        let symbols = |name: &str| json!({"type": "enum", "name": name, "symbols": ["X"]});
+        let type_of = |name: &str| match name {
+            "enum" => symbols("E"),
+            "fixed" => json!({"type": "fixed", "name": "F", "size": 2}),
+            name => json!(name),
+        };
+        let union = |names: &str| names.split(' ').map(type_of).collect::<Vec<_>>();
+        schema(&json!({"type": "record", "name": "R", "fields": [
+            {"name": "n", "type": union(n)}, {"name": "s", "type": union(s)}, {"name": "b", "type": union(b)}]}))
+    };
+    let (encoded, faults) = encode(&of("null int long", "null enum string", "fixed bytes"), &rows());
+    assert_eq!(faults, []);
+    assert_eq!(encoded.payload(0), [2, 14, 2, 0, 0, b'a', b'b']);
+    assert_eq!(encoded.payload(1), [&[4, 128, 200, 175, 160, 37, 4, 2, b'Y', 2, 6][..], b"abc"].concat());
+    let (encoded, faults) = encode(&of("null long int", "null string enum", "bytes fixed"), &rows());
+    assert_eq!((encoded.payload(0), faults), (&[2, 14, 2, 2, b'X', 0, 4, b'a', b'b'][..], vec![]));
+    let (_, faults) = encode(&of("null int", "null enum string", "null fixed bytes"), &rows());
+    assert_eq!(faults[0].error.message, "column n: 5000000000 is beyond an int");
 }
