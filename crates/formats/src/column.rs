@@ -25,6 +25,17 @@ pub(crate) struct Column {
     pub(crate) field: FieldRef,
     nulls: NullBufferBuilder,
     pub(crate) values: Values,
+    /// What a value takes in bytes, whatever it is, as [`cost`] says.
+    pub(crate) cost: usize,
+}
+
+/// The bytes that a value takes in columns whatever it is, null too: what stands in texts, lists and maps is not counted.
+pub(crate) fn cost(data_type: &DataType) -> usize {
+    match data_type {
+        DataType::Struct(fields) => fields.iter().map(|field| cost(field.data_type())).sum::<usize>().max(1),
+        DataType::Decimal128(_, _) => 16,
+        _ => 8,
+    }
 }
 
 /// The values of a column by type.
@@ -172,7 +183,7 @@ impl Column {
             },
             other => return Err(unreadable(field, &format!("{} cannot be read from a message", sql_name(other)))),
         };
-        Ok(Column { field: field.clone(), nulls: NullBufferBuilder::new(0), values })
+        Ok(Column { field: field.clone(), nulls: NullBufferBuilder::new(0), values, cost: cost(field.data_type()) })
     }
 
     /// The number of rows that are complete.

@@ -8,7 +8,7 @@ const ROOM: usize = 64 << 20;
 const ROOM_PER_BYTE: usize = 32;
 
 /// What a message may still grow to in columns.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Room {
     limit: usize,
     spent: usize,
@@ -33,6 +33,12 @@ impl Room {
     /// What [`spend`](Self::spend) accounted for.
     pub(crate) fn spent(&self) -> usize {
         self.spent
+    }
+
+    /// All of the room again, for who reads the message anew.
+    #[inline]
+    pub(crate) fn refill(&mut self) {
+        self.spent = 0;
     }
 }
 

@@ -15,6 +15,7 @@ use super::program::{
 };
 use super::schema::{AvroSchema, Enumeration, Kind, Logical, NameFit, NodeId, Record, Unit};
 use super::skip::{self, Skip, Skips};
+use crate::column::cost;
 use crate::fault::{Fallible, Fault};
 
 /// The most reads of one program.
@@ -425,14 +426,5 @@ fn map_value(data_type: &DataType) -> Option<&FieldRef> {
             _ => None,
         },
         _ => None,
-    }
-}
-
-/// The bytes that a value takes in columns whatever it is.
-fn cost(data_type: &DataType) -> usize {
-    match data_type {
-        DataType::Struct(fields) => fields.iter().map(|field| cost(field.data_type())).sum::<usize>().max(1),
-        DataType::Decimal128(_, _) => 16,
-        _ => 8,
     }
 }

@@ -17,7 +17,9 @@ use arrow::datatypes::FieldRef;
 use crate::error::FormatError;
 use crate::fault::{Fallible, Fault};
 use crate::members::Members;
+use crate::wire::Room;
 pub(crate) use encode::JsonEncoder;
+use general::Scratch;
 pub(crate) use general::push_base64;
 use shape::Shapes;
 
@@ -26,7 +28,7 @@ use shape::Shapes;
 pub(crate) struct JsonDecoder {
     members: Members,
     shapes: Shapes,
-    scratch: String,
+    scratch: Scratch,
 }
 
 /// Whether the decoder bets on the shape of the messages. It changes what decoding costs, never what it gives.
@@ -40,7 +42,7 @@ pub enum Betting {
 
 impl JsonDecoder {
     pub(crate) fn new(fields: &[FieldRef], betting: Betting) -> Result<JsonDecoder, FormatError> {
-        Ok(JsonDecoder { members: Members::new(fields)?, shapes: Shapes::new(betting), scratch: String::new() })
+        Ok(JsonDecoder { members: Members::new(fields)?, shapes: Shapes::new(betting), scratch: Scratch::default() })
     }
 
     pub(crate) fn members(&mut self) -> &mut Members {
@@ -50,6 +52,7 @@ impl JsonDecoder {
     /// Appends one row, or nothing and says what is wrong with the message.
     #[inline]
     pub(crate) fn push(&mut self, payload: &[u8]) -> Fallible<()> {
+        self.scratch.room = Room::new(payload.len(), usize::MAX);
         if self.shapes.scan(payload, &mut self.members, &mut self.scratch) {
             return Ok(());
         }

@@ -6,7 +6,7 @@ use arrow::datatypes::TimeUnit;
 use memchr::memchr;
 
 use super::Betting;
-use super::general::read_value;
+use super::general::{Scratch, read_value};
 use super::reader::{Kind, Reader};
 use crate::column::{Column, Values};
 use crate::members::Members;
@@ -68,7 +68,7 @@ impl Shapes {
 
     /// Appends the message as one row if it has a known shape; otherwise appends nothing and returns false.
     #[inline]
-    pub(crate) fn scan(&mut self, payload: &[u8], members: &mut Members, scratch: &mut String) -> bool {
+    pub(crate) fn scan(&mut self, payload: &[u8], members: &mut Members, scratch: &mut Scratch) -> bool {
         if self.known.is_empty() {
             return false;
         }
@@ -197,7 +197,8 @@ impl Shape {
 
     /// Appends the document as one row if it has this shape; otherwise appends nothing and returns false.
     #[inline]
-    fn scan(&self, payload: &[u8], strings: Strings, members: &mut Members, scratch: &mut String) -> bool {
+    fn scan(&self, payload: &[u8], strings: Strings, members: &mut Members, scratch: &mut Scratch) -> bool {
+        scratch.room.refill();
         if self.scan_members(payload, strings, members, scratch).is_some() {
             for &column in &self.missing {
                 members.columns[column].push_null();
@@ -215,7 +216,7 @@ impl Shape {
         payload: &[u8],
         strings: Strings,
         members: &mut Members,
-        scratch: &mut String,
+        scratch: &mut Scratch,
     ) -> Option<()> {
         let mut rest = payload;
         for (literal, place) in &self.members {
@@ -238,12 +239,12 @@ impl Shape {
 
 /// Passes over or reads one value as the general path does; `None` on a fault, which the general path will find again.
 #[cold]
-fn slow<'a>(payload: &'a [u8], at: usize, column: Option<&mut Column>, scratch: &mut String) -> Option<&'a [u8]> {
+fn slow<'a>(payload: &'a [u8], at: usize, column: Option<&mut Column>, scratch: &mut Scratch) -> Option<&'a [u8]> {
     let text = std::str::from_utf8(payload).ok()?;
     let mut reader = Reader::new(text, at, 1);
     match column {
         Some(column) => read_value(&mut reader, column, scratch).ok()?,
-        None => reader.skip(scratch).ok()?,
+        None => reader.skip(&mut scratch.text).ok()?,
     }
     payload.get(reader.at()..)
 }

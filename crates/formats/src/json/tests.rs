@@ -239,3 +239,20 @@ fn without_columns_documents_are_still_checked() {
     assert_eq!(decoded.rows.num_rows(), 2);
     assert_eq!(decoded.faults.len(), 1);
 }
+
+/// Three bytes an item, each of which is a row of two hundred columns: in a list, in a map, and as nulls.
+#[test]
+fn items_that_leave_members_out_do_not_grow_without_bound() {
+    let members = (0..200).map(|n| Field::new(format!("m{n}"), DataType::Decimal128(38, 0), true)).collect::<Fields>();
+    let within: Fields = vec![Field::new("big", DataType::Struct(members), true)].into();
+    let item = DataType::Struct(within);
+    let columns = [("l", DataType::new_list(item, true))];
+    let document = |item: &str, count: usize| format!("{{\"l\":[{}{item}]}}", format!("{item},").repeat(count - 1));
+    for item in ["{}", "null", "{\"big\":null}"] {
+        let decoded = decode(&columns, &[&document(item, 1_000), &document(item, 26_000), &document(item, 1_000)]);
+        let faults = decoded.faults.iter().map(|(index, error)| (*index, error.message.as_str())).collect::<Vec<_>>();
+        let [(1, message)] = faults[..] else { panic!("{item}: {faults:?}") };
+        assert_eq!(message, "column l: becomes far larger in columns than it is in the message");
+        assert_eq!(decoded.rows.num_rows(), 2);
+    }
+}

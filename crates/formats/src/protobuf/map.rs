@@ -25,7 +25,7 @@ impl Entry {
     /// Appends one entry, in which key and value may be missing.
     pub(super) fn push(&self, bytes: &[u8], column: &mut Column, run: &mut Run<'_>) -> Fallible<()> {
         let Values::Map(_, keys, values) = &mut column.values else { unreachable!("made for its column") };
-        run.room.spend(self.value.cost() + 16)?;
+        run.room.spend(values.cost + 16)?;
         let (key, value) = self.parts(bytes)?;
         let Values::Utf8(texts) = &mut keys.values else { unreachable!("maps have string keys") };
         self.key.push(key.as_ref(), texts)?;

@@ -345,7 +345,7 @@ fn item(
     let Values::List(_, items) = &mut column.values else { unreachable!("made for its column") };
     if wire == code(value.wire()) {
         if value.wire() == Wire::Sized {
-            run.room.spend(value.cost())?;
+            run.room.spend(items.cost)?;
             return value.push_bytes(sized(input)?, items, run);
         }
         return value.push_number(number(value.wire(), input)?, items, run);
@@ -382,14 +382,6 @@ impl Value {
             Value::Number(wire, _) => *wire,
             Value::Enum(_) => Wire::Varint,
             _ => Wire::Sized,
-        }
-    }
-
-    /// The bytes that a value takes in columns at least.
-    pub(super) fn cost(&self) -> usize {
-        match self {
-            Value::Message(program) => (program.plans.len() + program.nulls.len()).max(1) * 16,
-            _ => 8,
         }
     }
 

@@ -93,6 +93,18 @@ fn empty_messages_do_not_grow_without_bound() {
     assert_eq!(decoded.rows.num_rows(), 1);
 }
 
+/// The same, with the columns in a message within the item.
+#[test]
+fn empty_messages_do_not_grow_by_what_they_hold() {
+    let fields = (1..=200).map(|i| format!("int64 f{i} = {i};")).collect::<String>();
+    let message = format!("message M {{ repeated N l = 1; message N {{ O o = 1; }} message O {{ {fields} }} }}");
+    let many = [10, 0].repeat(60_000);
+    let decoded = decode(&mut all(&first(&proto3(&message))), &[&many, &[10, 0].repeat(1_000)]);
+    assert_eq!(decoded.faults.len(), 1);
+    assert!(decoded.faults[0].1.message.contains("becomes far larger in columns"), "{}", decoded.faults[0].1.message);
+    assert_eq!(decoded.rows.num_rows(), 1);
+}
+
 /// JSON values within each other as deep as bytes go.
 #[test]
 fn json_nested_without_end_is_a_fault() {
