@@ -113,6 +113,29 @@ fn clients_that_stall_do_not_hold_up_others() {
 }
 
 #[test]
+fn more_clients_that_stall_than_there_are_places_do_not_hold_up_others() {
+    let server = serve(ANY_PORT, ready()).unwrap();
+    let mut stalled = Vec::new();
+    for _ in 0..300 {
+        let mut stream = connect(&server);
+        // The first are cut for the last.
+        let _ = stream.write_all(b"GET /live HT");
+        stalled.push(stream);
+    }
+    let began = Instant::now();
+    for _ in 0..3 {
+        assert_eq!(get(&server, "/live").0, 200);
+    }
+    assert!(began.elapsed() < Duration::from_secs(4), "it waited for the others");
+    // Who came last still has a place, and may go on.
+    let last = stalled.last_mut().unwrap();
+    last.write_all(b"TP/1.1\r\nHost: here\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    last.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+}
+
+#[test]
 fn requests_beyond_the_limits_are_refused() {
     let server = serve(ANY_PORT, ready()).unwrap();
     let many: String = (0..100).map(|index| format!("X-{index}: y\r\n")).collect();

@@ -1,13 +1,15 @@
 //! The daemon's HTTP port: metrics, liveness, readiness and status for machines and people; it changes nothing.
 //!
 //! One thread serves all connections. Each is one request, bounded in size and time, so that a client that stalls costs
-//! a place for some seconds and nothing else; the data path never waits for any of it.
+//! a place for some seconds and nothing else; the data path never waits for any of it. Where all places are taken, who has waited
+//! longest to say what it wants makes room for who comes: a probe is answered however many clients stall.
 
 // Sockets are kept out of the crates below; this is the place in which they belong.
 #![allow(clippy::disallowed_types)]
 
 pub mod client;
 mod routes;
+mod unheard;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -16,18 +18,20 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use hyper::server::conn::http1;
+use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpStream;
 use tokio::sync::{Semaphore, oneshot};
 
+use self::unheard::{Unheard, Waiting};
 use crate::telemetry::Telemetry;
 
 /// A client has this long to say what it wants.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(5);
 /// A connection lives no longer than this, also if the client is slow to read the answer.
 const CONNECTION_TIMEOUT: Duration = Duration::from_secs(15);
-/// So many connections at once; more wait for their turn in the listener's queue.
+/// So many connections at once.
 const MOST_CONNECTIONS: usize = 256;
 /// A request line and its headers have no more bytes than this, and no more headers than that.
 const MOST_HEADER_BYTES: usize = 16 << 10;
@@ -133,29 +137,39 @@ pub fn serve(listen: SocketAddr, telemetry: Telemetry) -> Result<HttpServer, Htt
 async fn accept(listener: tokio::net::TcpListener, telemetry: Telemetry) {
     let routes = routes::router(telemetry);
     let places = Arc::new(Semaphore::new(MOST_CONNECTIONS));
-    // Nobody closes the semaphore.
-    while let Ok(place) = Arc::clone(&places).acquire_owned().await {
+    let unheard = Unheard::default();
+    loop {
         let Ok((stream, _)) = listener.accept().await else {
             tokio::time::sleep(ACCEPT_PAUSE).await;
             continue;
         };
+        if places.available_permits() == 0 {
+            unheard.cut_longest();
+        }
+        // Nobody closes the semaphore.
+        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
         let routes = routes.clone();
-        tokio::spawn(async move {
+        unheard.spawn(|waiting| async move {
             // What goes wrong with a connection (time out, reset, nonsense) is its client's to see.
-            let _ = tokio::time::timeout(CONNECTION_TIMEOUT, answer(stream, routes)).await;
+            let _ = tokio::time::timeout(CONNECTION_TIMEOUT, answer(stream, routes, waiting)).await;
             drop(place);
         });
     }
 }
 
 /// Takes one request and answers it.
-async fn answer(stream: TcpStream, routes: axum::Router) -> hyper::Result<()> {
+async fn answer(stream: TcpStream, routes: axum::Router, waiting: Waiting) -> hyper::Result<()> {
+    let routes = TowerToHyperService::new(routes);
+    let service = service_fn(move |request| {
+        waiting.is_heard();
+        routes.call(request)
+    });
     http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER_TIMEOUT)
         .max_buf_size(MOST_HEADER_BYTES)
         .max_headers(MOST_HEADERS)
         .keep_alive(false)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(routes))
+        .serve_connection(TokioIo::new(stream), service)
         .await
 }
