@@ -50,6 +50,8 @@ pub(super) struct Changelog {
     pub(super) written_bytes: u64,
     /// Bytes written since the last cycle began.
     pub(super) bytes_since_cycle: u64,
+    /// Of so many it is asked again how large the state is: to add that up takes a look at all of it.
+    look_at: u64,
     cycle: Option<Cycle>,
     /// Where the last cycle that ended began: what is before it is dead, what is behind it makes up the state.
     pub(super) since: Offset,
@@ -96,6 +98,7 @@ impl Changelog {
             open_bytes: 0,
             written_bytes: 0,
             bytes_since_cycle: 0,
+            look_at: CYCLE_MIN_BYTES,
             cycle: None,
             since: Offset(0),
         }
@@ -181,14 +184,27 @@ impl Changelog {
         self.append_rows(content, step, &rows.slice(half, rows.num_rows() - half), log)
     }
 
+    /// Whether dead records outweigh the live state.
+    fn is_cycle_due(&mut self, task: &mut Task, stored_bytes: u64) -> bool {
+        if crash::control("worker.control.short_cycles") {
+            return self.bytes_since_cycle > 0;
+        }
+        if self.bytes_since_cycle <= self.look_at {
+            return false;
+        }
+        let live = live_bytes(task, stored_bytes);
+        // What the look costs goes with how large the state is, so before the next more is written by a part of that.
+        self.look_at = self.bytes_since_cycle + live / 8;
+        self.bytes_since_cycle > 2 * live
+    }
+
     /// Begins a cycle when dead records outweigh the live state, and writes a few more whole pages while one runs.
     fn continue_cycle<L: Log>(&mut self, task: &mut Task, stored_bytes: u64, log: &mut L) -> Result<(), WorkerError> {
         if self.open_records == 0 {
             return Ok(());
         }
-        let live = live_bytes(task, stored_bytes);
-        let least = if crash::control("worker.control.short_cycles") { 0 } else { CYCLE_MIN_BYTES.max(2 * live) };
-        if self.cycle.is_none() && self.bytes_since_cycle > least {
+        if self.cycle.is_none() && self.is_cycle_due(task, stored_bytes) {
+            self.look_at = CYCLE_MIN_BYTES;
             let pages = task
                 .states()
                 .flat_map(|(node, state)| state.page_ids().into_iter().map(move |page| (node, page)))
