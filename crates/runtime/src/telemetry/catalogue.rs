@@ -162,6 +162,9 @@ metrics! {
         "Bytes that a restore without stored state needs of the task's changelog, about.";
     CHANGELOG_DEAD = Gauge "millstream_changelog_dead_bytes" ["pipeline", "task"]
         "Bytes of the task's changelog that newer records have made superfluous and that are not deleted yet, about.";
+    CHANGELOG_LARGEST_ROW = Gauge "millstream_changelog_largest_row_bytes" ["pipeline", "task"]
+        "Bytes of the largest row of state that the task has written, once one has more than half of what a record of its changelog may \
+         have: a larger one than that stops the pipeline; 0 before.";
     CHANGELOG_WRITTEN = Counter "millstream_changelog_written_bytes_total" ["pipeline"] "Bytes written to changelogs.";
     TRIMS_REFUSED = Counter "millstream_trims_refused_total" ["pipeline"]
         "Records behind a changelog or repartition that could not be deleted: without that right the topics only grow.";

@@ -160,6 +160,7 @@ fn task(families: &mut Families, pipeline: &str, task: &TaskSnapshot, now: Milli
         (&STATE_DISK, task.state_disk_bytes),
         (&CHANGELOG_LIVE, task.changelog_live_bytes),
         (&CHANGELOG_DEAD, task.changelog_dead_bytes),
+        (&CHANGELOG_LARGEST_ROW, task.changelog_largest_row_bytes),
     ] {
         families.count(def, &labels, bytes);
     }

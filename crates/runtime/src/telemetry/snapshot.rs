@@ -99,6 +99,9 @@ pub struct TaskSnapshot {
     pub changelog_dead_bytes: u64,
     /// Bytes written to the changelog since the task was built.
     pub changelog_written_bytes: u64,
+    /// Bytes of the largest row of state that was written since the task was built, where it is more than half of what a record of
+    /// the changelog may have.
+    pub changelog_largest_row_bytes: u64,
 }
 
 impl TaskSnapshot {
@@ -117,6 +120,7 @@ impl TaskSnapshot {
             changelog_live_bytes: 0,
             changelog_dead_bytes: 0,
             changelog_written_bytes: 0,
+            changelog_largest_row_bytes: 0,
         }
     }
 

@@ -9,7 +9,7 @@
 //! one of a later is of an owner who had lost the task and did not know it yet, and is passed over. In a transaction nobody could have
 //! written it; at least once there is none.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use arrow::array::RecordBatch;
 use millstream_engine::ids::{NodeId, Offset, PartitionId};
@@ -52,6 +52,10 @@ pub(super) struct Changelog {
     pub(super) bytes_since_cycle: u64,
     /// Of so many it is asked again how large the state is: to add that up takes a look at all of it.
     look_at: u64,
+    /// Bytes of the largest row that was written, where it is more than half of what a record may have.
+    pub(super) largest_row: u64,
+    /// Steps of which it was told that a row comes near what a record may have.
+    told_large: BTreeSet<String>,
     cycle: Option<Cycle>,
     /// Where the last cycle that ended began: what is before it is dead, what is behind it makes up the state.
     pub(super) since: Offset,
@@ -99,6 +103,8 @@ impl Changelog {
             written_bytes: 0,
             bytes_since_cycle: 0,
             look_at: CYCLE_MIN_BYTES,
+            largest_row: 0,
+            told_large: BTreeSet::new(),
             cycle: None,
             since: Offset(0),
         }
@@ -162,9 +168,22 @@ impl Changelog {
         Ok(())
     }
 
-    /// Appends rows as one frame, or as several where one would be larger than the topic takes.
+    /// Appends rows as one frame, or as several where one would be larger than half of what the topic takes: so a row that comes
+    /// near that stands alone.
     fn append_rows<L: Log>(
         &mut self,
+        content: Content,
+        step: &str,
+        rows: &RecordBatch,
+        log: &mut L,
+    ) -> Result<(), WorkerError> {
+        let limit = log.record_limits(&self.topic).bytes.unwrap_or(usize::MAX);
+        self.append_within(limit, content, step, rows, log)
+    }
+
+    fn append_within<L: Log>(
+        &mut self,
+        limit: usize,
         content: Content,
         step: &str,
         rows: &RecordBatch,
@@ -175,13 +194,32 @@ impl Changelog {
             Content::Page(id) => ("page", frame::encode_page(id, rows)),
         };
         let value = value.map_err(|error| WorkerError::internal(&error))?;
-        let limit = log.record_limits(&self.topic).bytes.unwrap_or(usize::MAX);
-        if value.len() + kind.len() + Term::MAX_TEXT + 1 + step.len() < limit || rows.num_rows() < 2 {
+        let is_large = value.len() + kind.len() + Term::MAX_TEXT + 1 + step.len() >= limit / 2;
+        if is_large && rows.num_rows() == 1 {
+            self.tell_large(step, value.len(), limit);
+        }
+        if !is_large || rows.num_rows() < 2 {
             return self.append_record(kind, step, &value, log);
         }
         let half = rows.num_rows() / 2;
-        self.append_rows(content, step, &rows.slice(0, half), log)?;
-        self.append_rows(content, step, &rows.slice(half, rows.num_rows() - half), log)
+        self.append_within(limit, content, step, &rows.slice(0, half), log)?;
+        self.append_within(limit, content, step, &rows.slice(half, rows.num_rows() - half), log)
+    }
+
+    /// Says, once for each step, that its state may grow beyond what the changelog takes.
+    fn tell_large(&mut self, step: &str, bytes: usize, limit: usize) {
+        self.largest_row = self.largest_row.max(bytes as u64);
+        if !self.told_large.insert(step.to_owned()) {
+            return;
+        }
+        tracing::warn!(
+            topic = self.topic,
+            partition = self.partition.0,
+            step,
+            "a row of the state of this step has {bytes} bytes, more than half of the {limit} that its changelog takes: when it has \
+             outgrown them, the pipeline stops. Raise max.message.bytes of the topic, or keep less in one row: fewer values in a list, \
+             a finer key or shorter windows."
+        );
     }
 
     /// Whether dead records outweigh the live state.
@@ -326,4 +364,46 @@ pub(super) fn live_bytes(task: &mut Task, stored_bytes: u64) -> u64 {
 /// Bytes as the value of a record.
 fn framed(bytes: &[u8]) -> Result<Vec<u8>, WorkerError> {
     frame::encode_bytes(bytes).map_err(|error| WorkerError::internal(&error))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow::array::StringArray;
+
+    use super::*;
+    use crate::log::memory::MemoryLog;
+    use crate::log::{Log, TopicSettings};
+
+    /// So many letters that do not become fewer when they are compressed.
+    fn noise(length: usize) -> String {
+        let mut state = 7_u64;
+        let mut letter = || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            char::from(b' ' + (state >> 58) as u8)
+        };
+        (0..length).map(|_| letter()).collect()
+    }
+
+    /// How many records rows of these lengths become, and what is told of the largest.
+    fn written(lengths: &[usize], limit: usize) -> (i64, u64) {
+        let mut log = MemoryLog::new();
+        log.create_topic("c", TopicSettings::user(1)).unwrap();
+        let mut changelog = Changelog::new("c".to_owned(), PartitionId(0), BTreeMap::new());
+        let values: StringArray = lengths.iter().map(|&length| Some(noise(length))).collect();
+        let rows = RecordBatch::try_from_iter([("v", Arc::new(values) as _)]).unwrap();
+        changelog.append_within(limit, Content::Rows, "w", &rows, &mut log).unwrap();
+        assert_eq!(changelog.told_large.len(), usize::from(changelog.largest_row > 0));
+        (changelog.open_records, changelog.largest_row)
+    }
+
+    #[test]
+    fn a_row_that_comes_near_the_limit_is_told_before_it_is_beyond_it() {
+        assert_eq!(written(&[4_000], 10_000), (1, 0));
+        assert_eq!(written(&[100, 100, 100], 10_000), (1, 0));
+        let (records, largest) = written(&[100, 6_000, 100], 10_000);
+        assert!(records > 1 && (6_000..7_000).contains(&largest), "{records} records, {largest} bytes");
+    }
 }

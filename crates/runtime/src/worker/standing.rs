@@ -191,6 +191,7 @@ impl RunningTask {
             snapshot.changelog_live_bytes = live_bytes(&mut self.task, snapshot.state_disk_bytes).min(total);
             snapshot.changelog_dead_bytes = total - snapshot.changelog_live_bytes;
             snapshot.changelog_written_bytes = kept.changelog.written_bytes;
+            snapshot.changelog_largest_row_bytes = kept.changelog.largest_row;
         }
         snapshot
     }
