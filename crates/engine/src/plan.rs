@@ -181,7 +181,8 @@ pub enum Emit {
 pub enum Late {
     /// It is counted.
     Drop,
-    /// It is counted and goes to a sink, once, with the refusing windows in the header `millstream.late.windows`.
+    /// It is counted and goes to a sink, once, with the refusing windows, or the first and the last of many, in the header
+    /// `millstream.late.windows`.
     To(SinkId),
 }
 

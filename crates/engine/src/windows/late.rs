@@ -1,6 +1,5 @@
 //! Late rows: counted, and sent where the plan says, once a row, with the windows that refused it.
 
-use std::fmt::Write;
 use std::sync::Arc;
 
 use arrow::array::{StringArray, UInt32Array};
@@ -9,8 +8,11 @@ use crate::batch::Batch;
 use crate::context::{Context, Effect, Output};
 use crate::plan::Late;
 
-/// The header that names the refusing windows: a JSON list of `{"start":..,"end":..}` in milliseconds since the epoch.
+/// The header that names the refusing windows: a JSON list of `{"start":..,"end":..}` in milliseconds since the epoch. Of more than
+/// [`LISTED`] it names the first and the last, with `{"more":..}`, how many are between, in their midst.
 pub(crate) const LATE_WINDOWS: &str = "millstream.late.windows";
+/// So many windows are named one by one: hopping windows may be thousands for one row, and no topic takes such a header.
+const LISTED: u64 = 10;
 
 /// The late rows of one batch, in row order.
 #[derive(Debug)]
@@ -33,20 +35,14 @@ impl LateRows {
         row: u32,
         refusals: u64,
         taken: Taken,
-        windows: impl Iterator<Item = (i64, i64)>,
+        windows: impl DoubleEndedIterator<Item = (i64, i64)>,
         cx: &mut Context<'_>,
     ) {
         cx.ledger().late += refusals;
         cx.ledger().late_rows += u64::from(taken == Taken::ByNone);
         if let Late::To(_) = self.to {
-            let mut text = String::from("[");
-            for (start, end) in windows {
-                let comma = if text.len() > 1 { "," } else { "" };
-                write!(text, "{comma}{{\"start\":{start},\"end\":{end}}}").expect("writing to a string cannot fail");
-            }
-            text.push(']');
             self.rows.push(row);
-            self.windows.push(text);
+            self.windows.push(listed(refusals, windows));
         }
     }
 
@@ -60,6 +56,20 @@ impl LateRows {
     }
 }
 
+/// The value of the header for `count` windows.
+fn listed(count: u64, mut windows: impl DoubleEndedIterator<Item = (i64, i64)>) -> String {
+    let named = |(start, end): (i64, i64)| format!("{{\"start\":{start},\"end\":{end}}}");
+    let items = match count > LISTED {
+        false => windows.map(named).collect::<Vec<_>>(),
+        true => {
+            let (first, last) = (windows.next(), windows.next_back());
+            let more = format!("{{\"more\":{}}}", count - 2);
+            first.map(named).into_iter().chain([more]).chain(last.map(named)).collect()
+        }
+    };
+    format!("[{}]", items.join(","))
+}
+
 /// Whether a row that some window refused was taken by another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Taken {
@@ -67,4 +77,18 @@ pub(crate) enum Taken {
     BySome,
     /// It is lost.
     ByNone,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn few_windows_are_named_and_of_many_the_first_and_the_last() {
+        let windows = |count: i64| listed(count as u64, (0..count).map(|n| (n, n + 5)));
+        assert_eq!(windows(1), r#"[{"start":0,"end":5}]"#);
+        assert_eq!(windows(10).matches("start").count(), 10);
+        assert_eq!(windows(11), r#"[{"start":0,"end":5},{"more":9},{"start":10,"end":15}]"#);
+        assert!(windows(86_400).len() < 80);
+    }
 }

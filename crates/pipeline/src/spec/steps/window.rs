@@ -244,7 +244,9 @@ pub enum LateWord {
     Drop,
 }
 
-/// Late rows go to a topic.
+/// Late rows go to a topic, each once, with its own columns. The header `millstream.late.windows` names the windows that refused it:
+/// a JSON list of `{"start":..,"end":..}`, in milliseconds since 1970. Of more than ten windows it has the first, `{"more": n}` for
+/// the n between, and the last.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LateTo {
