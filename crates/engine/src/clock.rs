@@ -67,6 +67,13 @@ impl RowWatermarks {
         &self.left_out
     }
 
+    /// For a row of the batch: a window that ends at or before this is closed to it. It is what the row is late by less the
+    /// grace, and never less than [`Clock::closed`].
+    pub fn open_from(&self) -> impl Fn(usize) -> i64 + use<'_> {
+        let (late_by, grace, closed) = (self.late_by(), self.grace, self.closed);
+        move |row| late_by[row].saturating_sub(grace).max(closed)
+    }
+
     fn clear(&mut self, floor: Watermark, others: Watermark) {
         (self.floor, self.others) = (floor, others);
         for values in [&mut self.w_i, &mut self.late_by, &mut self.w, &mut self.left_out] {
@@ -88,13 +95,6 @@ impl Default for RowWatermarks {
             grace: 0,
             closed: 0,
         }
-    }
-
-    /// For a row of the batch: a window that ends at or before this is closed to it. It is what the row is late by less the
-    /// grace, and never less than [`Clock::closed`].
-    pub fn open_from(&self) -> impl Fn(usize) -> i64 + use<'_> {
-        let (late_by, grace, closed) = (self.late_by(), self.grace, self.closed);
-        move |row| late_by[row].saturating_sub(grace).max(closed)
     }
 }
 

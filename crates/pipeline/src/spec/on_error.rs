@@ -24,7 +24,11 @@ use crate::yaml::spanned::Spanned;
 /// A record in the dead-letter topic has its own bytes as value and key, its own headers, and behind them headers that say
 /// which step refused it, why, and where it came from (topic, partition, offset). What is no such record (the result of a
 /// window) or was read by another task (a row behind a repartition, which has its place all the same) is written as JSON of
-/// its columns, without a key.
+/// its columns, without a key. The headers are `millstream.error.pipeline`, `.step`, `.kind`, `.message`, `.topic`, `.partition` and
+/// `.offset`.
+///
+/// Of many rows that `unnest` makes of a record and that the same step refuses, there is one letter: the record, the error of the
+/// first of them, and `millstream.error.rows`, how many there are.
 ///
 /// With `fail_above` the pipeline stops when more than this share of the records read within the span have failed: a few
 /// bad records are data, many are a mistake. What reads a repartition is judged apart, by the rows that come there. Each dead

@@ -7,6 +7,7 @@ use millstream_engine::ids::{Offset, PartitionId};
 
 use super::error::RecordPlace;
 use super::lane::Lane;
+use super::refused::{Letter, Refusals};
 use super::{Worker, WorkerError, output};
 use crate::log::{Header, KeyRule, Log, NewRecord, RecordView, Records, UNTIMED};
 
@@ -21,6 +22,7 @@ impl<L: Log> Worker<L> {
         step: &str,
         batch: &Batch,
         fault: RowFault,
+        refusals: &mut Refusals,
     ) -> Result<(), WorkerError> {
         let rejected = Rejected {
             step: step.to_owned(),
@@ -32,13 +34,24 @@ impl<L: Log> Worker<L> {
         match self.topology.on_error.policy {
             OnError::Fail => Err(self.task_error(index, TaskError::RecordFailed(Box::new(rejected)))),
             OnError::Skip => Ok(()),
-            OnError::DeadLetter => self.dead_letter(index, &rejected),
+            OnError::DeadLetter => {
+                self.add_refused(index, rejected, refusals);
+                Ok(())
+            }
         }
+    }
+
+    /// Puts what was refused with what was refused before.
+    pub(super) fn add_refused(&self, index: usize, rejected: Rejected, refusals: &mut Refusals) {
+        let lanes = &self.tasks[index].lanes;
+        refusals
+            .add(rejected, |rejected| self.place_of(rejected).is_some_and(|place| at_hand(lanes, &place).is_some()));
     }
 
     /// Writes what was refused to the dead-letter topic: the record as it came where the task has read it itself, else the row as
     /// JSON.
-    pub(super) fn dead_letter(&mut self, index: usize, rejected: &Rejected) -> Result<(), WorkerError> {
+    pub(super) fn dead_letter(&mut self, index: usize, letter: &Letter) -> Result<(), WorkerError> {
+        let Letter { rejected, rows } = letter;
         let place = self.place_of(rejected);
         if let Some(rate) = self.failure_rate(index) {
             rate.failed(in_words(place.as_ref(), rejected));
@@ -68,6 +81,8 @@ impl<L: Log> Worker<L> {
             why.push(text_header("millstream.error.partition", partition));
             why.push(text_header("millstream.error.offset", offset));
         }
+        let rows = (*rows > 1).then(|| rows.to_string());
+        why.extend(rows.iter().map(|rows| text_header("millstream.error.rows", rows)));
         let partition = PartitionId(running.task.id().partition.0 % self.dead_letter_partitions);
         // The last of a name counts: a dead letter that is read and refused again says why it is one now.
         let headers: Vec<Header<'_>> =

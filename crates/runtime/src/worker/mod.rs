@@ -16,6 +16,7 @@ mod output;
 mod pace;
 pub(crate) mod position;
 mod rate;
+mod refused;
 mod replay;
 mod schemas;
 mod silence;
@@ -62,6 +63,7 @@ use changelog::Changelog;
 use lane::{Arrival, Fetched, Lane, Reader};
 use output::SinkWriter;
 use rate::FailureRate;
+use refused::Refusals;
 use silence::Questions;
 use tasks::RestoringTask;
 
@@ -534,17 +536,18 @@ impl<L: Log> Worker<L> {
 
     /// Sends on what a task let out.
     fn route(&mut self, index: usize) -> Result<(), WorkerError> {
+        let mut refusals = Refusals::default();
         for effect in self.tasks[index].task.take_effects() {
             match effect {
-                Effect::Output(output) => self.write(index, &output)?,
-                Effect::Exchange(exchange) => self.send(index, exchange)?,
-                Effect::DeadLetter(rejected) => self.dead_letter(index, &rejected)?,
+                Effect::Output(output) => self.write(index, &output, &mut refusals)?,
+                Effect::Exchange(exchange) => self.send(index, exchange, &mut refusals)?,
+                Effect::DeadLetter(rejected) => self.add_refused(index, rejected, &mut refusals),
             }
         }
-        Ok(())
+        refusals.into_letters().iter().try_for_each(|letter| self.dead_letter(index, letter))
     }
 
-    fn write(&mut self, index: usize, output: &Output) -> Result<(), WorkerError> {
+    fn write(&mut self, index: usize, output: &Output, refusals: &mut Refusals) -> Result<(), WorkerError> {
         let partition = self.tasks[index].task.id().partition;
         let writer = &mut self.sinks[output.sink.0];
         let open_bytes = self.log.open_bytes();
@@ -557,11 +560,11 @@ impl<L: Log> Worker<L> {
         let node = writer.def().node;
         let step = writer.def().name.clone();
         self.tasks[index].task.count_unwritten(node, faults.len() as u64);
-        faults.into_iter().try_for_each(|fault| self.refuse(index, &step, &output.batch, fault))
+        faults.into_iter().try_for_each(|fault| self.refuse(index, &step, &output.batch, fault, refusals))
     }
 
     /// Sends rows to another task.
-    fn send(&mut self, index: usize, output: ExchangeOutput) -> Result<(), WorkerError> {
+    fn send(&mut self, index: usize, output: ExchangeOutput, refusals: &mut Refusals) -> Result<(), WorkerError> {
         let ExchangeOutput { exchange, partition, batch, idle, end } = output;
         let exchange = &self.topology.exchanges[exchange.0];
         let frame = ExchangeFrame { sender: self.tasks[index].task.id(), idle, end, batch };
@@ -573,7 +576,9 @@ impl<L: Log> Worker<L> {
         let node = exchange.from_node;
         let step = self.topology.subtopologies[exchange.from].plan.nodes[node.0].name.clone();
         self.tasks[index].task.count_unwritten(node, refused.len() as u64);
-        refused.into_iter().try_for_each(|(row, error)| self.refuse(index, &step, &row, RowFault { row: 0, error }))
+        let mut refuse =
+            |(row, error): output::Refused| self.refuse(index, &step, &row, RowFault { row: 0, error }, refusals);
+        refused.into_iter().try_for_each(&mut refuse)
     }
 
     /// The rate that what task number `index` reads and refuses counts for, if there is a limit.
