@@ -11,6 +11,8 @@ mod rules;
 mod source;
 mod suggest;
 #[cfg(test)]
+mod testing;
+#[cfg(test)]
 mod tests;
 
 use std::collections::BTreeSet;
@@ -24,6 +26,7 @@ use datafusion_physical_expr::PhysicalExpr;
 
 use crate::aggregate::AggregateCall;
 use crate::error::RowFault;
+pub(crate) use evaluate::TooLarge;
 use plan::Scope;
 use source::Source;
 
@@ -141,6 +144,14 @@ impl Expr {
     /// and named in the list, in row order. The happy path pays nothing for that.
     pub fn evaluate(&self, rows: &RecordBatch) -> (ArrayRef, Vec<RowFault>) {
         evaluate::evaluate(self, rows)
+    }
+
+    /// As [`evaluate`](Self::evaluate), for callers that can cut the rows into smaller batches.
+    ///
+    /// # Errors
+    /// If the values do not fit into one array (2 GiB of text). Those of a single row always fit, or are at fault.
+    pub(crate) fn try_evaluate(&self, rows: &RecordBatch) -> Result<(ArrayRef, Vec<RowFault>), TooLarge> {
+        evaluate::try_evaluate(self, rows)
     }
 
     /// For which rows a boolean expression is true: never null. Rows that have no value are false in the selection and

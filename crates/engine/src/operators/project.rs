@@ -8,7 +8,7 @@ use super::{all_but, without_tombstones};
 use crate::batch::Batch;
 use crate::context::Context;
 use crate::error::{RowFault, TaskError};
-use crate::expr::Expr;
+use crate::expr::{Expr, TooLarge};
 use crate::ids::Port;
 use crate::operator::Operator;
 
@@ -25,18 +25,18 @@ impl Project {
         Project { exprs, schema }
     }
 
-    fn columns(&self, batch: &Batch) -> (Vec<ArrayRef>, Vec<RowFault>) {
+    fn columns(&self, batch: &Batch) -> Result<(Vec<ArrayRef>, Vec<RowFault>), TooLarge> {
         let mut columns = Vec::with_capacity(self.exprs.len());
         let mut faults = Vec::new();
         for expr in &self.exprs {
-            let (column, more) = expr.evaluate(&batch.rows);
+            let (column, more) = expr.try_evaluate(&batch.rows)?;
             columns.push(column);
             faults.extend(more);
         }
         // A row is refused once, for the first of its columns that failed.
         faults.sort_by_key(|fault: &RowFault| fault.row);
         faults.dedup_by_key(|fault| fault.row);
-        (columns, without_tombstones(batch, faults))
+        Ok((columns, without_tombstones(batch, faults)))
     }
 
     fn rows(&self, columns: Vec<ArrayRef>, rows: usize, cx: &Context<'_>) -> Result<RecordBatch, TaskError> {
@@ -47,12 +47,17 @@ impl Project {
 }
 
 impl Operator for Project {
-    fn process(&mut self, _port: Port, batch: Batch, cx: &mut Context<'_>) -> Result<(), TaskError> {
+    fn process(&mut self, port: Port, batch: Batch, cx: &mut Context<'_>) -> Result<(), TaskError> {
         if batch.is_empty() {
             cx.emit(batch.with_rows(RecordBatch::new_empty(self.schema.clone())));
             return Ok(());
         }
-        let (mut columns, faults) = self.columns(&batch);
+        let Ok((mut columns, faults)) = self.columns(&batch) else {
+            // The values of one row always fit, so this ends.
+            let (first, others) = batch.split_at(batch.len() / 2);
+            self.process(port, first, cx)?;
+            return self.process(port, others, cx);
+        };
         let mut meta = batch.meta.clone();
         let mut rows = batch.len();
         if !faults.is_empty() {
