@@ -4,6 +4,7 @@ mod aggregate_expr;
 mod check;
 mod evaluate;
 mod functions;
+mod literals;
 mod message;
 mod parse;
 mod plan;

@@ -8,6 +8,7 @@ use datafusion_expr::sqlparser::keywords::Keyword;
 use datafusion_expr::sqlparser::parser::{Parser, ParserError};
 use datafusion_expr::sqlparser::tokenizer::{Location, Token, TokenWithSpan, Tokenizer};
 
+use super::literals::Approximate;
 use super::source::Source;
 use super::{ExprError, ExprErrorKind};
 
@@ -57,6 +58,7 @@ pub(super) fn parse(source: Source<'_>) -> Result<SqlExpr, ExprError> {
         return Err(error);
     }
     let _ = VisitMut::visit(&mut ast, &mut FieldsByName);
+    let _ = VisitMut::visit(&mut ast, &mut Approximate);
     Ok(ast)
 }
 

@@ -29,7 +29,7 @@ use super::check::function_name;
 use super::functions::FUNCTIONS;
 use super::message::in_our_words;
 use super::source::Source;
-use super::{Code, Expr, ExprError, ExprErrorKind, rules};
+use super::{Code, Expr, ExprError, ExprErrorKind, literals, rules};
 use crate::types::sql_name;
 
 /// The columns that an expression may name.
@@ -142,6 +142,7 @@ fn plan_unguarded(ast: &SqlExpr, scope: &Scope) -> Result<Expr, Fault> {
     let names = scope.names.as_ref();
     let planner = SqlToRel::new_with_options(&*PROVIDER, options());
     let logical = planner.sql_to_expr(ast.clone(), names, &mut PlannerContext::new()).map_err(fault)?;
+    let logical = literals::fit_decimals(logical, names).map_err(fault)?;
     rules::check(&logical, names)?;
     let logical = rules::narrow_literals(logical, names).map_err(fault)?;
     let logical = logical.rewrite(&mut TypeCoercionRewriter::new(names)).data().map_err(fault)?;
@@ -329,7 +330,10 @@ fn argument_types(function: &Function, type_of: impl Fn(&SqlExpr) -> Option<Stri
 }
 
 fn options() -> ParserOptions {
-    ParserOptions::new().with_enable_ident_normalization(false).with_map_string_types_to_utf8view(false)
+    ParserOptions::new()
+        .with_enable_ident_normalization(false)
+        .with_map_string_types_to_utf8view(false)
+        .with_parse_float_as_decimal(true)
 }
 
 static PROVIDER: LazyLock<Provider> = LazyLock::new(|| Provider {
