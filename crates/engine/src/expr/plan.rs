@@ -29,7 +29,7 @@ use super::check::function_name;
 use super::functions::FUNCTIONS;
 use super::message::in_our_words;
 use super::source::Source;
-use super::{Code, Expr, ExprError, ExprErrorKind, literals, rules};
+use super::{Code, Expr, ExprError, ExprErrorKind, casts, literals, rules};
 use crate::types::sql_name;
 
 /// The columns that an expression may name.
@@ -106,8 +106,8 @@ pub(super) fn cast(expr: &Expr, target: &DataType, schema: &SchemaRef) -> Result
         Code::Column(index) => Arc::new(Column::new(schema.field(*index).name(), *index)) as Arc<dyn PhysicalExpr>,
         Code::Physical(physical) => Arc::clone(physical),
     };
-    let physical =
-        expressions::cast(inner, schema, target.clone()).map_err(|error| refused(Some(in_our_words(&error))))?;
+    let physical = casts::physical(inner, expr.data_type(), target, schema)
+        .map_err(|error| refused(Some(in_our_words(&error))))?;
     Ok(Expr { sql: Arc::clone(&expr.sql), data_type: target.clone(), code: Code::Physical(physical) })
 }
 
@@ -147,6 +147,7 @@ fn plan_unguarded(ast: &SqlExpr, scope: &Scope) -> Result<Expr, Fault> {
     let logical = rules::narrow_literals(logical, names).map_err(fault)?;
     let logical = logical.rewrite(&mut TypeCoercionRewriter::new(names)).data().map_err(fault)?;
     rules::check_constants(&logical)?;
+    let logical = casts::ours(logical, names).map_err(fault)?;
     let context = SimplifyContext::builder().with_schema(Arc::clone(&scope.names)).build();
     // Without reordering: what a user wrote first guards what comes after it.
     let simplifier = ExprSimplifier::new(context).with_canonicalize(false);
