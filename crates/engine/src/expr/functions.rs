@@ -5,6 +5,8 @@ use std::sync::{Arc, LazyLock};
 
 use datafusion_expr::{ScalarUDF, Volatility};
 
+use super::bounds::bounded;
+
 /// The functions by name, aliases included.
 pub(super) struct Functions {
     scalar: BTreeMap<String, Arc<ScalarUDF>>,
@@ -88,6 +90,7 @@ impl Functions {
             if refused {
                 continue;
             }
+            let function = bounded(function);
             for alias in function.aliases() {
                 scalar.entry(alias.clone()).or_insert_with(|| Arc::clone(&function));
             }

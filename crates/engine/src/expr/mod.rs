@@ -1,6 +1,7 @@
 //! SQL expressions: parsed, typed and compiled when a pipeline loads, evaluated on batches with bad rows isolated.
 
 mod aggregate_expr;
+mod bounds;
 mod casts;
 mod check;
 mod evaluate;

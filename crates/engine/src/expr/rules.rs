@@ -9,6 +9,7 @@ use datafusion_expr::expr::{BinaryExpr, InList, Like};
 use datafusion_expr::{Between, Case, Cast, Expr as Logical, ExprSchemable, Operator};
 
 use super::ExprErrorKind;
+use super::bounds::is_bounded;
 use super::message::in_our_words;
 use super::plan::{Fault, physical_of};
 use crate::types::sql_name;
@@ -214,6 +215,7 @@ pub(super) fn check_constants(expr: &Logical) -> Result<(), Fault> {
         let candidate = match node {
             Logical::BinaryExpr(BinaryExpr { op, .. }) => computes(*op),
             Logical::Cast(Cast { .. }) => true,
+            Logical::ScalarFunction(call) => is_bounded(call.name()),
             _ => false,
         };
         if candidate && !node.any_column_refs() {
@@ -235,7 +237,7 @@ fn check_constant(node: &Logical) -> Option<Fault> {
     let error = physical.evaluate(&row).err()?;
     let refused = match error.find_root() {
         DataFusionError::ArrowError(error, _) => !matches!(**error, ArrowError::DivideByZero),
-        _ => matches!(node, Logical::Cast(_)),
+        _ => matches!(node, Logical::Cast(_) | Logical::ScalarFunction(_)),
     };
     refused.then(|| Fault { kind: ExprErrorKind::Type, message: in_our_words(&error), help: None, ours: true })
 }
