@@ -7,6 +7,7 @@ use std::sync::{Arc, LazyLock};
 use arrow::array::RecordBatch;
 use arrow::compute::can_cast_types;
 use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef, TimeUnit};
+use arrow::error::ArrowError;
 use datafusion_common::config::ConfigOptions;
 use datafusion_common::tree_node::{Transformed, TransformedResult, TreeNode};
 use datafusion_common::{DFSchema, DFSchemaRef, DataFusionError, Result, ScalarValue, TableReference, plan_err};
@@ -163,12 +164,16 @@ fn plan_unguarded(ast: &SqlExpr, scope: &Scope) -> Result<Expr, Fault> {
     let plain = plain_type(expr.data_type());
     match expr.code {
         Code::Column(_) => Ok(expr),
-        Code::Physical(_) => cast(&expr, &plain, &scope.schema).map_err(|error| Fault {
-            kind: error.kind,
-            message: error.message,
-            help: error.help,
-            ours: true,
-        }),
+        Code::Physical(_) => {
+            let refused =
+                |error: ExprError| Fault { kind: error.kind, message: error.message, help: error.help, ours: true };
+            let expr = cast(&expr, &plain, &scope.schema).map_err(refused)?;
+            match &expr.code {
+                Code::Physical(physical) if expr.columns().is_empty() => rules::check_value(physical)?,
+                Code::Physical(_) | Code::Column(_) => {}
+            }
+            Ok(expr)
+        }
     }
 }
 
@@ -177,7 +182,14 @@ fn plan_unguarded(ast: &SqlExpr, scope: &Scope) -> Result<Expr, Fault> {
 fn try_out(physical: &Arc<dyn PhysicalExpr>, schema: &SchemaRef) -> Result<(), Fault> {
     match physical.evaluate(&RecordBatch::new_empty(Arc::clone(schema))) {
         Err(error) => match error.find_root() {
-            DataFusionError::ArrowError(..) => Ok(()),
+            // Kernels may want at least one row, but types that they do not know they never do.
+            DataFusionError::ArrowError(kind, _) => match &**kind {
+                ArrowError::NotYetImplemented(_) => Err(Fault::of(&error)),
+                ArrowError::InvalidArgumentError(why) if why.starts_with("Invalid comparison operation") => {
+                    Err(Fault::of(&error))
+                }
+                _ => Ok(()),
+            },
             DataFusionError::Internal(_) => Err(Fault::of(&error)),
             _ => Err(Fault { ours: true, ..Fault::of(&error) }),
         },

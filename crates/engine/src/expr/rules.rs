@@ -1,5 +1,7 @@
 //! What types may meet. The dialect below converts generously; what is nearly always a mistake is refused here instead.
 
+use std::sync::Arc;
+
 use arrow::array::{RecordBatch, RecordBatchOptions};
 use arrow::datatypes::{DataType, Schema};
 use arrow::error::ArrowError;
@@ -7,6 +9,7 @@ use datafusion_common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion_common::{DFSchema, DataFusionError, Result, ScalarValue};
 use datafusion_expr::expr::{BinaryExpr, InList, Like};
 use datafusion_expr::{Between, Case, Cast, Expr as Logical, ExprSchemable, Operator};
+use datafusion_physical_expr::PhysicalExpr;
 
 use super::ExprErrorKind;
 use super::bounds::is_bounded;
@@ -79,8 +82,26 @@ fn check_node(node: &Logical, schema: &DFSchema) -> Option<Fault> {
             Some(expr) => compare(expr, when, schema),
             None => boolean("WHEN", when, schema),
         }),
+        Logical::ScalarFunction(call) if call.name() == "get_field" => key_of_map(&call.args, schema),
         _ => None,
     }
+}
+
+/// `m[1]` of a map whose keys are text.
+fn key_of_map(args: &[Logical], schema: &DFSchema) -> Option<Fault> {
+    let (map, keys) = args.split_first()?;
+    let DataType::Map(entries, _) = map.get_type(schema).ok()? else { return None };
+    let DataType::Struct(entries) = entries.data_type() else { return None };
+    let (wanted, key) = (entries.first()?.data_type(), keys.first()?);
+    let (family_of_key, data_type) = family_of(key, schema)?;
+    if family_of_key == family(wanted) || data_type.is_null() {
+        return None;
+    }
+    let help = match key {
+        Logical::Literal(value, _) if family(wanted) == Family::Text => Some(format!("Write the key as `'{value}'`.")),
+        _ => None,
+    };
+    Some(Fault::types(format!("the map's keys are {}, not {}", sql_name(wanted), sql_name(&data_type)), help))
 }
 
 pub(super) fn compares(op: Operator) -> bool {
@@ -232,12 +253,66 @@ pub(super) fn check_constants(expr: &Logical) -> Result<(), Fault> {
 
 fn check_constant(node: &Logical) -> Option<Fault> {
     let physical = physical_of(node, &DFSchema::empty()).ok()?;
+    let error = evaluate_alone(&physical)?;
+    match error.find_root() {
+        DataFusionError::ArrowError(..) => no_value(&error),
+        _ => matches!(node, Logical::Cast(_) | Logical::ScalarFunction(_)).then(|| refusal(&error)),
+    }
+}
+
+/// Refuses an expression without columns that has no value: it would have none for any row.
+pub(super) fn check_value(physical: &Arc<dyn PhysicalExpr>) -> Result<(), Fault> {
+    evaluate_alone(physical).and_then(|error| no_value(&error)).map_or(Ok(()), Err)
+}
+
+/// Why an expression without columns has no value.
+fn evaluate_alone(physical: &Arc<dyn PhysicalExpr>) -> Option<DataFusionError> {
     let options = RecordBatchOptions::new().with_row_count(Some(1));
     let row = RecordBatch::try_new_with_options(Schema::empty().into(), Vec::new(), &options).ok()?;
-    let error = physical.evaluate(&row).err()?;
-    let refused = match error.find_root() {
-        DataFusionError::ArrowError(error, _) => !matches!(**error, ArrowError::DivideByZero),
-        _ => matches!(node, Logical::Cast(_) | Logical::ScalarFunction(_)),
-    };
-    refused.then(|| Fault { kind: ExprErrorKind::Type, message: in_our_words(&error), help: None, ours: true })
+    physical.evaluate(&row).err()
+}
+
+/// A division by zero is left to the rows: a guard may stand before it.
+fn no_value(error: &DataFusionError) -> Option<Fault> {
+    match error.find_root() {
+        DataFusionError::ArrowError(kind, _) => (!matches!(**kind, ArrowError::DivideByZero)).then(|| refusal(error)),
+        _ => None,
+    }
+}
+
+fn refusal(error: &DataFusionError) -> Fault {
+    Fault { kind: ExprErrorKind::Type, message: in_our_words(error), help: None, ours: true }
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::{Int64Builder, MapBuilder, StringBuilder};
+
+    use super::super::testing::{faults, refused, rows, values};
+    use super::*;
+
+    fn maps() -> RecordBatch {
+        let mut maps = MapBuilder::new(None, StringBuilder::new(), Int64Builder::new());
+        maps.keys().append_value("a");
+        maps.values().append_value(1);
+        maps.append(true).expect("as many keys as values");
+        rows(vec![("m", Arc::new(maps.finish()))])
+    }
+
+    #[test]
+    fn what_fails_for_every_row_is_refused() {
+        let error = refused("m[1] > 0", &maps());
+        assert_eq!(
+            (error.kind, error.message.as_str()),
+            (ExprErrorKind::Type, "the map's keys are string, not bigint")
+        );
+        assert_eq!(error.help.as_deref(), Some("Write the key as `'1'`."));
+        assert_eq!(values("m['a']", &maps()), ["1"]);
+        assert_eq!(values("m['b']", &maps()), ["null"]);
+        for sql in ["12345678901234567890", "cast(12345678901234567890 as bigint)", "cast('x' as int)"] {
+            assert_eq!(refused(sql, &maps()).kind, ExprErrorKind::Type, "{sql}");
+        }
+        assert_eq!(faults("1 / 0", &maps()).len(), 1);
+        assert_eq!(values("case when m['a'] = 1 then 2 else 1 / 0 end", &maps()), ["2"]);
+    }
 }
