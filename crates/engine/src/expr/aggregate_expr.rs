@@ -19,7 +19,7 @@ use crate::types::sql_name;
 /// Compiles `sql` against `schema`; see [`AggregateExpr::compile`].
 pub(super) fn compile(sql: &str, schema: &SchemaRef) -> Result<AggregateExpr, ExprError> {
     let source = Source::new(sql);
-    let mut ast = parse::parse(source)?;
+    let mut ast = parse::parse(source, schema)?;
     check_depth(source, &ast)?;
     let scope = Scope::new(schema)?;
     let mut calls = Calls { source, schema, scope, names: aggregate::names(), calls: Vec::new(), keys: Vec::new() };

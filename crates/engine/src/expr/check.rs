@@ -9,7 +9,7 @@ use datafusion_expr::sqlparser::ast::{
 };
 
 use super::functions::{FUNCTIONS, volatile};
-use super::parse::too_complex;
+use super::parse::{quoted_column, too_complex};
 use super::source::Source;
 use super::suggest::{column_help, nearest};
 use super::{ExprError, ExprErrorKind};
@@ -113,7 +113,10 @@ impl Visitor for Check<'_> {
                 self.refuse(expr.span(), "`*` has no place in an expression", "Name the columns.".to_owned())
             }
             SqlExpr::Interval(interval) if !matches!(*interval.value, SqlExpr::Value(_)) => {
-                let help = "An interval is written `interval '1 day'`.".to_owned();
+                let help = match self.schema.index_of("interval") {
+                    Ok(_) => quoted_column("interval"),
+                    Err(_) => "An interval is written `interval '1 day'`.".to_owned(),
+                };
                 self.refuse(interval.value.span(), "an interval wants a string", help)
             }
             SqlExpr::Named { name, .. } => {

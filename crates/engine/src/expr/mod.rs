@@ -208,7 +208,7 @@ pub fn scalar_function_names() -> Vec<&'static str> {
 
 fn compile(sql: &str, schema: &SchemaRef) -> Result<Expr, ExprError> {
     let source = Source::new(sql);
-    let ast = parse::parse(source)?;
+    let ast = parse::parse(source, schema)?;
     check::check(source, &ast, schema)?;
     let scope = Scope::new(schema)?;
     let mut expr = plan::compile(source, &ast, &scope)?;

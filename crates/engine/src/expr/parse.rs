@@ -2,7 +2,10 @@
 
 use std::ops::ControlFlow;
 
-use datafusion_expr::sqlparser::ast::{AccessExpr, Expr as SqlExpr, Subscript, Value, VisitMut, VisitorMut};
+use arrow::datatypes::Schema;
+use datafusion_expr::sqlparser::ast::{
+    AccessExpr, Expr as SqlExpr, FunctionArguments, ObjectNamePart, Subscript, Value, VisitMut, VisitorMut,
+};
 use datafusion_expr::sqlparser::dialect::GenericDialect;
 use datafusion_expr::sqlparser::keywords::Keyword;
 use datafusion_expr::sqlparser::parser::{Parser, ParserError};
@@ -33,13 +36,12 @@ pub(super) fn with_deep_stack<T>(compile: impl FnOnce() -> T) -> T {
     stacker::grow(STACK_BYTES, compile)
 }
 
-/// Parses one expression and nothing after it.
-pub(super) fn parse(source: Source<'_>) -> Result<SqlExpr, ExprError> {
+/// Parses one expression over the columns of `schema`, and nothing after it.
+pub(super) fn parse(source: Source<'_>, schema: &Schema) -> Result<SqlExpr, ExprError> {
     if source.sql().len() > MAX_BYTES {
         return Err(too_complex(source, "the expression is longer than 64 KiB"));
     }
-    let dialect = GenericDialect {};
-    let tokens = Tokenizer::new(&dialect, source.sql())
+    let mut tokens = Tokenizer::new(&DIALECT, source.sql())
         .tokenize_with_location()
         .map_err(|error| syntax(source, &error.message, Some(error.location)))?;
     if !tokens.iter().any(|token| !matches!(token.token, Token::Whitespace(_))) {
@@ -48,8 +50,24 @@ pub(super) fn parse(source: Source<'_>) -> Result<SqlExpr, ExprError> {
     if too_deep(&tokens) {
         return Err(too_complex(source, "the expression is too deeply nested"));
     }
-    let mut parser = Parser::new(&dialect).with_recursion_limit(MAX_NESTING).with_tokens_with_locations(tokens);
-    let mut ast = parser.parse_expr().map_err(|error| refused(source, error))?;
+    name_units(&mut tokens);
+    let mut ast = parse_tokens(source, tokens.clone()).map_err(|mut error| {
+        if error.kind == ExprErrorKind::Syntax {
+            error.help = quoted_columns(source, tokens, schema).or(error.help);
+        }
+        error
+    })?;
+    let _ = VisitMut::visit(&mut ast, &mut FieldsByName);
+    let _ = VisitMut::visit(&mut ast, &mut Approximate);
+    let _ = VisitMut::visit(&mut ast, &mut ColumnsFirst(schema));
+    Ok(ast)
+}
+
+const DIALECT: GenericDialect = GenericDialect {};
+
+fn parse_tokens(source: Source<'_>, tokens: Vec<TokenWithSpan>) -> Result<SqlExpr, ExprError> {
+    let mut parser = Parser::new(&DIALECT).with_recursion_limit(MAX_NESTING).with_tokens_with_locations(tokens);
+    let ast = parser.parse_expr().map_err(|error| refused(source, error))?;
     let rest = parser.peek_token();
     if rest.token != Token::EOF {
         let message = format!("unexpected {} after the expression", quoted(&rest.token.to_string()));
@@ -57,9 +75,67 @@ pub(super) fn parse(source: Source<'_>) -> Result<SqlExpr, ExprError> {
         error.help = help_after(source, &rest);
         return Err(error);
     }
-    let _ = VisitMut::visit(&mut ast, &mut FieldsByName);
-    let _ = VisitMut::visit(&mut ast, &mut Approximate);
     Ok(ast)
+}
+
+/// Writes `timestamp(ms)`, as the type is called everywhere else, as `timestamp(3)`, and `timestamp(us)` as `timestamp(6)`.
+fn name_units(tokens: &mut [TokenWithSpan]) {
+    let written = |token: &&mut TokenWithSpan| !matches!(token.token, Token::Whitespace(_));
+    let mut tokens = tokens.iter_mut().filter(written).collect::<Vec<_>>();
+    for at in 3..tokens.len() {
+        let digits = match [&tokens[at - 3].token, &tokens[at - 2].token, &tokens[at - 1].token, &tokens[at].token] {
+            [Token::Word(name), Token::LParen, Token::Word(unit), Token::RParen]
+                if name.keyword == Keyword::TIMESTAMP =>
+            {
+                match unit.value.as_str() {
+                    "ms" => "3",
+                    "us" => "6",
+                    _ => continue,
+                }
+            }
+            _ => continue,
+        };
+        tokens[at - 1].token = Token::Number(digits.to_owned(), false);
+    }
+}
+
+/// What to do about an expression that is SQL once words of SQL that are columns are taken for columns.
+fn quoted_columns(source: Source<'_>, mut tokens: Vec<TokenWithSpan>, schema: &Schema) -> Option<String> {
+    let mut first = None;
+    for token in &mut tokens {
+        let Token::Word(word) = &mut token.token else { continue };
+        if word.keyword != Keyword::NoKeyword && word.quote_style.is_none() && schema.index_of(&word.value).is_ok() {
+            word.keyword = Keyword::NoKeyword;
+            word.quote_style = Some('"');
+            first.get_or_insert_with(|| word.value.clone());
+        }
+    }
+    let name = first?;
+    parse_tokens(source, tokens).ok()?;
+    Some(quoted_column(&name))
+}
+
+/// What to do about a column whose name is a word of SQL.
+pub(super) fn quoted_column(name: &str) -> String {
+    format!("`{name}` is a word of SQL: write the column in double quotes, `\"{name}\"`.")
+}
+
+/// Takes `user` and its like, which are functions without parentheses, for columns where there are such.
+struct ColumnsFirst<'a>(&'a Schema);
+
+impl VisitorMut for ColumnsFirst<'_> {
+    type Break = ();
+
+    fn pre_visit_expr(&mut self, expr: &mut SqlExpr) -> ControlFlow<()> {
+        if let SqlExpr::Function(function) = expr
+            && matches!(function.args, FunctionArguments::None)
+            && let [ObjectNamePart::Identifier(name)] = function.name.0.as_slice()
+            && self.0.index_of(&name.value).is_ok()
+        {
+            *expr = SqlExpr::Identifier(name.clone());
+        }
+        ControlFlow::Continue(())
+    }
 }
 
 /// Writes `f(x).lat` as `f(x)['lat']`: the names of fields are no columns.
@@ -151,7 +227,11 @@ fn syntax(source: Source<'_>, message: &str, at: Option<Location>) -> ExprError 
     let start = at.and_then(|at| source.byte(at)).filter(|&start| start < source.sql().len());
     let span = start.map(|start| start..start + token_length(&source.sql()[start..]));
     let at_the_end = at.is_none() || start.is_none();
-    let (message, help) = in_our_words(message, at_the_end);
+    let (message, mut help) = in_our_words(message, at_the_end);
+    let before = source.sql()[..start.unwrap_or(0)].trim_end().strip_suffix('(').map(str::trim_end);
+    if before.is_some_and(|before| before.to_ascii_lowercase().ends_with("timestamp")) {
+        help = Some("A time is a `timestamp(ms)` or a `timestamp(us)`.".to_owned());
+    }
     let span = span.or_else(|| {
         let end = source.sql().trim_end().len();
         let last = source.sql()[..end].char_indices().next_back().map_or(0, |(at, _)| at);
@@ -167,6 +247,7 @@ fn in_our_words(message: &str, at_the_end: bool) -> (String, Option<String>) {
         let filter = expected.eq_ignore_ascii_case("where");
         let expected = match expected {
             "an expression" | "an expression:" => "an expression",
+            "literal int" => "a whole number",
             other => other,
         };
         let message = if found == "EOF" || (found.is_empty() && at_the_end) {
@@ -222,4 +303,62 @@ fn split_location(message: &str) -> (&str, Option<Location>) {
         Some(Location { line: line.trim().parse().ok()?, column: column.trim().parse().ok()? })
     });
     (text, location)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
+
+    use super::super::testing::{compile, refused, rows, values};
+    use super::*;
+    use crate::types::sql_name;
+
+    /// A column of each of these names, with one row.
+    fn columns(names: &[&'static str]) -> RecordBatch {
+        let one: ArrayRef = Arc::new(Int64Array::from(vec![7]));
+        rows(names.iter().map(|name| (*name, Arc::clone(&one))).collect())
+    }
+
+    #[test]
+    fn columns_go_before_functions_without_parentheses() {
+        let rows = columns(&["user", "current_catalog", "current_date", "session_user"]);
+        for sql in ["user", "current_catalog", "current_date", "session_user", "user + 0", "\"user\"", "abs(user)"] {
+            assert_eq!(values(sql, &rows), ["7"], "{sql}");
+        }
+        let without = columns(&["n"]);
+        assert_eq!(refused("current_date", &without).kind, ExprErrorKind::Volatile);
+        assert_eq!(refused("user", &without).kind, ExprErrorKind::UnknownFunction);
+    }
+
+    #[test]
+    fn words_of_sql_that_are_columns_want_quotes() {
+        let rows = columns(&["interval", "trim", "exists", "struct", "n"]);
+        for name in ["interval", "trim", "exists", "struct"] {
+            for sql in [name.to_owned(), format!("{name} > 5"), format!("n + {name}")] {
+                let error = refused(&sql, &rows);
+                let help = format!("`{name}` is a word of SQL: write the column in double quotes, `\"{name}\"`.");
+                assert_eq!((error.kind, error.help), (ExprErrorKind::Syntax, Some(help)), "{sql}");
+            }
+            assert_eq!(values(&format!("\"{name}\" + n"), &rows), ["14"]);
+        }
+        let help = "`interval` is a word of SQL: write the column in double quotes, `\"interval\"`.";
+        assert_eq!(refused("interval + 1", &rows).help.as_deref(), Some(help));
+        assert_eq!(refused("n n", &rows).help, None);
+        assert_eq!(refused("trim n n", &rows).help, None);
+    }
+
+    #[test]
+    fn types_of_times_have_the_names_that_they_have_elsewhere() {
+        let text: ArrayRef = Arc::new(StringArray::from(vec!["1970-01-01T00:00:00.000001Z"]));
+        let rows = rows(vec![("s", text)]);
+        for sql in ["cast(s as timestamp(ms))", "s::timestamp(us)", "try_cast(s as TIMESTAMP ( ms ))"] {
+            let unit = if sql.contains("us)") { "timestamp(us)" } else { "timestamp(ms)" };
+            assert_eq!(sql_name(compile(sql, &rows).data_type()), unit, "{sql}");
+        }
+        let error = refused("cast(s as timestamp(ns))", &rows);
+        assert_eq!(error.message, "expected a whole number, found `ns`");
+        assert_eq!(error.help.as_deref(), Some("A time is a `timestamp(ms)` or a `timestamp(us)`."));
+    }
 }
