@@ -11,7 +11,7 @@ use datafusion_expr::sqlparser::ast::{
 use super::functions::{FUNCTIONS, volatile};
 use super::parse::{quoted_column, too_complex};
 use super::source::Source;
-use super::suggest::{column_help, nearest};
+use super::suggest::{column_help, function_help, nearest};
 use super::{ExprError, ExprErrorKind};
 use crate::types::sql_name;
 
@@ -258,10 +258,12 @@ pub(super) fn check_name(source: Source<'_>, function: &Function) -> ControlFlow
 
 pub(super) fn unknown_column(source: Source<'_>, ident: &Ident, schema: &Schema) -> ExprError {
     let names = schema.fields().iter().map(|field| field.name().as_str()).collect::<Vec<_>>();
-    let help = if ident.quote_style == Some('"') && nearest(&ident.value, names.iter().copied()).is_none() {
-        Some(format!("Double quotes name a column; a string is written '{}'.", ident.value))
-    } else {
-        column_help(&ident.value, &names)
+    let help = match (ident.quote_style, nearest(&ident.value, names.iter().copied())) {
+        (Some('"'), None) => Some(format!("Double quotes name a column; a string is written '{}'.", ident.value)),
+        (Some('"'), Some(near)) => {
+            Some(format!("Did you mean the column `{near}`? A string is written '{}'.", ident.value))
+        }
+        _ => column_help(&ident.value, &names),
     };
     let message = format!("there is no column `{}`", ident.value);
     source.error(ExprErrorKind::UnknownColumn, source.range(ident.span), message, help)
@@ -281,6 +283,6 @@ fn unknown_function(source: Source<'_>, function: &Function, name: &str) -> Expr
         return source.error(ExprErrorKind::UnknownFunction, span, "there is no function `unnest`", help);
     }
     let known = FUNCTIONS.names().into_iter().chain(aggregates);
-    let help = nearest(name, known).map(|near| format!("Did you mean `{near}`?"));
+    let help = function_help(name, known);
     source.error(ExprErrorKind::UnknownFunction, span, format!("there is no function `{name}`"), help)
 }
