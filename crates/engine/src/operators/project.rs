@@ -44,10 +44,8 @@ impl Project {
         RecordBatch::try_new_with_options(self.schema.clone(), columns, &options)
             .map_err(|error| TaskError::Kernel { step: cx.step().to_owned(), message: error.to_string() })
     }
-}
 
-impl Operator for Project {
-    fn process(&mut self, port: Port, batch: Batch, cx: &mut Context<'_>) -> Result<(), TaskError> {
+    fn project(&self, batch: Batch, cx: &mut Context<'_>) -> Result<(), TaskError> {
         if batch.is_empty() {
             cx.emit(batch.with_rows(RecordBatch::new_empty(self.schema.clone())));
             return Ok(());
@@ -55,8 +53,8 @@ impl Operator for Project {
         let Ok((mut columns, faults)) = self.columns(&batch) else {
             // The values of one row always fit, so this ends.
             let (first, others) = batch.split_at(batch.len() / 2);
-            self.process(port, first, cx)?;
-            return self.process(port, others, cx);
+            self.project(first, cx)?;
+            return self.project(others, cx);
         };
         let mut meta = batch.meta.clone();
         let mut rows = batch.len();
@@ -77,5 +75,11 @@ impl Operator for Project {
         let rows = self.rows(columns, rows, cx)?;
         cx.emit(Batch { rows, meta });
         Ok(())
+    }
+}
+
+impl Operator for Project {
+    fn process(&mut self, _port: Port, batch: Batch, cx: &mut Context<'_>) -> Result<(), TaskError> {
+        self.project(batch, cx)
     }
 }
