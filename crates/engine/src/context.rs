@@ -1,7 +1,7 @@
 //! What an operator may do to the world while it runs: emit, reject, count. It has no other way out.
 
 use crate::batch::Batch;
-use crate::error::{RecordError, Rejected, RowFault, TaskError};
+use crate::error::{RecordError, Rejected, RowFault};
 use crate::ids::{ExchangeId, SinkId};
 use crate::ledger::Ledger;
 use crate::operator::{End, Signal};
@@ -57,7 +57,7 @@ pub struct ExchangeOutput {
 /// What happens to a record that fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnError {
-    /// The task stops.
+    /// The task stops once all steps have processed what was read, and names the first record that failed.
     Fail,
     /// It is counted and dropped.
     Skip,
@@ -123,10 +123,7 @@ impl<'a> Context<'a> {
     }
 
     /// Gives rows of `batch` to `on_error` and counts them as `errors`. The caller takes them out of the batch.
-    ///
-    /// # Errors
-    /// With `on_error: fail`, the first fault as [`TaskError::RecordFailed`].
-    pub fn reject(&mut self, batch: &Batch, faults: &[RowFault]) -> Result<(), TaskError> {
+    pub fn reject(&mut self, batch: &Batch, faults: &[RowFault]) {
         for fault in faults {
             let rejected = Rejected {
                 step: self.step.to_owned(),
@@ -136,17 +133,13 @@ impl<'a> Context<'a> {
                 row: Some(batch.rows.slice(fault.row, 1)),
             };
             self.ledger.errors += 1;
-            self.send_to_on_error(rejected)?;
+            self.send_to_on_error(rejected);
         }
-        Ok(())
     }
 
     /// Gives a result row that could not be computed (an aggregate out of range) to `on_error`, counted as
     /// `result_errors`. `row` is one row that says which result it is: group key and window bounds.
-    ///
-    /// # Errors
-    /// With `on_error: fail`, the fault as [`TaskError::RecordFailed`].
-    pub fn reject_result(&mut self, row: arrow::array::RecordBatch, error: RecordError) -> Result<(), TaskError> {
+    pub fn reject_result(&mut self, row: arrow::array::RecordBatch, error: RecordError) {
         self.ledger.result_errors += 1;
         self.send_to_on_error(Rejected {
             step: self.step.to_owned(),
@@ -154,24 +147,21 @@ impl<'a> Context<'a> {
             origin: crate::ids::Origin::RESULTS,
             offset: crate::ids::Offset(-1),
             row: Some(row),
-        })
+        });
     }
 
     /// Gives a record that has no row yet (it did not decode) to `on_error`, counted as `errors`.
-    ///
-    /// # Errors
-    /// With `on_error: fail`, the record as [`TaskError::RecordFailed`].
-    pub fn reject_record(&mut self, rejected: Rejected) -> Result<(), TaskError> {
+    pub fn reject_record(&mut self, rejected: Rejected) {
         self.ledger.errors += 1;
-        self.send_to_on_error(rejected)
+        self.send_to_on_error(rejected);
     }
 
-    fn send_to_on_error(&mut self, rejected: Rejected) -> Result<(), TaskError> {
+    /// With `on_error: fail` the task looks through what was refused when all steps are done: a step that comes first need not
+    /// have refused the record that comes first.
+    fn send_to_on_error(&mut self, rejected: Rejected) {
         match self.on_error {
-            OnError::Fail => return Err(TaskError::RecordFailed(Box::new(rejected))),
             OnError::Skip => {}
-            OnError::DeadLetter => self.effects.push(Effect::DeadLetter(rejected)),
+            OnError::Fail | OnError::DeadLetter => self.effects.push(Effect::DeadLetter(rejected)),
         }
-        Ok(())
     }
 }

@@ -87,6 +87,8 @@ pub struct Task {
     /// Whether rows must remember their place in the pass, because a merge restores it.
     keeps_positions: bool,
     effects: Vec<Effect>,
+    /// How many of them have been looked through for records that stop the task.
+    judged: usize,
     inbox: Vec<Vec<(Port, Item)>>,
     outbox: Vec<(usize, Item)>,
     processed_rows: u64,
@@ -167,7 +169,7 @@ impl Task {
         match self.reading {
             Reading::AsItComes => {
                 self.count_null_values(input, chunk.null_values.len());
-                self.reject_records(input, chunk.rejected)?;
+                self.reject_records(input, chunk.rejected);
                 let batch = match self.inputs[input.0 as usize].kind {
                     InputKind::Source(_) => chunk.batch,
                     InputKind::Sender(..) => self.senders.enter(input, chunk.batch),
@@ -263,7 +265,7 @@ impl Task {
             node.operator.before_commit(now, &mut cx)?;
             self.deliver(index);
         }
-        Ok(())
+        self.fail_if_told()
     }
 
     /// When, by the clock on the wall, a commit is due though no input comes. To be asked right after
@@ -274,6 +276,7 @@ impl Task {
 
     /// What has left the task since the last call, in order.
     pub fn take_effects(&mut self) -> Vec<Effect> {
+        self.judged = 0;
         std::mem::take(&mut self.effects)
     }
 
@@ -352,14 +355,13 @@ impl Task {
         ledger.null_value += count as u64;
     }
 
-    fn reject_records(&mut self, input: InputId, rejected: Vec<Rejected>) -> Result<(), TaskError> {
+    fn reject_records(&mut self, input: InputId, rejected: Vec<Rejected>) {
         let node = &mut self.nodes[self.inputs[input.0 as usize].node.0];
         node.ledger.rows_in += rejected.len() as u64;
         let mut cx = Context::new(&node.name, self.on_error, &mut node.ledger, &mut self.outbox, &mut self.effects);
         for record in rejected {
-            cx.reject_record(record)?;
+            cx.reject_record(record);
         }
-        Ok(())
     }
 
     /// The times by which the rows of a chunk are put in order: those that they will have. Rows whose time is in error get the
@@ -399,7 +401,24 @@ impl Task {
         for index in 0..self.nodes.len() {
             self.run_node(index)?;
         }
-        Ok(())
+        self.fail_if_told()
+    }
+
+    /// With `on_error: fail`, the first record that failed of those that were processed since this was asked, by whichever step.
+    fn fail_if_told(&mut self) -> Result<(), TaskError> {
+        if self.on_error != OnError::Fail {
+            return Ok(());
+        }
+        let refused = self.effects.iter().enumerate().skip(self.judged).filter_map(|(index, effect)| match effect {
+            Effect::DeadLetter(rejected) => Some((rejected.origin, rejected.offset, index)),
+            _ => None,
+        });
+        let first = refused.min().map(|(_, _, index)| self.effects.swap_remove(index));
+        self.judged = self.effects.len();
+        match first {
+            Some(Effect::DeadLetter(rejected)) => Err(TaskError::RecordFailed(Box::new(rejected))),
+            _ => Ok(()),
+        }
     }
 
     fn run_node(&mut self, index: usize) -> Result<(), TaskError> {

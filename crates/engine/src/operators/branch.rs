@@ -38,7 +38,7 @@ impl Operator for Branch {
             return Ok(());
         }
         let Sorted { mut outputs, faults } = self.sort(&batch);
-        cx.reject(&batch, &faults)?;
+        cx.reject(&batch, &faults);
         let rest = outputs.pop().expect("there is one selection more than arms");
         match self.plan.otherwise {
             Otherwise::LastOutput => outputs.push(rest),

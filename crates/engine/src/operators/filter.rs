@@ -31,7 +31,7 @@ impl Operator for Filter {
             return Ok(());
         }
         let (keep, faults) = passes(&self.condition, &batch);
-        cx.reject(&batch, &faults)?;
+        cx.reject(&batch, &faults);
         let kept = keep.true_count();
         cx.ledger().passed += kept as u64;
         cx.ledger().filtered += (batch.len() - kept - faults.len()) as u64;

@@ -59,7 +59,7 @@ impl Project {
         let mut meta = batch.meta.clone();
         let mut rows = batch.len();
         if !faults.is_empty() {
-            cx.reject(&batch, &faults)?;
+            cx.reject(&batch, &faults);
             let keep = all_but(rows, &faults);
             let failed = |error: arrow::error::ArrowError| TaskError::Kernel {
                 step: cx.step().to_owned(),

@@ -53,7 +53,7 @@ impl Operator for Sink {
         if !faults.is_empty() {
             faults.sort_by_key(|fault| fault.row);
             faults.dedup_by_key(|fault| fault.row);
-            cx.reject(&batch, &faults)?;
+            cx.reject(&batch, &faults);
             let keep = all_but(batch.len(), &faults);
             batch = batch.filter(&keep);
             for (_, values) in &mut headers {

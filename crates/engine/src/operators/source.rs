@@ -30,7 +30,7 @@ impl Operator for Source {
     fn process(&mut self, _port: Port, mut batch: Batch, cx: &mut Context<'_>) -> Result<(), TaskError> {
         let (times, faults) = event_times(self.plan.event_time.as_ref(), &batch)
             .map_err(|message| TaskError::Kernel { step: cx.step().to_owned(), message })?;
-        cx.reject(&batch, &faults)?;
+        cx.reject(&batch, &faults);
         batch.meta.event_time = times;
         if !faults.is_empty() {
             // Rows without a time must leave none behind, so they are taken out while no row says anything.

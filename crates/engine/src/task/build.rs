@@ -106,6 +106,7 @@ impl Task {
             senders,
             keeps_positions: has_merge(plan),
             effects: Vec::new(),
+            judged: 0,
             inbox,
             outbox: Vec::new(),
             processed_rows: 0,

@@ -39,7 +39,7 @@ impl Task {
         let Gathered { mut parts, picks, behind } = gathered;
         for part in &mut parts {
             self.count_null_values(part.input, part.null_values);
-            self.reject_records(part.input, std::mem::take(&mut part.rejected))?;
+            self.reject_records(part.input, std::mem::take(&mut part.rejected));
         }
         self.processed_rows += picks.len() as u64;
         let entries = self.entries(&parts, picks);

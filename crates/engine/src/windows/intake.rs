@@ -71,7 +71,7 @@ impl Intake {
         if let Some(keyed) = &keyed {
             faults.retain(|fault| keyed.value(fault.row));
         }
-        cx.reject(batch, &faults)?;
+        cx.reject(batch, &faults);
 
         let mut rows = std::mem::take(&mut self.rows);
         rows.clear();

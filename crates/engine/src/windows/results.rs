@@ -233,7 +233,7 @@ impl Results {
         let rows = RecordBatch::try_new_with_options(Arc::clone(&self.schema), kept.map_err(failed)?, &options)
             .map_err(failed)?;
         for (index, error) in faults {
-            cx.reject_result(naming.slice(index, 1), error)?;
+            cx.reject_result(naming.slice(index, 1), error);
         }
         Ok((rows, Some(keep)))
     }
