@@ -420,7 +420,7 @@ fn a_last_commit_that_is_whole_but_for_a_bit_is_damage_and_one_that_is_torn_is_n
     }
     let mut zeros = good.clone().into_bytes();
     zeros[digit..good.len() - 1].fill(0);
-    for torn in [&zeros[..], good[..good.len() - 1].as_bytes(), good[..digit].as_bytes()] {
+    for torn in [&zeros[..], &good.as_bytes()[..good.len() - 1], &good.as_bytes()[..digit]] {
         std::fs::write(&commits, torn).unwrap();
         assert_eq!(read_damaged(dir.path()).unwrap(), 5);
     }

@@ -263,11 +263,16 @@ impl Write {
     /// Whether a single value may be of the column's type and yet none that is written so. What values are made of is not looked at:
     /// of records, lists and maps the first that fits a column is its branch.
     fn may_refuse(&self) -> bool {
-        match self {
-            Write::NarrowNumber | Write::Time { .. } | Write::Fixed(_) | Write::Uuid | Write::Duration => true,
-            Write::Decimal(_) | Write::Enum(_) => true,
-            _ => false,
-        }
+        matches!(
+            self,
+            Write::NarrowNumber
+                | Write::Time { .. }
+                | Write::Fixed(_)
+                | Write::Uuid
+                | Write::Duration
+                | Write::Decimal(_)
+                | Write::Enum(_)
+        )
     }
 
     /// Writes the value of `row`. After a fault `out` ends somewhere within it.

@@ -50,8 +50,7 @@ pub(super) struct Changelog {
     pub(super) written_bytes: u64,
     /// Bytes written since the last cycle began.
     pub(super) bytes_since_cycle: u64,
-    /// Of so many it is asked again how large the state is: to add that up takes a look at all of it.
-    look_at: u64,
+    due: Due,
     /// Bytes of the largest row that was written, where it is more than half of what a record may have.
     pub(super) largest_row: u64,
     /// Steps of which it was told that a row comes near what a record may have.
@@ -89,6 +88,31 @@ struct Cycle {
     done: bool,
 }
 
+/// When dead records outweigh the live state.
+struct Due {
+    /// Of so many bytes it is asked how large the state is: to add that up takes a look at all of it.
+    look_at: u64,
+}
+
+impl Default for Due {
+    fn default() -> Due {
+        Due { look_at: CYCLE_MIN_BYTES }
+    }
+}
+
+impl Due {
+    /// Whether a rewrite is due when so many bytes have been written since the last one.
+    fn of(&mut self, written: u64, live: impl FnOnce() -> u64) -> bool {
+        if written <= self.look_at {
+            return false;
+        }
+        let live = live();
+        // What a look costs goes with how large the state is, so before the next more is written by a part of that.
+        self.look_at = written + live / 8;
+        written > 2 * live
+    }
+}
+
 impl Changelog {
     pub(super) fn new(topic: String, partition: PartitionId, steps: BTreeMap<NodeId, String>) -> Changelog {
         Changelog {
@@ -102,7 +126,7 @@ impl Changelog {
             open_bytes: 0,
             written_bytes: 0,
             bytes_since_cycle: 0,
-            look_at: CYCLE_MIN_BYTES,
+            due: Due::default(),
             largest_row: 0,
             told_large: BTreeSet::new(),
             cycle: None,
@@ -227,13 +251,7 @@ impl Changelog {
         if crash::control("worker.control.short_cycles") {
             return self.bytes_since_cycle > 0;
         }
-        if self.bytes_since_cycle <= self.look_at {
-            return false;
-        }
-        let live = live_bytes(task, stored_bytes);
-        // What the look costs goes with how large the state is, so before the next more is written by a part of that.
-        self.look_at = self.bytes_since_cycle + live / 8;
-        self.bytes_since_cycle > 2 * live
+        self.due.of(self.bytes_since_cycle, || live_bytes(task, stored_bytes))
     }
 
     /// Begins a cycle when dead records outweigh the live state, and writes a few more whole pages while one runs.
@@ -242,7 +260,7 @@ impl Changelog {
             return Ok(());
         }
         if self.cycle.is_none() && self.is_cycle_due(task, stored_bytes) {
-            self.look_at = CYCLE_MIN_BYTES;
+            self.due = Due::default();
             let pages = task
                 .states()
                 .flat_map(|(node, state)| state.page_ids().into_iter().map(move |page| (node, page)))
@@ -397,6 +415,23 @@ mod tests {
         changelog.append_within(limit, Content::Rows, "w", &rows, &mut log).unwrap();
         assert_eq!(changelog.told_large.len(), usize::from(changelog.largest_row > 0));
         (changelog.open_records, changelog.largest_row)
+    }
+
+    #[test]
+    fn how_large_the_state_is_is_asked_seldom() {
+        const MIB: u64 = 1 << 20;
+        let (mut due, mut looks) = (Due::default(), 0);
+        let mut is_due = |written: u64, live: u64| {
+            due.of(written * MIB, || {
+                looks += 1;
+                live * MIB
+            })
+        };
+        assert!((0..=64).all(|written| !is_due(written, 1)), "it is not worth it");
+        let begins = (65..).find(|&written| is_due(written, 400)).unwrap();
+        assert!((801..=850).contains(&begins), "at {begins} MiB");
+        assert!(looks < 20, "{looks} looks");
+        assert!(Due::default().of(65 * MIB, || 32 * MIB));
     }
 
     #[test]
