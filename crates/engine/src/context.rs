@@ -65,6 +65,12 @@ pub enum OnError {
     DeadLetter,
 }
 
+/// The nodes behind one that is running.
+pub(crate) trait Behind {
+    /// Takes what the node has emitted and runs the nodes behind it over that.
+    fn run(&mut self, outbox: &mut Vec<(usize, Item)>, effects: &mut Vec<Effect>) -> Result<(), TaskError>;
+}
+
 /// One node's view of the task while it runs.
 pub struct Context<'a> {
     pub(crate) step: &'a str,
@@ -73,6 +79,7 @@ pub struct Context<'a> {
     /// (output port, item), in order.
     pub(crate) outbox: &'a mut Vec<(usize, Item)>,
     pub(crate) effects: &'a mut Vec<Effect>,
+    pub(crate) behind: Option<&'a mut (dyn Behind + 'a)>,
 }
 
 impl<'a> Context<'a> {
@@ -84,7 +91,7 @@ impl<'a> Context<'a> {
         outbox: &'a mut Vec<(usize, Item)>,
         effects: &'a mut Vec<Effect>,
     ) -> Context<'a> {
-        Context { step, on_error, ledger, outbox, effects }
+        Context { step, on_error, ledger, outbox, effects, behind: None }
     }
 
     /// The name of the running step, for messages.
@@ -110,6 +117,18 @@ impl<'a> Context<'a> {
         }
         self.ledger.rows_out += batch.len() as u64;
         self.outbox.push((output, Item::Batch(batch)));
+    }
+
+    /// Lets the nodes behind this one take what has been emitted so far, for operators that make much of one batch: memory
+    /// need not hold all of it. Results never depend on it.
+    ///
+    /// # Errors
+    /// What stops the task, of a node behind.
+    pub fn flush(&mut self) -> Result<(), TaskError> {
+        match self.behind.as_deref_mut() {
+            Some(behind) => behind.run(self.outbox, self.effects),
+            None => Ok(()),
+        }
     }
 
     /// Sends a signal by every output.

@@ -1,6 +1,7 @@
 //! A task: one subtopology over one partition, run as a single forward loop over its nodes.
 
 mod build;
+mod flow;
 mod heads;
 mod heard;
 mod senders;
@@ -9,14 +10,13 @@ mod together;
 use std::collections::BTreeMap;
 
 use arrow::array::UInt32Array;
-use arrow::compute;
 
-use crate::batch::{Batch, RowOrigin};
+use crate::batch::Batch;
 use crate::clock::Clock;
 use crate::context::{Context, Effect, Item, OnError};
 use crate::error::{Rejected, TaskError};
 use crate::expr::Expr;
-use crate::ids::{ExchangeId, InputId, NodeId, Offset, Origin, PartitionId, Port, TaskId};
+use crate::ids::{ExchangeId, InputId, NodeId, Offset, PartitionId, Port, TaskId};
 use crate::ledger::Ledger;
 use crate::operator::{End, Operator, Signal};
 use crate::operators::source;
@@ -25,6 +25,7 @@ use crate::state::StateHandle;
 use crate::time::{Millis, Watermark};
 
 pub use build::{Ends, ExchangeWiring, Wiring};
+use flow::Flow;
 use heads::Heads;
 use senders::Senders;
 
@@ -84,13 +85,12 @@ pub struct Task {
     on_error: OnError,
     heads: Heads,
     senders: Senders,
-    /// Whether rows must remember their place in the pass, because a merge restores it.
+    /// Whether rows must remember their place in the pass: a merge restores it, or rows made of one are told by it.
     keeps_positions: bool,
     effects: Vec<Effect>,
     /// How many of them have been looked through for records that stop the task.
     judged: usize,
     inbox: Vec<Vec<(Port, Item)>>,
-    outbox: Vec<(usize, Item)>,
     processed_rows: u64,
 }
 
@@ -257,14 +257,8 @@ impl Task {
     /// # Errors
     /// What stops the task.
     pub fn before_commit(&mut self, now: Millis, end: End) -> Result<(), TaskError> {
-        for index in 0..self.nodes.len() {
-            self.run_node(index)?;
-            let node = &mut self.nodes[index];
-            node.operator.on_end(end);
-            let mut cx = Context::new(&node.name, self.on_error, &mut node.ledger, &mut self.outbox, &mut self.effects);
-            node.operator.before_commit(now, &mut cx)?;
-            self.deliver(index);
-        }
+        let (mut flow, effects) = self.flow();
+        flow.commit(now, end, effects)?;
         self.fail_if_told()
     }
 
@@ -358,7 +352,8 @@ impl Task {
     fn reject_records(&mut self, input: InputId, rejected: Vec<Rejected>) {
         let node = &mut self.nodes[self.inputs[input.0 as usize].node.0];
         node.ledger.rows_in += rejected.len() as u64;
-        let mut cx = Context::new(&node.name, self.on_error, &mut node.ledger, &mut self.outbox, &mut self.effects);
+        let mut outbox = Vec::new();
+        let mut cx = Context::new(&node.name, self.on_error, &mut node.ledger, &mut outbox, &mut self.effects);
         for record in rejected {
             cx.reject_record(record);
         }
@@ -398,9 +393,8 @@ impl Task {
     }
 
     fn pass(&mut self) -> Result<(), TaskError> {
-        for index in 0..self.nodes.len() {
-            self.run_node(index)?;
-        }
+        let (mut flow, effects) = self.flow();
+        flow.pass(effects)?;
         self.fail_if_told()
     }
 
@@ -421,82 +415,17 @@ impl Task {
         }
     }
 
-    fn run_node(&mut self, index: usize) -> Result<(), TaskError> {
-        if self.inbox[index].is_empty() {
-            return Ok(());
-        }
-        let mut items = std::mem::take(&mut self.inbox[index]);
-        let node = &mut self.nodes[index];
-        for (port, item) in items.drain(..) {
-            if let Item::Batch(batch) = &item {
-                node.ledger.rows_in += batch.len() as u64;
-            }
-            let mut cx = Context::new(&node.name, self.on_error, &mut node.ledger, &mut self.outbox, &mut self.effects);
-            match item {
-                Item::Batch(batch) => node.operator.process(port, batch, &mut cx)?,
-                Item::Signal(signal) => node.operator.on_signal(signal, &mut cx)?,
-            }
-        }
-        let mut cx = Context::new(&node.name, self.on_error, &mut node.ledger, &mut self.outbox, &mut self.effects);
-        node.operator.end_pass(&mut cx)?;
-        self.inbox[index] = items;
-        self.deliver(index);
-        Ok(())
-    }
-
-    /// Moves what node `index` emitted to the nodes behind it.
-    fn deliver(&mut self, index: usize) {
-        for (output, mut item) in self.outbox.drain(..) {
-            if let Item::Batch(batch) = &mut item {
-                place_results(batch, self.id.partition);
-                note_watermark(&mut self.inputs, NodeId(index), batch);
-                if self.keeps_positions && batch.meta.position.is_none() {
-                    number(batch, &mut self.nodes[index].numbered);
-                }
-            }
-            let successors = &self.nodes[index].successors;
-            let mut targets = successors
-                .iter()
-                .filter(|(from, ..)| *from == output || matches!(item, Item::Signal(_)))
-                .map(|&(_, node, port)| (node, port))
-                .peekable();
-            while let Some((node, port)) = targets.next() {
-                if targets.peek().is_none() {
-                    self.inbox[node.0].push((port, item));
-                    break;
-                }
-                self.inbox[node.0].push((port, item.clone()));
-            }
-        }
-    }
-}
-
-/// Results of several tasks are told apart by the tasks' partitions.
-fn place_results(batch: &mut Batch, partition: PartitionId) {
-    if let RowOrigin::One(origin) = &mut batch.meta.origin
-        && *origin == Origin::RESULTS
-    {
-        *origin = Origin::new(Origin::RESULTS.topic_rank(), partition);
-    }
-}
-
-/// Gives results of a window places of their own, so that a merge behind it can restore their order. Only places of one
-/// node are compared, so they may go on from pass to pass, and begin again where the numbers end.
-fn number(batch: &mut Batch, next: &mut u32) {
-    let rows = batch.len() as u32;
-    let first = if next.checked_add(rows).is_none() { 0 } else { *next };
-    *next = first + rows;
-    batch.meta.position = Some(UInt32Array::from_iter_values(first..*next));
-}
-
-/// Keeps W_i of a source for people to look at, from what its node emits.
-fn note_watermark(inputs: &mut [Input], node: NodeId, batch: &Batch) {
-    let Some(input) = inputs.iter_mut().find(|input| input.node == node) else { return };
-    let Some(greatest) = compute::max(&batch.meta.event_time) else { return };
-    let watermark = batch.meta.own().of(greatest);
-    if matches!(input.kind, InputKind::Source(_)) && watermark.is_known() {
-        input.watermark = Some(input.watermark.unwrap_or(watermark).max(watermark));
-        input.is_idle = false;
+    fn flow(&mut self) -> (Flow<'_>, &mut Vec<Effect>) {
+        let flow = Flow {
+            first: 0,
+            nodes: &mut self.nodes,
+            inbox: &mut self.inbox,
+            inputs: &mut self.inputs,
+            on_error: self.on_error,
+            keeps_positions: self.keeps_positions,
+            partition: self.id.partition,
+        };
+        (flow, &mut self.effects)
     }
 }
 
