@@ -198,40 +198,15 @@ impl Batch {
     }
 
     /// The first `rows` rows, and the others with what the batch says about time after them.
-    ///
-    /// # Panics
-    /// If the rows are of several inputs.
     pub fn split_at(&self, rows: usize) -> (Batch, Batch) {
         let mut first = self.slice(0, rows);
         first.meta.clock.after = Watermark::UNKNOWN;
         (first, self.slice(rows, self.len() - rows))
     }
 
-    /// So many rows from row `from` on, with what the batch says about time after them all. Batches are cut before they enter a
-    /// task or when they have left it, and rows of several inputs are there in between.
+    /// So many rows from row `from` on, with what the batch says about time after them all.
     pub(crate) fn slice(&self, from: usize, rows: usize) -> Batch {
-        let meta = &self.meta;
-        assert!(meta.mixture.is_none(), "rows of several inputs are not cut");
-        Batch {
-            rows: self.rows.slice(from, rows),
-            meta: RowMeta {
-                input: meta.input,
-                event_time: meta.event_time.slice(from, rows),
-                origin: match &meta.origin {
-                    RowOrigin::One(origin) => RowOrigin::One(*origin),
-                    RowOrigin::Each(origins) => RowOrigin::Each(origins.slice(from, rows)),
-                },
-                offset: meta.offset.slice(from, rows),
-                clock: RowClock {
-                    before: meta.clock.before.as_ref().map(|before| before.slice(from, rows)),
-                    late_by: meta.clock.late_by.as_ref().map(|late_by| late_by.slice(from, rows)),
-                    ..meta.clock
-                },
-                position: meta.position.as_ref().map(|position| position.slice(from, rows)),
-                mixture: None,
-                tombstone: meta.tombstone.as_ref().map(|tombstone| tombstone.slice(from, rows)),
-            },
-        }
+        Batch { rows: self.rows.slice(from, rows), meta: self.meta.slice(from, rows) }
     }
 
     /// The rows for which `keep` is true (null counts as false). Those dropped leave their time behind.
@@ -251,8 +226,9 @@ impl Batch {
         self.take_where(&chosen(keyed), Omitted::Keyless)
     }
 
-    /// The rows at `indices`, which must ascend (a row may stand several times, as behind unnest). Rows that are left
-    /// out leave their time behind with the next row that is taken, or at the end.
+    /// The rows at `indices`, which must ascend. A row may stand several times, as behind unnest, which sees to it that they
+    /// are not so many that columns of texts or lists would be longer than columns can be. Rows that are left out leave
+    /// their time behind with the next row that is taken, or at the end.
     pub fn take(&self, indices: &UInt32Array) -> Batch {
         self.take_where(indices, Omitted::Dropped)
     }
@@ -267,6 +243,27 @@ impl Batch {
 }
 
 impl RowMeta {
+    /// The meta of so many rows from row `from` on, with what is said about time after them all.
+    pub(crate) fn slice(&self, from: usize, rows: usize) -> RowMeta {
+        RowMeta {
+            input: self.input,
+            event_time: self.event_time.slice(from, rows),
+            origin: match &self.origin {
+                RowOrigin::One(origin) => RowOrigin::One(*origin),
+                RowOrigin::Each(origins) => RowOrigin::Each(origins.slice(from, rows)),
+            },
+            offset: self.offset.slice(from, rows),
+            clock: RowClock {
+                before: self.clock.before.as_ref().map(|before| before.slice(from, rows)),
+                late_by: self.clock.late_by.as_ref().map(|late_by| late_by.slice(from, rows)),
+                ..self.clock
+            },
+            position: self.position.as_ref().map(|position| position.slice(from, rows)),
+            mixture: self.mixture.as_ref().map(|mixture| mixture.slice(self.position.as_ref(), from, rows)),
+            tombstone: self.tombstone.as_ref().map(|tombstone| tombstone.slice(from, rows)),
+        }
+    }
+
     /// The meta of the rows at `indices`, which must ascend; see [`Batch::take`].
     pub fn take(&self, indices: &UInt32Array) -> RowMeta {
         self.take_where(indices, Omitted::Dropped)

@@ -22,7 +22,7 @@ pub enum RecordErrorKind {
     EventTime,
     /// An expression has no value for this row: a division by zero, a failed cast.
     Expression,
-    /// An aggregate has no value: an integer sum out of range.
+    /// An aggregate has no value (an integer sum out of range), or what would be made of the row is too large.
     Overflow,
     /// The row cannot be written in the sink's format, or is too large for the topic that it goes to.
     Encode,

@@ -29,6 +29,7 @@ pub mod mixture;
 pub mod operator;
 pub mod operators;
 pub mod plan;
+mod size;
 pub mod state;
 pub mod task;
 pub mod text;

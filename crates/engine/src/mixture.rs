@@ -6,6 +6,8 @@
 //! that input's affair, and its place in the pass ([`RowMeta::position`]). A row that is left out on the way leaves its time
 //! behind at its place: rows behind it know of it, whichever input they came by, and rows before it do not.
 
+use std::ops::Range;
+
 use arrow::array::{Array, UInt32Array};
 use arrow::compute;
 
@@ -115,6 +117,22 @@ impl Mixture {
         let mut mixture = self.with(indices, left_out);
         mixture.set_own(OwnTime::Silent);
         mixture
+    }
+
+    /// So many rows from row `from` on. What was left out before the first stays with those before it.
+    pub(crate) fn slice(&self, positions: Option<&UInt32Array>, from: usize, rows: usize) -> Mixture {
+        let place = |row: usize| positions.filter(|positions| row < positions.len()).map(|all| all.value(row));
+        let before = |row: usize| match place(row) {
+            Some(first) if row > 0 => self.left_out.partition_point(|one| one.position < first),
+            Some(_) => 0,
+            None => self.left_out.len(),
+        };
+        let Range { start, end } = before(from)..before(from + rows);
+        Mixture {
+            inputs: self.inputs.clone(),
+            of_row: self.of_row.slice(from, rows),
+            left_out: self.left_out[start..end].to_vec(),
+        }
     }
 
     /// What the rows that are not among `indices` leave behind, where they have something to say.

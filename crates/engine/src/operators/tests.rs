@@ -260,6 +260,64 @@ fn unnest_makes_a_row_of_each_element() {
     assert_eq!(seen.ledger.passed, 6);
 }
 
+/// Rows with a text of so many bytes and a list of so many elements.
+fn wide(rows: usize, text: usize, elements: usize) -> (Batch, SchemaRef) {
+    let mut lists = ListBuilder::new(Int64Builder::new());
+    for _ in 0..rows {
+        lists.append_value((0..elements as i64).map(Some));
+    }
+    let lists = lists.finish();
+    let texts = StringArray::from_iter_values((0..rows).map(|_| "x".repeat(text)));
+    let field = |data_type: DataType| Field::new("c", data_type, true);
+    let schema = Schema::new(vec![field(DataType::Utf8), field(lists.data_type().clone())]);
+    let columns: Vec<ArrayRef> = vec![Arc::new(texts), Arc::new(lists)];
+    let rows = RecordBatch::try_new(Arc::new(schema), columns).unwrap();
+    let sample = batch(&vec![(0, None, None, 100); rows.num_rows()]);
+    let out = Arc::new(Schema::new(vec![field(DataType::Utf8), field(DataType::Int64)]));
+    (sample.with_rows(rows), out)
+}
+
+/// Runs an unnest of the second column; gives back how many rows each batch has, and the errors.
+fn unnest_wide(batch: Batch, out: SchemaRef) -> (Vec<usize>, Ledger) {
+    let mut unnest = Unnest::new(UnnestPlan { column: 1 }, out);
+    let (mut ledger, mut outbox, mut effects) = (Ledger::default(), Vec::new(), Vec::new());
+    ledger.rows_in += batch.len() as u64;
+    let mut cx = Context::new("step", OnError::DeadLetter, &mut ledger, &mut outbox, &mut effects);
+    unnest.process(Port(0), batch, &mut cx).unwrap();
+    let rows = outbox.iter().map(|(_, item)| if let Item::Batch(batch) = item { batch.len() } else { 0 });
+    let rows = rows.filter(|&rows| rows > 0).collect();
+    assert_eq!(ledger.errors, effects.len() as u64);
+    assert!(ledger.balances(), "{ledger}");
+    (rows, ledger)
+}
+
+#[test]
+fn unnest_refuses_a_record_that_would_become_too_large() {
+    let (batch, out) = wide(1, 300_000, 100_000);
+    let (rows, ledger) = unnest_wide(batch, out);
+    assert_eq!((rows, ledger.errors), (vec![], 1));
+}
+
+#[test]
+fn unnest_sends_large_rows_in_batches_of_bounded_size() {
+    let (batch, out) = wide(3, 100_000, 100);
+    let (rows, ledger) = unnest_wide(batch, out);
+    assert_eq!((rows, ledger.errors), (vec![100, 100, 100], 0));
+}
+
+#[test]
+fn unnest_counts_all_rows_that_were_made_of_one_record() {
+    let (mut batch, out) = wide(9, 100_000, 80);
+    let (rows, _) = unnest_wide(batch.clone(), Arc::clone(&out));
+    assert_eq!(rows.iter().sum::<usize>(), 720, "records of 8 MB each");
+    batch.meta.position = Some(UInt32Array::from(vec![0, 1, 1, 1, 1, 1, 1, 1, 1]));
+    let (rows, ledger) = unnest_wide(batch.clone(), Arc::clone(&out));
+    assert_eq!((rows, ledger.errors), (vec![80, 640], 0), "64 MB of one record stay together");
+    batch.meta.position = Some(UInt32Array::from(vec![1; 9]));
+    let (rows, ledger) = unnest_wide(batch, out);
+    assert_eq!((rows, ledger.errors), (vec![], 9));
+}
+
 #[test]
 fn branch_takes_the_first_arm_that_is_true() {
     let make = |otherwise| {

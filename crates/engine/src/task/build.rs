@@ -72,6 +72,9 @@ impl Task {
             next_virtual: inputs.len() as u32,
             repartitions: Vec::new(),
         };
+        // An unnest behind another has to know which rows were made of one.
+        let unnests = plan.nodes.iter().filter(|node| matches!(node.kind, NodeKind::Unnest(_))).count();
+        let keeps_positions = has_merge(plan) || unnests > 1;
         let mut nodes = Vec::with_capacity(plan.nodes.len());
         for (index, node) in plan.nodes.iter().enumerate() {
             let operator = builder.operator(index, node, &inputs)?;
@@ -104,11 +107,10 @@ impl Task {
             on_error: plan.on_error,
             heads,
             senders,
-            keeps_positions: has_merge(plan),
+            keeps_positions,
             effects: Vec::new(),
             judged: 0,
             inbox,
-            outbox: Vec::new(),
             processed_rows: 0,
         })
     }

@@ -170,3 +170,90 @@ fn note_watermark(inputs: &mut [Input], node: NodeId, batch: &Batch) {
         input.is_idle = false;
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow::datatypes::Schema;
+
+    use super::*;
+    use crate::error::{RecordError, RecordErrorKind, Rejected};
+    use crate::ids::{InputId, Offset};
+    use crate::ledger::Ledger;
+    use crate::operator::Operator;
+    use crate::time::Watermark;
+
+    /// Emits each batch three times, and lets those behind take each at once.
+    struct Thrice;
+
+    impl Operator for Thrice {
+        fn process(&mut self, _port: Port, batch: Batch, cx: &mut Context<'_>) -> Result<(), TaskError> {
+            for times in 1..=3 {
+                cx.emit(batch.clone());
+                cx.flush()?;
+                assert_eq!(cx.effects.len(), times, "it has been taken");
+            }
+            Ok(())
+        }
+    }
+
+    /// Says of each batch that it came, and of each pass how many did.
+    struct Tell {
+        came: i64,
+    }
+
+    fn tell(number: i64, cx: &mut Context<'_>) {
+        let error = RecordError { kind: RecordErrorKind::Decode, message: String::new() };
+        let (origin, offset) = (Origin::default(), Offset(number));
+        cx.effect(Effect::DeadLetter(Rejected { step: cx.step().to_owned(), error, origin, offset, row: None }));
+    }
+
+    impl Operator for Tell {
+        fn process(&mut self, _port: Port, batch: Batch, cx: &mut Context<'_>) -> Result<(), TaskError> {
+            self.came += 1;
+            tell(0, cx);
+            cx.emit(batch);
+            Ok(())
+        }
+
+        fn end_pass(&mut self, cx: &mut Context<'_>) -> Result<(), TaskError> {
+            tell(std::mem::take(&mut self.came), cx);
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn what_is_flushed_is_taken_at_once_and_a_pass_ends_once() {
+        let node = |operator: Box<dyn Operator>, successors| Node {
+            name: "step".into(),
+            operator,
+            sees_inputs: true,
+            successors,
+            ledger: Ledger::default(),
+            numbered: 0,
+        };
+        let mut nodes =
+            [node(Box::new(Thrice), vec![(0, NodeId(1), Port(0))]), node(Box::new(Tell { came: 0 }), Vec::new())];
+        let batch = Batch::time_only(Arc::new(Schema::empty()), InputId(0), Watermark(5));
+        let mut inbox = [vec![(Port(0), Item::Batch(batch))], Vec::new()];
+        let mut effects = Vec::new();
+        let mut flow = Flow {
+            first: 0,
+            nodes: &mut nodes,
+            inbox: &mut inbox,
+            inputs: &mut [],
+            on_error: OnError::Fail,
+            keeps_positions: false,
+            partition: PartitionId(0),
+        };
+        flow.pass(&mut effects).unwrap();
+        let told = effects.iter().map(|effect| match effect {
+            Effect::DeadLetter(rejected) => rejected.offset.0,
+            other => panic!("{other:?}"),
+        });
+        assert_eq!(told.collect::<Vec<_>>(), [0, 0, 0, 3]);
+        assert!(inbox.iter().all(Vec::is_empty));
+    }
+}
