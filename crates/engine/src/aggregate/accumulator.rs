@@ -270,6 +270,10 @@ impl Aggregate for Accumulators {
         }
     }
 
+    fn slot_bytes(&self, slot: Slot) -> usize {
+        self.states[slot as usize].iter().flatten().map(ScalarValue::size).sum()
+    }
+
     fn memory_bytes(&self) -> usize {
         let parts = self.states.iter().flatten().flatten().map(ScalarValue::size).sum::<usize>();
         self.states.capacity() * size_of::<State>() + parts

@@ -14,8 +14,11 @@ use super::pool::{Inserted, Pool, Set, list_array, list_type, read_lists};
 use super::resolve::Call;
 use super::values::{Any, Kind, with_equal_floats};
 use super::{AggregateFunction, Distinct, RowOrder};
-use crate::error::TaskError;
+use crate::error::{RecordError, RecordErrorKind, TaskError};
 use crate::expr::ExprError;
+
+/// Bytes of values, in row format, that a group holds at most, and bytes of a text that is joined of them.
+const MOST_BYTES: usize = 256 << 20;
 
 /// `collect_list(x)`: all values, nulls too. With `distinct` it is [`collect_set`].
 pub(super) fn collect_list(call: &Call<'_>) -> Result<AggregateFunction, ExprError> {
@@ -70,7 +73,7 @@ fn build(
         if distinct == Distinct::Once && call.distinct == Distinct::Once { format!("{name}(distinct)") } else { name };
     Ok(call.named(name, arg_types, return_type, move || {
         let any = Any::new(data_type.clone()).expect("the type was tried when the call was resolved");
-        Dense::boxed(Collect { any, distinct, output: output.clone() })
+        Dense::boxed(Collect { any, distinct, output: output.clone(), most_bytes: MOST_BYTES })
     }))
 }
 
@@ -89,6 +92,7 @@ struct Collect {
     any: Any,
     distinct: Distinct,
     output: Output,
+    most_bytes: usize,
 }
 
 /// Values as they came, each with its place.
@@ -110,11 +114,18 @@ enum Values {
         /// The number of the next row.
         next: u64,
     },
+    /// More than a group may hold: none is kept, and none will be. Whether it comes to that depends on which values there
+    /// are, not on their order.
+    TooMany,
 }
 
+/// What stands in the columns of state in place of too many values: one value, at a time that no row has.
+const TOO_MANY: Place = Place::at(i64::MIN);
+
 impl Gathered {
-    fn add(&mut self, value: &[u8], place: Place) {
+    fn add(&mut self, value: &[u8], place: Place, most_bytes: usize) {
         match &mut self.values {
+            Values::TooMany => return,
             Values::All(pool) => {
                 pool.push(value);
                 self.places.push(place);
@@ -134,34 +145,50 @@ impl Gathered {
                 *next += 1;
             }
         }
+        if self.pool().is_some_and(|pool| pool.value_bytes() > most_bytes) {
+            self.give_up();
+        }
     }
 
-    fn pool(&self) -> &Pool {
+    fn give_up(&mut self) {
+        *self = Gathered { values: Values::TooMany, places: Vec::new() };
+    }
+
+    fn has_too_many(&self) -> bool {
+        matches!(self.values, Values::TooMany)
+    }
+
+    fn pool(&self) -> Option<&Pool> {
         match &self.values {
-            Values::All(pool) => pool,
-            Values::Once { set, .. } => set.values(),
+            Values::All(pool) => Some(pool),
+            Values::Once { set, .. } => Some(set.values()),
+            Values::TooMany => None,
         }
+    }
+
+    fn value(&self, index: usize) -> &[u8] {
+        self.pool().map_or(&[], |pool| pool.get(index))
     }
 
     /// Indices of the values, by place; those of one place stay in the order in which they came.
     fn in_order(&self) -> Vec<usize> {
         let mut order = (0..self.places.len()).collect::<Vec<_>>();
         match &self.values {
-            Values::All(_) => order.sort_by_key(|&index| self.places[index]),
+            Values::All(_) | Values::TooMany => order.sort_by_key(|&index| self.places[index]),
             Values::Once { arrivals, .. } => order.sort_by_key(|&index| (self.places[index], arrivals[index])),
         }
         order
     }
 
     fn sorted(&self) -> impl Iterator<Item = &[u8]> {
-        self.in_order().into_iter().map(|index| self.pool().get(index))
+        self.in_order().into_iter().map(|index| self.value(index))
     }
 
     fn nth(&self, n: i64) -> Option<&[u8]> {
         let len = self.places.len();
         let from_either_end = usize::try_from(n.unsigned_abs()).ok()?;
         let rank = if n > 0 { from_either_end.checked_sub(1)? } else { len.checked_sub(from_either_end)? };
-        self.in_order().get(rank).map(|&index| self.pool().get(index))
+        self.in_order().get(rank).map(|&index| self.value(index))
     }
 }
 
@@ -175,16 +202,35 @@ impl Collect {
         for state in states.iter() {
             let len = state.places.len();
             text.clear();
-            for row in next..next + len {
+            let rows = if self.is_too_long(state) { next..next } else { next..next + len };
+            for row in rows {
                 if row > next {
                     text.push_str(separator);
                 }
                 text.push_str(values.value(row));
             }
             next += len;
-            joined.append_option((len > 0).then_some(text.as_str()));
+            joined.append_option((len > 0 && !self.is_too_long(state)).then_some(text.as_str()));
         }
         Ok(Arc::new(joined.finish()))
+    }
+
+    /// Whether what the values make up is too long, though they are not too many.
+    fn is_too_long(&self, state: &Gathered) -> bool {
+        self.separators(state) > self.most_bytes
+    }
+
+    /// Bytes of all that stands between the values.
+    fn separators(&self, state: &Gathered) -> usize {
+        match &self.output {
+            Output::Joined(separator) => separator.len() * state.places.len(),
+            Output::Array | Output::Nth(_) => 0,
+        }
+    }
+
+    fn too_large(&self) -> RecordError {
+        let message = format!("the values of a group take more than {} bytes", self.most_bytes);
+        RecordError { kind: RecordErrorKind::Overflow, message }
     }
 
     fn nth(&self, states: Picked<'_, Gathered>, n: i64) -> Result<ArrayRef, TaskError> {
@@ -224,12 +270,15 @@ impl Fold for Collect {
 
     #[inline]
     fn add(&self, state: &mut Gathered, rows: &Rows, row: usize, order: &RowOrder<'_>) {
-        state.add(Any::get(rows, row), Place::of(order, row));
+        state.add(Any::get(rows, row), Place::of(order, row), self.most_bytes);
     }
 
     fn merge(&self, into: &mut Gathered, from: &Gathered) {
+        if from.has_too_many() {
+            into.give_up();
+        }
         for index in from.in_order() {
-            into.add(from.pool().get(index), from.places[index]);
+            into.add(from.value(index), from.places[index], self.most_bytes);
         }
     }
 
@@ -243,7 +292,8 @@ impl Fold for Collect {
             Output::Joined(separator) => self.joined(states, separator)?,
             Output::Nth(n) => self.nth(states, *n)?,
         };
-        Ok((array, Vec::new()))
+        let none = |(_, state): &(usize, &Gathered)| state.has_too_many() || self.is_too_long(state);
+        Ok((array, states.iter().enumerate().filter(none).map(|(index, _)| (index, self.too_large())).collect()))
     }
 
     fn fields(&self) -> Vec<Field> {
@@ -256,13 +306,17 @@ impl Fold for Collect {
 
     fn save(&self, states: Picked<'_, Gathered>) -> Result<Vec<ArrayRef>, TaskError> {
         // In order, so that what comes back gives values of one place the same numbers in turn.
-        let orders = states.iter().map(Gathered::in_order).collect::<Vec<_>>();
+        let null = self.any.null_row(self.name())?;
+        let order = |state: &Gathered| if state.has_too_many() { vec![0] } else { state.in_order() };
+        let orders = states.iter().map(order).collect::<Vec<_>>();
         let rows =
             || states.iter().zip(&orders).flat_map(|(state, order)| order.iter().map(move |&index| (state, index)));
         let lengths = || orders.iter().map(Vec::len);
-        let values = self.any.decode(self.name(), rows().map(|(state, index)| state.pool().get(index)))?;
+        let values = rows().map(|(state, index)| if state.has_too_many() { &null } else { state.value(index) });
+        let values = self.any.decode(self.name(), values)?;
         let values = list_array(lengths(), values, None);
-        let places = rows().map(|(state, index)| state.places[index]).collect::<Vec<_>>();
+        let place = |(state, index): (&Gathered, usize)| state.places.get(index).copied().unwrap_or(TOO_MANY);
+        let places = rows().map(place).collect::<Vec<_>>();
         let places = Place::save(places.into_iter());
         let places = places.into_iter().map(|column| list_array(lengths(), column, None));
         Ok(std::iter::once(values).chain(places).collect())
@@ -283,7 +337,10 @@ impl Fold for Collect {
         let load = |length| {
             let mut state = self.empty();
             for (row, place) in places.by_ref().take(length) {
-                state.add(Any::get(&rows, row), place);
+                match place {
+                    TOO_MANY => state.give_up(),
+                    place => state.add(Any::get(&rows, row), place, self.most_bytes),
+                }
             }
             state
         };
@@ -294,8 +351,13 @@ impl Fold for Collect {
         let values = match &state.values {
             Values::All(pool) => pool.heap_bytes(),
             Values::Once { set, arrivals, .. } => set.heap_bytes() + arrivals.capacity() * size_of::<u64>(),
+            Values::TooMany => 0,
         };
         values + state.places.capacity() * size_of::<Place>()
+    }
+
+    fn bytes(&self, state: &Gathered) -> usize {
+        self.heap_bytes(state) + self.separators(state)
     }
 }
 
@@ -391,5 +453,39 @@ mod tests {
         assert_eq!(nth(-3, values.clone()).as_deref(), Some("a"));
         assert_eq!(nth(-4, values), None);
         assert!(call_with("nth_value", Distinct::All, DataType::Utf8, &[0i64.into()]).is_err());
+    }
+
+    #[test]
+    fn too_many_values_are_an_error_in_whatever_order_they_come() {
+        let made = |output: Output, distinct: Distinct| {
+            let any = Any::new(DataType::Utf8).unwrap();
+            let mut aggregate = Dense::boxed(Collect { any, distinct, output, most_bytes: 200 });
+            aggregate.reserve(4);
+            aggregate
+        };
+        let texts = (0..12).map(|n| format!("a value of some length {:02}", n % 9));
+        let rows = Rows::plain(vec![Arc::new(StringArray::from_iter_values(texts))]);
+        for distinct in [Distinct::All, Distinct::Once] {
+            for output in [Output::Array, Output::Joined(",".into()), Output::Nth(1)] {
+                let mut one = made(output.clone(), distinct);
+                one.update(&rows.args, &[0, 1, 2], &[0; 3], rows.order()).unwrap();
+                one.update(&rows.args, &(2..12).collect::<Vec<_>>(), &[1; 10], rows.order()).unwrap();
+                one.merge(&[0], &[1]).unwrap();
+                one.update(&rows.args, &[3, 4], &[2; 2], rows.order()).unwrap();
+                let (values, errors) = one.evaluate(&[0, 2]).unwrap();
+                assert_eq!(errors.iter().map(|error| error.0).collect::<Vec<_>>(), [0]);
+                assert!(errors[0].1.message.contains("200 bytes"), "{}", errors[0].1.message);
+                assert!(values.is_null(0) && values.is_valid(1));
+                assert!(one.slot_bytes(0) < 200, "nothing is kept");
+                let mut other = made(output, distinct);
+                other.load(&[1, 3], &one.save(&[0, 2]).unwrap()).unwrap();
+                other.update(&rows.args, &[1], &[1], rows.order()).unwrap();
+                let (restored, errors) = other.evaluate(&[1, 3]).unwrap();
+                assert_eq!((&restored, errors.len()), (&values, 1));
+            }
+        }
+        let mut one = made(Output::Joined("-".repeat(150)), Distinct::All);
+        one.update(&rows.args, &[0, 1], &[0; 2], rows.order()).unwrap();
+        assert_eq!(one.evaluate(&[0]).unwrap().1.len(), 1, "what stands in between counts too");
     }
 }

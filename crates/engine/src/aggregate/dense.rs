@@ -59,6 +59,11 @@ pub(super) trait Fold: Send + 'static {
     fn heap_bytes(&self, _state: &Self::State) -> usize {
         0
     }
+
+    /// Bytes that a state takes there, or that its value will take, whichever is more.
+    fn bytes(&self, state: &Self::State) -> usize {
+        self.heap_bytes(state)
+    }
 }
 
 /// The states of some slots, in the order asked for.
@@ -179,6 +184,10 @@ impl<F: Fold> Aggregate for Dense<F> {
             self.states[slot as usize] = state;
         }
         Ok(())
+    }
+
+    fn slot_bytes(&self, slot: Slot) -> usize {
+        self.fold.bytes(&self.states[slot as usize])
     }
 
     fn memory_bytes(&self) -> usize {

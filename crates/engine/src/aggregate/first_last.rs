@@ -59,6 +59,11 @@ impl Place {
         }
     }
 
+    /// The first place of a time.
+    pub(super) const fn at(event_time: i64) -> Place {
+        Place { event_time, origin: 0, offset: 0 }
+    }
+
     /// The columns that hold places.
     pub(super) fn fields() -> Vec<Field> {
         vec![

@@ -92,6 +92,9 @@ pub trait Aggregate: Send {
     /// If the columns are not of this aggregate.
     fn load(&mut self, slots: &[Slot], state: &[ArrayRef]) -> Result<(), TaskError>;
 
+    /// Bytes that the slot takes beside its place in the columns, or that its value will take, whichever is more; estimated.
+    fn slot_bytes(&self, slot: Slot) -> usize;
+
     /// Bytes that the aggregate takes, estimated.
     fn memory_bytes(&self) -> usize;
 }

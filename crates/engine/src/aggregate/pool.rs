@@ -45,6 +45,11 @@ impl Pool {
         self.ends.len()
     }
 
+    /// Bytes of the values.
+    pub(super) fn value_bytes(&self) -> usize {
+        self.bytes.len()
+    }
+
     /// Bytes on the heap.
     pub(super) fn heap_bytes(&self) -> usize {
         self.bytes.capacity() + self.ends.capacity() * size_of::<usize>()

@@ -293,10 +293,14 @@ impl Any {
         Some(Any { data_type, converter })
     }
 
-    /// A column of values from their row format.
+    /// A column of values from their row format. They have to be fewer than 2 GiB.
     pub(super) fn decode<'a>(&self, name: &str, values: impl Iterator<Item = &'a [u8]>) -> Result<ArrayRef, TaskError> {
         let parser = self.converter.parser();
-        let rows = values.map(|bytes| parser.parse(bytes)).collect::<Vec<_>>();
+        let mut bytes = 0;
+        let rows = values.inspect(|value| bytes += value.len()).map(|value| parser.parse(value)).collect::<Vec<_>>();
+        if bytes > i32::MAX as usize {
+            return Err(kernel(name, format!("{bytes} bytes of values are more than one column can hold")));
+        }
         let mut columns = self.converter.convert_rows(rows).map_err(|error| kernel(name, error))?;
         columns.pop().ok_or_else(|| kernel(name, "no column"))
     }
@@ -356,7 +360,8 @@ impl Kind for Any {
 }
 
 impl Any {
-    fn null_row(&self, name: &str) -> Result<Vec<u8>, TaskError> {
+    /// A null in row format.
+    pub(super) fn null_row(&self, name: &str) -> Result<Vec<u8>, TaskError> {
         let null = arrow::array::new_null_array(&self.data_type, 1);
         Ok(self.encode(name, &null)?.row(0).data().to_vec())
     }

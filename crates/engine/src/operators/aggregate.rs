@@ -72,10 +72,10 @@ impl Kind for Forever {
         0
     }
 
-    fn changed(&mut self, table: &mut Table, slots: Vec<Slot>, ready: &mut Ready) -> Result<(), TaskError> {
+    fn changed(&mut self, table: &mut Table, slots: Vec<Slot>, ready: &mut Ready) -> Result<Progress, TaskError> {
         ready.values = slots;
         table.sort_by_key(&mut ready.values);
-        Ok(())
+        Ok(Progress::Done)
     }
 
     /// Time goes on with the values: one that waits to be emitted must not come late.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, BooleanArray, RecordBatch, RecordBatchOptions};
-use arrow::datatypes::{Field, Schema, SchemaRef};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 
 use crate::aggregate::{Aggregate, AggregateCall, RowOrder, Slot};
 use crate::error::{RecordError, RowFault, TaskError};
@@ -28,6 +28,8 @@ struct Call {
     filter: Option<Expr>,
     function: String,
     state: Vec<Field>,
+    /// Whether what a slot takes depends on what is in it.
+    grows: bool,
 }
 
 struct Named {
@@ -83,7 +85,9 @@ impl Aggregates {
         }
         let columns = (call.function.make)();
         let state = columns.state_fields();
-        self.calls.push(Call { columns, args, filter: call.filter.clone(), function, state });
+        let is_fixed = |field: &Field| field.data_type().is_primitive() || *field.data_type() == DataType::Boolean;
+        let grows = !state.iter().all(is_fixed);
+        self.calls.push(Call { columns, args, filter: call.filter.clone(), function, state, grows });
         self.calls.len() - 1
     }
 
@@ -237,6 +241,16 @@ impl Aggregates {
             rest = others;
         }
         Ok(())
+    }
+
+    /// Bytes that a slot takes beside its place, or that its results will take, whichever is more; estimated.
+    pub fn slot_bytes(&self, slot: Slot) -> usize {
+        self.calls.iter().filter(|call| call.grows).map(|call| call.columns.slot_bytes(slot)).sum()
+    }
+
+    /// Whether what a slot takes depends on what is in it.
+    pub fn grow(&self) -> bool {
+        self.calls.iter().any(|call| call.grows)
     }
 
     /// Bytes that the aggregates take, estimated.

@@ -13,9 +13,13 @@ use super::table::{self, Deleted, EMPTY, Identity, Table};
 use super::{Delta, PageId, PageImage};
 use crate::aggregate::Slot;
 use crate::error::TaskError;
+use crate::size::fitting;
 
 /// Rows in one record batch at most.
 const FRAME_ROWS: usize = 8192;
+
+/// Bytes of rows in one record batch of several, about.
+const FRAME_BYTES: usize = 16 << 20;
 
 /// The columns of saved rows: pane, whether the row is deleted, serial number (serial tables), group key, rows of input,
 /// greatest event time, the extra numbers, the states of the aggregates.
@@ -237,7 +241,18 @@ impl Table {
 
     fn frames(&self, mut items: Vec<Item<'_>>) -> Result<Vec<RecordBatch>, TaskError> {
         self.sort(&mut items);
-        items.chunks(FRAME_ROWS).map(|items| self.rows_of(items)).collect()
+        let bytes = |item: &Item<'_>| match item {
+            Item::Live(slot) => self.slot_bytes(*slot),
+            Item::Deleted(row) => row.key.len(),
+        };
+        let mut frames = Vec::new();
+        let mut rest = items.as_slice();
+        while !rest.is_empty() {
+            let (items, others) = rest.split_at(fitting(rest.iter().map(bytes), FRAME_ROWS, FRAME_BYTES));
+            frames.push(self.rows_of(items)?);
+            rest = others;
+        }
+        Ok(frames)
     }
 
     fn rows_of(&self, items: &[Item<'_>]) -> Result<RecordBatch, TaskError> {

@@ -378,6 +378,12 @@ impl Table {
         self.held -= rows;
     }
 
+    /// Bytes of a slot's key and of what its aggregates have beside their places, estimated: about what it takes as a row.
+    #[inline]
+    pub fn slot_bytes(&self, slot: Slot) -> usize {
+        self.key(slot).len() + self.aggregates.slot_bytes(slot)
+    }
+
     /// The key bytes of a slot that has or had an identity.
     #[inline]
     pub fn key(&self, slot: Slot) -> &[u8] {

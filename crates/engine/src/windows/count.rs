@@ -82,8 +82,8 @@ impl Kind for Count {
         rows
     }
 
-    fn changed(&mut self, _table: &mut Table, _slots: Vec<Slot>, _ready: &mut Ready) -> Result<(), TaskError> {
-        Ok(())
+    fn changed(&mut self, _table: &mut Table, _slots: Vec<Slot>, _ready: &mut Ready) -> Result<Progress, TaskError> {
+        Ok(Progress::Done)
     }
 
     /// A row that is not behind W does not make a result that is.

@@ -5,7 +5,7 @@
 //! pane that all took: a part is (pane, refused), and a window is made of the parts that it did not refuse. Once a window
 //! is closed none of its parts can change.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 
 use crate::aggregate::Slot;
 use crate::batch::Batch;
@@ -18,9 +18,12 @@ use crate::time::{Millis, Watermark};
 use super::grid::Grid;
 use super::intake;
 use super::late::Taken;
-use super::results::{BATCH_ROWS, Ready};
+use super::results::Ready;
 use super::rolling::Rolling;
 use super::windowed::{Assigned, Kind, PENDING, Progress, Which};
+
+/// Values of windows that are made together.
+const TOGETHER: usize = 64;
 
 /// Where parts of panes stand in the table, and which windows they belong to.
 #[derive(Debug, Clone, Copy)]
@@ -117,6 +120,8 @@ pub(crate) struct Hopping {
     rolling: Rolling,
     /// Slots that results of `close` or `changed` stand in.
     made: Vec<Slot>,
+    /// Windows whose values are still to be readied by `changed`, each with a slot of its group key.
+    changing: VecDeque<(i64, Slot)>,
 }
 
 impl Hopping {
@@ -128,7 +133,7 @@ impl Hopping {
         let parts = (1i64 << 48) / layout.panes.every;
         parts.checked_mul(layout.overlap)?;
         let rolling = Rolling::new(layout);
-        Some(Hopping { layout, next: i64::MIN, rolling, made: Vec::new() })
+        Some(Hopping { layout, next: i64::MIN, rolling, made: Vec::new(), changing: VecDeque::new() })
     }
 
     /// The start of the next window to close that may have rows, if it ends at or before
@@ -157,6 +162,26 @@ impl Hopping {
             ready.window(slot, start, start.saturating_add(self.layout.size));
         }
         table.merge(&into, &from)
+    }
+
+    /// Notes the windows that changed with these slots, each once, by (start, key).
+    fn note_changed(&mut self, table: &Table, slots: &[Slot]) {
+        let mut starts = BTreeSet::new();
+        for &slot in slots {
+            let part = self.layout.part(table.pane(slot));
+            let (_, last) = self.layout.holders(self.layout.panes.point(part.pane));
+            let mut start = self.layout.first_holder(part).max(self.next);
+            while start <= last && starts.insert((start, slot)) {
+                start = start.saturating_add(self.layout.windows.every);
+            }
+        }
+        let starts = starts.into_iter().collect::<Vec<_>>();
+        for window in starts.chunk_by(|a, b| a.0 == b.0) {
+            let mut keys = window.iter().map(|&(_, slot)| slot).collect::<Vec<_>>();
+            table.sort_by_key(&mut keys);
+            keys.dedup_by(|a, b| table.key(*a) == table.key(*b));
+            self.changing.extend(keys.into_iter().map(|slot| (window[0].0, slot)));
+        }
     }
 
     /// One slot for each group key of which some part of the window is pending, by key.
@@ -230,7 +255,7 @@ impl Kind for Hopping {
         ready: &mut Ready,
     ) -> Result<Progress, TaskError> {
         while let Some(start) = self.closing(table, closed) {
-            if ready.values.len() >= BATCH_ROWS {
+            if ready.is_full(table) {
                 return Ok(Progress::More);
             }
             match which {
@@ -257,24 +282,18 @@ impl Kind for Hopping {
         closed.into_iter().map(|part| table.drop_pane(part)).sum()
     }
 
-    fn changed(&mut self, table: &mut Table, slots: Vec<Slot>, ready: &mut Ready) -> Result<(), TaskError> {
-        let mut starts = BTreeSet::new();
-        for &slot in &slots {
-            let part = self.layout.part(table.pane(slot));
-            let (_, last) = self.layout.holders(self.layout.panes.point(part.pane));
-            let mut start = self.layout.first_holder(part).max(self.next);
-            while start <= last && starts.insert((start, slot)) {
-                start = start.saturating_add(self.layout.windows.every);
+    fn changed(&mut self, table: &mut Table, slots: Vec<Slot>, ready: &mut Ready) -> Result<Progress, TaskError> {
+        self.note_changed(table, &slots);
+        while let Some(&(start, _)) = self.changing.front() {
+            let most = self.changing.iter().take(TOGETHER);
+            let keys = most.take_while(|window| window.0 == start).map(|window| window.1).collect::<Vec<_>>();
+            self.changing.drain(..keys.len());
+            self.values(table, start, &keys, ready)?;
+            if ready.is_full(table) && !self.changing.is_empty() {
+                return Ok(Progress::More);
             }
         }
-        let starts = starts.into_iter().collect::<Vec<_>>();
-        for window in starts.chunk_by(|a, b| a.0 == b.0) {
-            let mut keys = window.iter().map(|&(_, slot)| slot).collect::<Vec<_>>();
-            table.sort_by_key(&mut keys);
-            keys.dedup_by(|a, b| table.key(*a) == table.key(*b));
-            self.values(table, window[0].0, &keys, ready)?;
-        }
-        Ok(())
+        Ok(Progress::Done)
     }
 
     fn told(&self, closed: Watermark) -> Watermark {

@@ -5,6 +5,7 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 use arrow::array::{Int64Array, UInt32Array};
+use smallvec::SmallVec;
 
 use super::Parts;
 use super::intake::{Intake, Taken, order_of};
@@ -13,7 +14,7 @@ use super::panes::Panes;
 use super::results::{BATCH_ROWS, Ready, Results};
 use super::timeline::{LineId, Spot, Timelines, part_width};
 use crate::aggregate::Slot;
-use crate::batch::{Batch, OwnTime, RowClock};
+use crate::batch::{Batch, OwnTime, RowClock, RowMeta};
 use crate::clock::Clock;
 use crate::context::Context;
 use crate::error::TaskError;
@@ -127,34 +128,41 @@ impl Over {
         &mut self,
         batch: &Batch,
         taken: &Taken,
-        rows: Vec<u32>,
-        slots: Vec<Slot>,
+        rows: &[u32],
+        slots: &[Slot],
         cx: &mut Context<'_>,
     ) -> Result<(), TaskError> {
         cx.ledger().passed += rows.len() as u64;
-        let times = batch.meta.event_time.values();
+        let grow = self.kept.table.aggregates().grow();
+        let meta = self.meta_of(batch, taken, rows);
         let mut ready = Ready::default();
-        let mut lines = Vec::with_capacity(TOGETHER);
-        for (rows, slots) in rows.chunks(TOGETHER).zip(slots.chunks(TOGETHER)) {
-            let place = |&row: &u32| self.lines.line(taken.keys.hash(row as usize), taken.keys.key(row as usize));
-            lines.clear();
-            lines.extend(rows.iter().map(place));
-            self.lines.warm(&lines);
-            for ((&row, &slot), &line) in rows.iter().zip(slots).zip(&lines) {
-                let at = row as usize;
-                let (time, (origin, offset)) = (times[at], batch.order(at));
-                self.lines.insert(line, Spot { time, origin: origin.0, offset: offset.0, slot });
-                let value = self.kept.table.scratch_for(taken.keys.hash(at), taken.keys.key(at));
-                let from = time.saturating_sub(self.span);
-                self.lines.sum(&mut self.kept.table, line, from, time, value);
-                ready.window(value, from, time);
+        let mut emitted = 0;
+        for (at, (of_rows, slots)) in rows.chunks(TOGETHER).zip(slots.chunks(TOGETHER)).enumerate() {
+            self.sum_on_arrival(batch, taken, of_rows, slots, &mut ready);
+            if !grow {
+                self.lines.run_if_many(&mut self.kept.table)?;
+                continue;
             }
-            self.lines.run_if_many(&mut self.kept.table)?;
+            self.lines.run(&mut self.kept.table)?;
+            let to = at * TOGETHER + of_rows.len();
+            if to < rows.len() && ready.is_full(&self.kept.table) {
+                let mut part = meta.slice(emitted, to - emitted);
+                part.clock.after = Watermark::UNKNOWN;
+                self.leave(part, &std::mem::take(&mut ready), cx)?;
+                cx.flush()?;
+                emitted = to;
+            }
         }
         self.lines.run(&mut self.kept.table)?;
+        let rest = meta.slice(emitted, rows.len() - emitted);
+        self.leave(rest, &ready, cx)
+    }
+
+    /// What the results of `rows` carry, all together: of a part of them the others are not left out.
+    fn meta_of(&self, batch: &Batch, taken: &Taken, rows: &[u32]) -> RowMeta {
         let w_i = taken.watermarks.w_i();
         let before = rows.iter().map(|&row| w_i[row as usize]).collect::<Vec<_>>();
-        let rows = UInt32Array::from(rows);
+        let rows = UInt32Array::from(rows.to_vec());
         let mut meta = batch.meta.take(&rows);
         meta.tombstone = None;
         let after = match &batch.meta.mixture {
@@ -166,7 +174,29 @@ impl Over {
         };
         let late_by = meta.clock.late_by;
         meta.clock = RowClock { before: Some(Int64Array::from(before)), own: OwnTime::Silent, late_by, after };
-        self.results.emit_rows(&self.kept, &ready, meta, cx)?;
+        meta
+    }
+
+    /// Puts some rows in their places and readies the result of each.
+    fn sum_on_arrival(&mut self, batch: &Batch, taken: &Taken, rows: &[u32], slots: &[Slot], ready: &mut Ready) {
+        let place = |&row: &u32| self.lines.line(taken.keys.hash(row as usize), taken.keys.key(row as usize));
+        let lines = rows.iter().map(place).collect::<SmallVec<[LineId; TOGETHER]>>();
+        self.lines.warm(&lines);
+        let times = batch.meta.event_time.values();
+        for ((&row, &slot), &line) in rows.iter().zip(slots).zip(&lines) {
+            let at = row as usize;
+            let (time, (origin, offset)) = (times[at], batch.order(at));
+            self.lines.insert(line, Spot { time, origin: origin.0, offset: offset.0, slot });
+            let value = self.kept.table.scratch_for(taken.keys.hash(at), taken.keys.key(at));
+            let from = time.saturating_sub(self.span);
+            self.lines.sum(&mut self.kept.table, line, from, time, value);
+            ready.window(value, from, time);
+        }
+    }
+
+    /// Emits the results of some rows, which then are no more.
+    fn leave(&mut self, meta: RowMeta, ready: &Ready, cx: &mut Context<'_>) -> Result<(), TaskError> {
+        self.results.emit_rows(&self.kept, ready, meta, cx)?;
         self.kept.table.release(&ready.values);
         Ok(())
     }
@@ -174,20 +204,25 @@ impl Over {
     /// Emits the results that nothing can change any more, and how far time has come.
     fn emit_final(&mut self, cx: &mut Context<'_>) -> Result<(), TaskError> {
         let closed = self.kept.clock.closed();
+        let grow = self.kept.table.aggregates().grow();
+        let together = if grow { TOGETHER } else { BATCH_ROWS };
         let mut ready = Ready::default();
-        while let Some(Reverse(due)) = self.due.peek().copied() {
-            if due.order.0 >= closed.0 {
-                break;
-            }
+        while let Some(Reverse(due)) = self.due.peek().copied()
+            && due.order.0 < closed.0
+        {
             self.due.pop();
             let value = self.kept.table.scratch_for(self.kept.table.hash(due.slot), self.lines.key(due.line));
             let from = due.order.0.saturating_sub(self.span);
             self.lines.sum(&mut self.kept.table, due.line, from, due.order.0, value);
             ready.window(value, from, due.order.0);
             ready.times.push(due.order.0);
-            if ready.values.len() == BATCH_ROWS {
-                self.lines.run(&mut self.kept.table)?;
+            if !ready.values.len().is_multiple_of(together) {
+                continue;
+            }
+            self.lines.run(&mut self.kept.table)?;
+            if ready.is_full(&self.kept.table) {
                 self.results.emit(&mut self.kept, &ready, Watermark::UNKNOWN, cx)?;
+                cx.flush()?;
                 self.kept.table.release(&ready.values);
                 ready = Ready::default();
             }
@@ -241,7 +276,7 @@ impl Operator for Over {
         let (rows, slots) = self.take_in(&batch, &taken, cx)?;
         self.kept.clock.refresh();
         match self.when {
-            When::Arrival => self.emit_on_arrival(&batch, &taken, rows, slots, cx)?,
+            When::Arrival => self.emit_on_arrival(&batch, &taken, &rows, &slots, cx)?,
             When::Final => {
                 for slot in slots {
                     let (line, spot) = insert(&mut self.lines, &self.kept.table, slot);

@@ -15,11 +15,16 @@ use crate::batch::{Batch, OwnTime, RowClock, RowMeta, RowOrigin};
 use crate::context::Context;
 use crate::error::TaskError;
 use crate::ids::{InputId, Origin};
+use crate::size::fitting;
 use crate::state::kept::Kept;
+use crate::state::table::Table;
 use crate::time::Watermark;
 
 /// Rows in one batch of results at most.
 pub(crate) const BATCH_ROWS: usize = 8192;
+
+/// Bytes of the results in one batch of several, about.
+const BATCH_BYTES: usize = 16 << 20;
 
 /// Which of the operator's numbers counts its results: a result's offset, so that results of equal event time have an
 /// order that no batch cut changes.
@@ -46,9 +51,28 @@ pub(crate) struct Ready {
     pub(crate) times: Vec<i64>,
     /// W_i to apply before each row; empty for none.
     pub(crate) before: Vec<i64>,
+    /// How many of `values` have been weighed, and what they weigh.
+    weighed: usize,
+    bytes: usize,
 }
 
 impl Ready {
+    /// Whether there are enough results for a batch, whose values must have been computed.
+    pub(crate) fn is_full(&mut self, table: &Table) -> bool {
+        if table.aggregates().grow() {
+            let weights = self.values[self.weighed..].iter().map(|&slot| table.slot_bytes(slot));
+            self.bytes = weights.fold(self.bytes, usize::saturating_add);
+            self.weighed = self.values.len();
+        }
+        self.values.len() >= BATCH_ROWS || self.bytes >= BATCH_BYTES
+    }
+
+    /// How many of the results from `from` on go into one batch.
+    fn fitting(&self, table: &Table, from: usize) -> usize {
+        let bytes = self.values[from..].iter().map(|&slot| table.slot_bytes(slot));
+        fitting(bytes, BATCH_ROWS, BATCH_BYTES)
+    }
+
     /// One window's result.
     pub(crate) fn window(&mut self, slot: Slot, start: i64, end: i64) {
         self.values.push(slot);
@@ -89,14 +113,19 @@ impl Results {
         let after = if after > self.told { after } else { Watermark::UNKNOWN };
         self.told = self.told.advanced_to(after);
         let rows = ready.values.len();
-        for from in (0..rows).step_by(BATCH_ROWS) {
-            let to = (from + BATCH_ROWS).min(rows);
+        let mut from = 0;
+        while from < rows {
+            let to = from + ready.fitting(&kept.table, from);
             let mut batch = self.batch(kept, ready, from, to, cx)?;
             kept.numbers[RESULTS] += (to - from) as i64;
             if to == rows {
                 batch.meta.clock.after = after;
             }
             cx.emit(batch);
+            if to < rows {
+                cx.flush()?;
+            }
+            from = to;
         }
         if rows == 0 {
             cx.emit(Batch::time_only(Arc::clone(&self.schema), self.output, after));
@@ -115,17 +144,29 @@ impl Results {
         meta: RowMeta,
         cx: &mut Context<'_>,
     ) -> Result<(), TaskError> {
-        if ready.values.is_empty() {
+        let rows = ready.values.len();
+        if rows == 0 {
             cx.emit(Batch { rows: RecordBatch::new_empty(Arc::clone(&self.schema)), meta });
             return Ok(());
         }
-        let (rows, keep) = self.rows(kept, ready, 0, ready.values.len(), cx)?;
-        let meta = match keep {
-            None => meta,
-            Some(keep) => meta
-                .take(&UInt32Array::from_iter_values((0..keep.len() as u32).filter(|&row| keep.value(row as usize)))),
-        };
-        cx.emit(Batch { rows, meta });
+        let mut from = 0;
+        while from < rows {
+            let to = from + ready.fitting(&kept.table, from);
+            let mut part = meta.slice(from, to - from);
+            if to < rows {
+                part.clock.after = Watermark::UNKNOWN;
+            }
+            let (columns, keep) = self.rows(kept, ready, from, to, cx)?;
+            if let Some(keep) = keep {
+                let kept = (0..keep.len() as u32).filter(|&row| keep.value(row as usize));
+                part = part.take(&UInt32Array::from_iter_values(kept));
+            }
+            cx.emit(Batch { rows: columns, meta: part });
+            if to < rows {
+                cx.flush()?;
+            }
+            from = to;
+        }
         Ok(())
     }
 
@@ -140,7 +181,12 @@ impl Results {
         bounds: &[(i64, i64)],
         cx: &mut Context<'_>,
     ) -> Result<(), TaskError> {
-        for (slots, bounds) in slots.chunks(BATCH_ROWS).zip(bounds.chunks(BATCH_ROWS)) {
+        let mut from = 0;
+        while from < slots.len() {
+            let keys = slots[from..].iter().map(|&slot| kept.table.key(slot).len());
+            let to = from + fitting(keys, BATCH_ROWS, BATCH_BYTES);
+            let (slots, bounds) = (&slots[from..to], &bounds[from..to]);
+            from = to;
             let failed =
                 |error: ArrowError| TaskError::Kernel { step: cx.step().to_owned(), message: error.to_string() };
             let mut columns = kept.table.key_columns(slots)?;

@@ -101,7 +101,7 @@ impl Kind for Tumbling {
         self.leaving.drain(..).map(|start| table.drop_pane(start)).sum()
     }
 
-    fn changed(&mut self, table: &mut Table, slots: Vec<Slot>, ready: &mut Ready) -> Result<(), TaskError> {
+    fn changed(&mut self, table: &mut Table, slots: Vec<Slot>, ready: &mut Ready) -> Result<Progress, TaskError> {
         let mut slots = slots;
         table.sort_by_key(&mut slots);
         slots.sort_by_key(|&slot| table.pane(slot));
@@ -109,7 +109,7 @@ impl Kind for Tumbling {
             let start = table.pane(slot);
             ready.window(slot, start, self.end(start));
         }
-        Ok(())
+        Ok(Progress::Done)
     }
 
     fn told(&self, closed: Watermark) -> Watermark {

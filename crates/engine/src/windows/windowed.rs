@@ -72,11 +72,12 @@ pub(crate) trait Kind: Send {
     /// input are remembered no longer.
     fn settle(&mut self, table: &mut Table) -> u64;
 
-    /// Readies the values of all open windows that some of `slots` is part of, by (end, key).
+    /// Readies the values of all open windows that some of `slots` is part of, by (end, key), as many as make a good batch;
+    /// the next of them when it is called again, without slots.
     ///
     /// # Errors
     /// If an aggregate fails.
-    fn changed(&mut self, table: &mut Table, slots: Vec<Slot>, ready: &mut Ready) -> Result<(), TaskError>;
+    fn changed(&mut self, table: &mut Table, slots: Vec<Slot>, ready: &mut Ready) -> Result<Progress, TaskError>;
 
     /// How far time has come for the nodes behind when windows are closed as far as `closed`: no later result is older.
     fn told(&self, closed: Watermark) -> Watermark;
@@ -181,6 +182,7 @@ impl<K: Kind> Windowed<K> {
             if progress == Progress::Done {
                 break;
             }
+            cx.flush()?;
         }
         cx.ledger().held = self.kept.table.held_rows();
         Ok(())
@@ -198,12 +200,20 @@ impl<K: Kind> Windowed<K> {
             table.set_extra(slot, PENDING, 0);
             table.touch(slot);
         }
-        let mut ready = Ready::default();
-        self.kind.changed(table, slots, &mut ready)?;
-        let told = self.kind.told_with_changes(self.kept.clock.closed());
-        self.results.emit(&mut self.kept, &ready, told, cx)?;
-        self.kind.settle(&mut self.kept.table);
-        Ok(any)
+        loop {
+            let mut ready = Ready::default();
+            let progress = self.kind.changed(&mut self.kept.table, std::mem::take(&mut slots), &mut ready)?;
+            let told = match progress {
+                Progress::Done => self.kind.told_with_changes(self.kept.clock.closed()),
+                Progress::More => Watermark::UNKNOWN,
+            };
+            self.results.emit(&mut self.kept, &ready, told, cx)?;
+            self.kind.settle(&mut self.kept.table);
+            if progress == Progress::Done {
+                return Ok(any);
+            }
+            cx.flush()?;
+        }
     }
 
     fn refresh(&mut self, cx: &mut Context<'_>) -> Result<(), TaskError> {

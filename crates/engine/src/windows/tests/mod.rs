@@ -5,6 +5,7 @@
 mod bounds;
 mod chained;
 mod grace;
+mod large;
 mod model;
 mod random;
 mod world;

@@ -45,6 +45,9 @@ use crate::yaml::spanned::Spanned;
 /// The columns behind it are those of `by`, `window_start`, `window_end`, and the aggregates. A window closes when time
 /// has passed its end by `grace`; a row that comes for a closed window is late. A row with null in a column of `by` is
 /// left out and counted as `null_key`. Null arguments are skipped as in SQL.
+///
+/// The values that `collect_list`, `collect_set`, `string_agg` or `nth_value` keep of a group take 256 MiB at most. Above that the
+/// group has no result: it is in error (`overflow`) and goes where `on_error` says.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Window {
