@@ -35,6 +35,9 @@ const OFFSET: usize = 2;
 const FROM: usize = 3;
 const FRESH: usize = 4;
 
+/// Windows that are made together.
+const TOGETHER: usize = 64;
+
 /// Sliding windows. It remembers each row until the last window that it counts in or anchors is closed.
 pub(crate) struct Sliding {
     span: i64,
@@ -178,16 +181,35 @@ impl Sliding {
         windows.sort_by(|a, b| a.0.cmp(&b.0).then_with(|| lines.key(a.1).cmp(lines.key(b.1))));
         windows.dedup();
         let told = self.closed().minus(Millis(self.span));
-        for chunk in windows.chunks(BATCH_ROWS) {
-            let mut ready = Ready::default();
+        let mut ready = Ready::default();
+        for (at, chunk) in windows.chunks(TOGETHER).enumerate() {
             for &(end, line) in chunk {
                 self.make(line, end, &mut ready);
             }
-            self.lines.run(&mut self.kept.table)?;
-            self.results.emit(&mut self.kept, &ready, Watermark::UNKNOWN, cx)?;
-            self.kept.table.release(&ready.values);
+            if self.kept.table.aggregates().grow() || ready.values.len() + TOGETHER > BATCH_ROWS {
+                self.lines.run(&mut self.kept.table)?;
+            } else {
+                self.lines.run_if_many(&mut self.kept.table)?;
+                continue;
+            }
+            if ready.is_full(&self.kept.table) || ready.values.len() + TOGETHER > BATCH_ROWS {
+                self.leave(&mut ready, cx)?;
+                if at * TOGETHER + chunk.len() < windows.len() {
+                    cx.flush()?;
+                }
+            }
         }
+        self.lines.run(&mut self.kept.table)?;
+        self.leave(&mut ready, cx)?;
         self.results.emit(&mut self.kept, &Ready::default(), told, cx)
+    }
+
+    /// Emits windows that have been made, which then are no more.
+    fn leave(&mut self, ready: &mut Ready, cx: &mut Context<'_>) -> Result<(), TaskError> {
+        let ready = std::mem::take(ready);
+        self.results.emit(&mut self.kept, &ready, Watermark::UNKNOWN, cx)?;
+        self.kept.table.release(&ready.values);
+        Ok(())
     }
 
     /// Makes the window of a line that ends at `end`, if it is not empty.
@@ -195,11 +217,11 @@ impl Sliding {
         let start = end.saturating_sub(self.span);
         let value = self.kept.table.scratch_for(self.lines.hash(line), self.lines.key(line));
         let row = self.lines.sum(&mut self.kept.table, line, start, end, value);
-        let straggler = self.lines.sum_stragglers(line, start, end, value);
-        match row.into_iter().chain(straggler).max_by_key(Spot::order) {
+        let straggler = self.lines.sum_stragglers(&mut self.kept.table, line, start, end, value);
+        match row.map(|row| row.time).max(straggler) {
             Some(last) => {
                 ready.window(value, start, end);
-                ready.times.push(last.time);
+                ready.times.push(last);
             }
             None => self.kept.table.release(&[value]),
         }
@@ -207,22 +229,49 @@ impl Sliding {
 
     /// Emits the windows that have changed since that was done last. Returns whether there were any.
     fn emit_changes(&mut self, cx: &mut Context<'_>) -> Result<bool, TaskError> {
-        let mut windows = Vec::new();
-        for fresh in std::mem::take(&mut self.fresh) {
-            let reach = fresh.time.saturating_sub(self.span).saturating_sub(1);
-            let to = fresh.time.saturating_add(self.span);
-            for (spot, from) in self.lines.rows(fresh.line, reach, to) {
-                let changed = anchored(spot.time, from, self.span)
-                    .filter(|&end| fresh.time <= end && end <= to && fresh.from <= end);
-                windows.extend(changed.map(|end| (end, fresh.line)));
-            }
-            windows.extend(anchored(fresh.time, fresh.from, self.span).map(|end| (end, fresh.line)));
+        let mut fresh = std::mem::take(&mut self.fresh);
+        for fresh in &fresh {
             self.kept.table.set_extra(fresh.slot, FRESH, 0);
             self.kept.table.touch(fresh.slot);
+        }
+        fresh.sort_unstable_by_key(|fresh| (fresh.line, fresh.time.max(fresh.from), fresh.time));
+        let mut windows = Vec::new();
+        for of_line in fresh.chunk_by(|a, b| a.line == b.line) {
+            self.changed(of_line, &mut windows);
         }
         let any = !windows.is_empty();
         self.emit_windows(windows, cx)?;
         Ok(any)
+    }
+
+    /// The windows of one line that the fresh rows anchor or count in, by the end that they begin to count at. Rows count
+    /// in much the same windows: those are walked once, as ranges of ends that do not overlap.
+    fn changed(&self, fresh: &[Fresh], windows: &mut Vec<(i64, LineId)>) {
+        let (line, span) = (fresh[0].line, self.span);
+        for fresh in fresh {
+            windows.extend(anchored(fresh.time, fresh.from, span).map(|end| (end, line)));
+        }
+        let mut add = |first: i64, last: i64| {
+            let before = |end: i64| end.saturating_sub(span).saturating_sub(1);
+            let own = self.lines.rows(line, first, last);
+            let next = self.lines.rows(line, before(first), before(last));
+            for (spot, from) in own.chain(next) {
+                let ends = anchored(spot.time, from, span).filter(|&end| first <= end && end <= last);
+                windows.extend(ends.map(|end| (end, line)));
+            }
+        };
+        let ends = |fresh: &Fresh| (fresh.time.max(fresh.from), fresh.time.saturating_add(span));
+        let (mut first, mut last) = ends(&fresh[0]);
+        for (from, to) in fresh[1..].iter().map(ends) {
+            if from > last.saturating_add(1) {
+                add(first, last);
+                first = from;
+            }
+            last = last.max(to);
+        }
+        add(first, last);
+        // A row anchors windows in two ranges, and rows of one time anchor the same.
+        windows.dedup();
     }
 
     /// Forgets the rows whose windows are all closed.

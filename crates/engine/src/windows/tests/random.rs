@@ -204,3 +204,32 @@ fn changes_end_with_the_final_values() {
         assert_eq!(world.results.len(), count, "seed {seed}: nothing changed");
     }
 }
+
+/// A step that keeps rows one by one, or sessions.
+fn keeping(random: &mut Random) -> Step {
+    let span = Millis(1 + if random.one_in(3) { random.below(20) } else { random.below(400) });
+    let kind = match random.below(4) {
+        0 | 1 => WindowKind::Sliding(span),
+        2 => WindowKind::Over(span),
+        _ => WindowKind::Session(Millis(random.below(12))),
+    };
+    Step { inputs: 1, out_of_order: random.below(9), ..Step::new(kind, random.below(30)) }
+}
+
+#[test]
+fn sums_of_rows_kept_one_by_one_are_the_same_to_the_bit_however_the_rows_are_cut() {
+    for seed in 0..120 {
+        let mut random = Random(3_000 + seed);
+        let step = keeping(&mut random);
+        let rows = rows(&mut random, &step, 300);
+        let mut single = World::new(step.clone());
+        single.each(&rows);
+        let mut whole = World::new(step.clone());
+        cut(&mut whole, &mut random, &rows, false);
+        assert_eq!(whole.results, single.results, "seed {seed}: {:?} cut", step.kind);
+        assert_eq!(whole.ledger, single.ledger, "seed {seed}: {:?} cut", step.kind);
+        let mut shaken = World::new(step.clone());
+        cut(&mut shaken, &mut random, &rows, true);
+        assert_eq!(shaken.results, single.results, "seed {seed}: {:?} commits and restarts", step.kind);
+    }
+}
