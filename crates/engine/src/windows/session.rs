@@ -1,11 +1,11 @@
 //! Sessions: rows of a key no further apart than the gap. One that is closed is never opened or merged again.
 
+mod open;
+
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-use hashbrown::HashTable;
-use hashbrown::hash_table::Entry;
-use smallvec::{SmallVec, smallvec};
+use smallvec::SmallVec;
 
 use super::Parts;
 use super::intake::{Intake, Taken, order_of};
@@ -24,6 +24,8 @@ use crate::state::StateHandle;
 use crate::state::kept::Kept;
 use crate::state::table::Identity;
 use crate::time::{Millis, Watermark};
+
+use open::{Among, Open};
 
 /// The numbers of a session: first and last event time, and, where changes are emitted, how it stands with those
 /// behind: see [`CHANGED`], [`TOLD`], [`CLOSED`], [`GONE`], and the bounds that they were told last.
@@ -51,7 +53,7 @@ pub(crate) struct Session {
     intake: Intake,
     kept: Kept,
     results: Results,
-    index: HashTable<OfKey>,
+    open: Open,
     /// For each open session an end that it had, and its serial number; least first.
     ends: BinaryHeap<Reverse<(i64, u64, Slot)>>,
     /// Sessions to be emitted or retracted at a commit, with their serial numbers, and some that are no more.
@@ -60,12 +62,6 @@ pub(crate) struct Session {
     rows: Vec<u32>,
     slots: Vec<Slot>,
     told_idle: bool,
-}
-
-/// The open sessions of one key: mostly one, never none.
-struct OfKey {
-    hash: u64,
-    sessions: SmallVec<[Slot; 2]>,
 }
 
 impl Session {
@@ -84,7 +80,7 @@ impl Session {
             intake,
             kept,
             results,
-            index: HashTable::new(),
+            open: Open::default(),
             ends: BinaryHeap::new(),
             changed: Vec::new(),
             rows: Vec::new(),
@@ -103,17 +99,8 @@ impl Session {
             let (time, open_from) = (times[at], open_from(at).saturating_sub(gap));
             let (reach_from, reach_to) = (time.saturating_sub(gap), time.saturating_add(gap));
             let (hash, key) = (taken.keys.hash(at), taken.keys.key(at));
-            let table = &self.kept.table;
-            let same = |of_key: &OfKey| of_key.hash == hash && table.key(of_key.sessions[0]) == key;
-            let entry = self.index.entry(hash, same, |of_key| of_key.hash);
-            let joins = |&&slot: &&Slot| {
-                let (start, end) = (table.extra(slot, START), table.extra(slot, END));
-                start <= reach_to && reach_from <= end && open_from <= end
-            };
-            let joined = match &entry {
-                Entry::Occupied(found) => found.get().sessions.iter().filter(joins).copied().collect(),
-                Entry::Vacant(_) => SmallVec::<[Slot; 4]>::new(),
-            };
+            let first = reach_from.max(open_from);
+            let (joined, among) = self.open.between(&self.kept.table, (hash, key), first, reach_to);
             let slot = match joined.as_slice() {
                 [] if time < open_from => {
                     self.late.add(row, 1, late::Taken::ByNone, std::iter::once((time, time)), cx);
@@ -124,18 +111,13 @@ impl Session {
                     self.kept.table.set_extra(slot, START, time);
                     self.kept.table.set_extra(slot, END, time);
                     self.ends.push(Reverse((time, self.kept.table.serial(slot), slot)));
-                    match entry {
-                        Entry::Occupied(mut found) => found.get_mut().sessions.push(slot),
-                        Entry::Vacant(vacant) => {
-                            vacant.insert(OfKey { hash, sessions: smallvec![slot] });
-                        }
-                    }
+                    self.open.insert(&self.kept.table, slot);
                     slot
                 }
                 [slot] => *slot,
                 several => self.merge(several, batch, taken)?,
             };
-            self.extend(slot, time);
+            self.extend(slot, time, among);
             self.rows.push(row);
             self.slots.push(slot);
         }
@@ -145,14 +127,15 @@ impl Session {
 
     /// Counts a row into a session.
     #[inline]
-    fn extend(&mut self, slot: Slot, time: i64) {
+    fn extend(&mut self, slot: Slot, time: i64, among: Among) {
         let table = &mut self.kept.table;
         table.add_row(slot, time);
-        if time < table.extra(slot, START) {
-            table.set_extra(slot, START, time);
-        }
-        if time > table.extra(slot, END) {
-            table.set_extra(slot, END, time);
+        let (start, end) = (table.extra(slot, START), table.extra(slot, END));
+        if among == Among::Few {
+            table.set_extra(slot, START, start.min(time));
+            table.set_extra(slot, END, end.max(time));
+        } else if time < start || time > end {
+            self.open.set_bounds(table, slot, start.min(time), end.max(time));
         }
         table.touch(slot);
         if self.emit != Emit::Final {
@@ -179,8 +162,9 @@ impl Session {
             let table = &mut self.kept.table;
             table.merge(&[into], &[from])?;
             table.move_rows(into, from);
-            table.set_extra(into, END, table.extra(into, END).max(table.extra(from, END)));
-            self.leave_index(from);
+            let end = table.extra(into, END).max(table.extra(from, END));
+            self.open.set_bounds(table, into, table.extra(into, START), end);
+            self.open.remove(table, from);
             let table = &mut self.kept.table;
             if self.emit != Emit::Final && table.extra(from, STANDING) & TOLD != 0 {
                 self.mark(from, GONE);
@@ -199,18 +183,6 @@ impl Session {
             table.set_extra(slot, STANDING, standing | why);
             table.touch(slot);
             self.changed.push((table.serial(slot), slot));
-        }
-    }
-
-    /// Takes a session out of those that rows may join.
-    fn leave_index(&mut self, slot: Slot) {
-        let hash = self.kept.table.hash(slot);
-        if let Ok(mut found) = self.index.find_entry(hash, |of_key| of_key.sessions.contains(&slot)) {
-            let sessions = &mut found.get_mut().sessions;
-            sessions.retain(|other| *other != slot);
-            if sessions.is_empty() {
-                found.remove();
-            }
         }
     }
 
@@ -236,7 +208,7 @@ impl Session {
             }
         }
         for &slot in &slots {
-            self.leave_index(slot);
+            self.open.remove(&self.kept.table, slot);
         }
         if self.emit == Emit::Final {
             self.emit_sessions(&mut slots, closed, cx)?;
@@ -331,7 +303,7 @@ impl Session {
             return;
         }
         self.told_idle = self.kept.clock.all_idle();
-        self.index.clear();
+        self.open.clear();
         self.ends.clear();
         self.changed.clear();
         let mut slots = self.kept.table.slots().collect::<Vec<_>>();
@@ -346,14 +318,7 @@ impl Session {
                 continue;
             }
             self.ends.push(Reverse((table.extra(slot, END), serial, slot)));
-            let (hash, key) = (table.hash(slot), table.key(slot));
-            let same = |of_key: &OfKey| of_key.hash == hash && table.key(of_key.sessions[0]) == key;
-            match self.index.entry(hash, same, |of_key| of_key.hash) {
-                Entry::Occupied(mut found) => found.get_mut().sessions.push(slot),
-                Entry::Vacant(vacant) => {
-                    vacant.insert(OfKey { hash, sessions: smallvec![slot] });
-                }
-            }
+            self.open.insert(table, slot);
         }
         if self.emit == Emit::Final {
             self.results.restore_told(self.closed());
