@@ -62,7 +62,7 @@ impl Unnest {
 }
 
 impl Operator for Unnest {
-    fn process(&mut self, port: Port, batch: Batch, cx: &mut Context<'_>) -> Result<(), TaskError> {
+    fn process(&mut self, _port: Port, batch: Batch, cx: &mut Context<'_>) -> Result<(), TaskError> {
         if batch.is_empty() {
             cx.emit(batch.with_rows(RecordBatch::new_empty(self.schema.clone())));
             return Ok(());
@@ -75,7 +75,8 @@ impl Operator for Unnest {
         let faults = too_large(&batch, &made);
         if !faults.is_empty() {
             cx.reject(&batch, &faults)?;
-            return self.process(port, batch.filter(&super::all_but(batch.len(), &faults)), cx);
+            // What is left of those records makes no rows.
+            return self.process(Port(0), batch.filter(&super::all_but(batch.len(), &faults)), cx);
         }
         for part in parts(&batch, &made) {
             self.emit(&batch, &lists, part, cx)?;
