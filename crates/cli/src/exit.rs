@@ -34,7 +34,7 @@ pub(crate) struct Failure {
     message: String,
     help: Option<String>,
     /// What a schema registry said, if it was that.
-    registry: Option<RegistryError>,
+    registry: Option<Box<RegistryError>>,
     /// The files that are wrong, with their diagnostics, if it was those.
     wrong: Vec<serde_json::Value>,
 }
@@ -67,7 +67,7 @@ impl Failure {
 
     /// A schema registry that did not give what was asked for.
     pub(crate) fn registry(error: &RegistryError) -> Failure {
-        Failure { registry: Some(error.clone()), ..Failure::run(error.to_string()) }
+        Failure { registry: Some(Box::new(error.clone())), ..Failure::run(error.to_string()) }
     }
 
     /// The files that are wrong, each with its diagnostics.
@@ -77,12 +77,12 @@ impl Failure {
 
     /// Whether the same may go well another time: a schema registry is away.
     pub(crate) fn may_pass(&self) -> bool {
-        self.registry.as_ref().is_some_and(RegistryError::may_pass)
+        self.registry.as_deref().is_some_and(RegistryError::may_pass)
     }
 
     /// Whether a schema registry let nobody in.
     pub(crate) fn is_refusal(&self) -> bool {
-        self.registry.as_ref().is_some_and(RegistryError::is_refusal)
+        self.registry.as_deref().is_some_and(RegistryError::is_refusal)
     }
 
     /// What happened.
