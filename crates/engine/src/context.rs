@@ -1,7 +1,7 @@
 //! What an operator may do to the world while it runs: emit, reject, count. It has no other way out.
 
 use crate::batch::Batch;
-use crate::error::{RecordError, Rejected, RowFault};
+use crate::error::{RecordError, Rejected, RowFault, TaskError};
 use crate::ids::{ExchangeId, SinkId};
 use crate::ledger::Ledger;
 use crate::operator::{End, Signal};

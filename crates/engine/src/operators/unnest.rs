@@ -74,7 +74,7 @@ impl Operator for Unnest {
         let made = lists.bytes_made(&batch, self.column);
         let faults = too_large(&batch, &made);
         if !faults.is_empty() {
-            cx.reject(&batch, &faults)?;
+            cx.reject(&batch, &faults);
             // What is left of those records makes no rows.
             return self.process(Port(0), batch.filter(&super::all_but(batch.len(), &faults)), cx);
         }

@@ -49,6 +49,7 @@ fn texts(rows: std::ops::Range<i64>) -> Batch {
             offset: column(),
             clock: RowClock::new(OwnTime::Less(Millis(0))),
             position: None,
+            mixture: None,
             tombstone: None,
         },
     }
