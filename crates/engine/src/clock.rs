@@ -286,7 +286,7 @@ impl Clock {
         keyed: Option<&BooleanArray>,
         walked: &mut RowWatermarks,
     ) {
-        let before = self.w;
+        let (before, closed) = (self.w, self.closed);
         walked.clear(before, Watermark::END);
         let mut left_out = mixture.left_out().iter().peekable();
         for (row, &time) in batch.meta.event_time.values().iter().enumerate() {
@@ -303,8 +303,8 @@ impl Clock {
         for one in left_out {
             walked.left_out.push(self.pass(mixture.input_of(one), one.watermark).0);
         }
-        // Who takes the batch takes it as a whole: until it has, W is what it was.
-        self.w = before;
+        // Who takes the batch takes it as a whole: until it has, W is what it was, and nothing more is closed.
+        (self.w, self.closed) = (before, closed);
     }
 
     /// The clock as bytes, for the operator's scalars. Idleness is part of it: an input that was idle is late by at least W
