@@ -45,9 +45,9 @@ impl Pushes {
         queued > 0 && self.last.is_none_or(|last| now.saturating_duration_since(last) >= BUSY_GAP)
     }
 
-    /// How long until a push is due though no answer comes.
+    /// How long until a push is due though no answer comes. Where the last left nothing on its way, the next costs nothing.
     pub(super) fn until_next(&self, now: Instant) -> Duration {
-        let Some(last) = self.last else { return Duration::ZERO };
+        let Some(last) = self.last.filter(|_| self.answered_then < self.given_then) else { return Duration::ZERO };
         let gap = if self.given > self.given_then { LEAST_GAP } else { self.gap };
         gap.saturating_sub(now.saturating_duration_since(last))
     }
@@ -113,6 +113,17 @@ mod tests {
         pushes.pushed(9, now);
         assert!(!pushes.is_due(9, now));
         assert_eq!(pushes.until_next(now), ms(2));
+    }
+
+    #[test]
+    fn where_nothing_is_on_its_way_the_next_is_due_at_once() {
+        let now = Instant::now();
+        let mut pushes = after(10);
+        pushes.pushed(0, now);
+        assert!(!pushes.is_due(0, now));
+        pushes.give();
+        assert!(pushes.is_due(1, now));
+        assert!(!pushes.is_overdue(1, now), "who is busy goes on");
     }
 
     #[test]
