@@ -10,12 +10,15 @@ use crate::batch::Batch;
 use crate::error::Rejected;
 use crate::ids::{InputId, Offset};
 use crate::operator::Signal;
+use crate::size::bytes_of;
 use crate::task::heard::{Heard, Stand};
 use crate::task::{Chunk, FrameChunk, Position};
 use crate::time::Watermark;
 
-/// So many rows of senders wait at the most: where these are further apart, rows are processed without waiting for all.
+/// So many rows of senders wait at the most,
 const MOST_WAITING: usize = 1 << 18;
+/// and so many bytes of them: where senders are further apart, rows are processed without waiting for all.
+const MOST_WAITING_BYTES: usize = 256 << 20;
 
 /// What has been read and not yet processed, for each input in the order of ties.
 #[derive(Debug)]
@@ -24,6 +27,8 @@ pub(super) struct Heads {
     /// For each input with which others its rows may go through the graph in one pass: those of the same number.
     groups: Vec<usize>,
     waiting_rows: usize,
+    /// Of the frames of which some row waits.
+    waiting_bytes: usize,
 }
 
 /// Rows that come before all else that waits, and go through the graph in one pass.
@@ -60,6 +65,8 @@ struct Head {
     null_values: VecDeque<i64>,
     next: Position,
     frame: Option<FrameChunk>,
+    /// Of a frame.
+    bytes: usize,
     behind: Option<Signal>,
     /// Which of the batches that are being gathered this is.
     part: Option<usize>,
@@ -68,12 +75,12 @@ struct Head {
 impl Heads {
     /// Of so many inputs as there are `groups`: rows of those with the same number may go through the graph in one pass.
     pub(super) fn new(groups: Vec<usize>) -> Heads {
-        Heads { queues: groups.iter().map(|_| VecDeque::new()).collect(), groups, waiting_rows: 0 }
+        Heads { queues: groups.iter().map(|_| VecDeque::new()).collect(), groups, waiting_rows: 0, waiting_bytes: 0 }
     }
 
     /// Whether more rows wait than there is room for.
     pub(super) fn is_full(&self) -> bool {
-        self.waiting_rows > MOST_WAITING
+        self.waiting_rows > MOST_WAITING || self.waiting_bytes > MOST_WAITING_BYTES
     }
 
     /// Whether no row waits.
@@ -88,9 +95,9 @@ impl Heads {
     /// Keeps what was read of `input`; `times` are the event times of its rows.
     pub(super) fn push(&mut self, input: InputId, chunk: Chunk, times: Vec<i64>) {
         assert_eq!(times.len(), chunk.batch.len(), "one time a row");
-        if chunk.frame.is_some() {
-            self.waiting_rows += times.len();
-        }
+        let (rows, bytes) = chunk.frame.as_ref().map_or((0, 0), |_| (times.len(), bytes_of_rows(&chunk.batch)));
+        self.waiting_rows += rows;
+        self.waiting_bytes += bytes;
         if chunk.batch.is_empty() && self.says_behind(input, &chunk) {
             return;
         }
@@ -102,6 +109,7 @@ impl Heads {
             null_values: chunk.null_values.into(),
             next: chunk.next,
             frame: chunk.frame,
+            bytes,
             behind: None,
             part: None,
         });
@@ -176,6 +184,7 @@ impl Heads {
             return;
         }
         let Some(head) = self.queues[index].pop_front() else { return };
+        self.waiting_bytes -= head.bytes;
         if let Some(frame) = head.frame {
             heard.note(input, head.batch.meta.clock.after, Stand::of(frame.end, frame.idle));
         }
@@ -237,6 +246,10 @@ impl Head {
 fn take_while<T>(queue: &mut VecDeque<T>, before: impl Fn(&T) -> bool) -> Vec<T> {
     let count = queue.iter().take_while(|item| before(item)).count();
     queue.drain(..count).collect()
+}
+
+fn bytes_of_rows(batch: &Batch) -> usize {
+    batch.rows.columns().iter().map(|column| bytes_of(column.as_ref(), 0..batch.len())).sum()
 }
 
 #[cfg(test)]

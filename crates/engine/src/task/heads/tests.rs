@@ -137,6 +137,19 @@ fn no_more_rows_wait_than_there_is_room_for() {
 }
 
 #[test]
+fn nor_do_more_bytes() {
+    let mut waiting = senders();
+    push(&mut waiting, 0, &[1, 2], 2, End::Ahead);
+    assert_eq!(waiting.heads.waiting_bytes, 16);
+    waiting.heads.waiting_bytes += MOST_WAITING_BYTES;
+    waiting.heads.queues[0][0].bytes += MOST_WAITING_BYTES;
+    assert!(waiting.heads.is_full());
+    assert_eq!(ready(&mut waiting), [(0, 1), (0, 2)]);
+    assert!(!waiting.heads.is_full());
+    assert_eq!(waiting.heads.waiting_bytes, 0);
+}
+
+#[test]
 fn a_sender_that_waits_is_told_of_time_without_taking_room() {
     let mut waiting = senders();
     push(&mut waiting, 0, &[5], 5, End::Ahead);
