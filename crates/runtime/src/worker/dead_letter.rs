@@ -11,7 +11,7 @@ use super::refused::{Letter, Refusals};
 use super::{Worker, WorkerError, output};
 use crate::log::{Header, KeyRule, Log, NewRecord, RecordView, Records, UNTIMED};
 
-/// Where among the headers that say why the message stands.
+/// Where the message stands among the [`reasons`].
 const MESSAGE_HEADER: usize = 3;
 
 impl<L: Log> Worker<L> {
@@ -70,19 +70,8 @@ impl<L: Log> Worker<L> {
         let timestamp = if limits.takes_time(timestamp) { timestamp } else { UNTIMED };
         let key = key.or((limits.keys == KeyRule::Needed).then_some(rejected.step.as_bytes()));
         let place = place.map(|place| (place.topic, place.partition.to_string(), place.offset.to_string()));
-        let mut why = vec![
-            text_header("millstream.error.pipeline", &self.topology.name),
-            text_header("millstream.error.step", &rejected.step),
-            text_header("millstream.error.kind", rejected.error.kind.as_str()),
-            text_header("millstream.error.message", &rejected.error.message),
-        ];
-        if let Some((topic, partition, offset)) = &place {
-            why.push(text_header("millstream.error.topic", topic));
-            why.push(text_header("millstream.error.partition", partition));
-            why.push(text_header("millstream.error.offset", offset));
-        }
         let rows = (*rows > 1).then(|| rows.to_string());
-        why.extend(rows.iter().map(|rows| text_header("millstream.error.rows", rows)));
+        let mut why = reasons(&self.topology.name, rejected, place.as_ref(), rows.as_deref());
         let partition = PartitionId(running.task.id().partition.0 % self.dead_letter_partitions);
         // The last of a name counts: a dead letter that is read and refused again says why it is one now.
         let headers: Vec<Header<'_>> =
@@ -110,6 +99,28 @@ impl<L: Log> Worker<L> {
         let (partition, offset) = (rejected.origin.partition(), rejected.offset);
         (offset.0 >= 0).then_some(RecordPlace { topic, partition, offset })
     }
+}
+
+/// The headers that say why a record is a dead letter: of this pipeline, from (topic, partition, offset), for so many of its rows.
+fn reasons<'r>(
+    pipeline: &'r str,
+    rejected: &'r Rejected,
+    place: Option<&'r (String, String, String)>,
+    rows: Option<&'r str>,
+) -> Vec<Header<'r>> {
+    let mut why = vec![
+        text_header("millstream.error.pipeline", pipeline),
+        text_header("millstream.error.step", &rejected.step),
+        text_header("millstream.error.kind", rejected.error.kind.as_str()),
+        text_header("millstream.error.message", &rejected.error.message),
+    ];
+    if let Some((topic, partition, offset)) = place {
+        why.push(text_header("millstream.error.topic", topic));
+        why.push(text_header("millstream.error.partition", partition));
+        why.push(text_header("millstream.error.offset", offset));
+    }
+    why.extend(rows.map(|rows| text_header("millstream.error.rows", rows)));
+    why
 }
 
 /// Which record failed, where and why; a result of many is in no place.
