@@ -60,11 +60,6 @@ struct End {
 }
 
 impl Sender {
-    /// How brokers have answered since somebody asked last.
-    pub(super) fn take_times(&self) -> BrokerTimes {
-        self.producer.client().take_times()
-    }
-
     pub(super) fn new(properties: &Properties, limits: BatchLimits) -> Result<Sender, LogError> {
         let producer = Producer::new(properties).map_err(|error| failed("make a producer", &error))?;
         let patience = defaults::message_timeout(properties) + SLACK;
@@ -75,6 +70,11 @@ impl Sender {
 
     pub(super) fn producer(&self) -> &Producer {
         &self.producer
+    }
+
+    /// How brokers have answered since somebody asked last.
+    pub(super) fn take_times(&self) -> BrokerTimes {
+        self.producer.client().take_times()
     }
 
     /// Bytes given since [`begin`](Self::begin).
@@ -261,13 +261,12 @@ impl Sender {
     /// Sends what lingers, where one is about to wait for input for so long; says for how long that may be before this is called
     /// again. Without a wait it does so now and then.
     pub(super) fn push(&mut self, wait: Duration) -> Duration {
-        let (producer, now) = (&self.producer, Instant::now());
-        let queued = producer.queued();
+        let (mut queued, now) = (self.producer.queued(), Instant::now());
         let is_due = if wait.is_zero() { self.pushes.is_overdue(queued, now) } else { self.pushes.is_due(queued, now) };
         if is_due {
-            push(producer, &mut self.pushes);
+            queued = push(&self.producer, &mut self.pushes);
         }
-        if producer.queued() == 0 { wait } else { wait.min(self.pushes.until_next(Instant::now())) }
+        if queued == 0 { wait } else { wait.min(self.pushes.until_next(Instant::now())) }
     }
 }
 

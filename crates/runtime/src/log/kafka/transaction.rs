@@ -54,11 +54,6 @@ enum State {
 }
 
 impl Writer {
-    /// How brokers have answered the producer since somebody asked last.
-    pub(super) fn take_times(&self) -> BrokerTimes {
-        self.sender.as_ref().map(Sender::take_times).unwrap_or_default()
-    }
-
     pub(super) fn new(settings: &KafkaLogSettings, interrupt: Interrupt) -> Writer {
         Writer {
             guarantee: settings.guarantee,
@@ -72,6 +67,11 @@ impl Writer {
 
     pub(super) fn is_ready(&self) -> bool {
         matches!(self.state, State::Ready | State::Open)
+    }
+
+    /// How brokers have answered the producer since somebody asked last.
+    pub(super) fn take_times(&self) -> BrokerTimes {
+        self.sender.as_ref().map(Sender::take_times).unwrap_or_default()
     }
 
     /// Bytes in the open transaction.
