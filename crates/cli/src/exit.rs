@@ -42,12 +42,12 @@ pub(crate) struct Failure {
 impl Failure {
     /// A failure of the run, in lower case, without a final stop.
     pub(crate) fn run(message: impl Into<String>) -> Failure {
-        Failure { exit: Exit::RunFailed, message: message.into(), help: None, registry: None, wrong: Vec::new() }
+        Failure::new(Exit::RunFailed, message.into())
     }
 
     /// A command line that cannot be followed.
     pub(crate) fn usage(message: impl Into<String>) -> Failure {
-        Failure { exit: Exit::Usage, message: message.into(), help: None, registry: None, wrong: Vec::new() }
+        Failure::new(Exit::Usage, message.into())
     }
 
     /// Pipelines whose diagnostics have been printed already; `wrong` has them for tools.
@@ -57,17 +57,21 @@ impl Failure {
 
     /// A pipeline whose diagnostics have been printed already.
     pub(crate) fn pipeline_wrong() -> Failure {
-        Failure { exit: Exit::PipelineWrong, message: String::new(), help: None, registry: None, wrong: Vec::new() }
+        Failure::new(Exit::PipelineWrong, String::new())
     }
 
     /// Settings whose mistakes have been printed already.
     pub(crate) fn settings_wrong() -> Failure {
-        Failure { exit: Exit::Usage, message: String::new(), help: None, registry: None, wrong: Vec::new() }
+        Failure::new(Exit::Usage, String::new())
     }
 
     /// A schema registry that did not give what was asked for.
     pub(crate) fn registry(error: &RegistryError) -> Failure {
         Failure { registry: Some(Box::new(error.clone())), ..Failure::run(error.to_string()) }
+    }
+
+    fn new(exit: Exit, message: String) -> Failure {
+        Failure { exit, message, help: None, registry: None, wrong: Vec::new() }
     }
 
     /// The files that are wrong, each with its diagnostics.
