@@ -529,6 +529,13 @@ pub struct OnErrorDef {
     pub fail_above: Option<FailAbove>,
 }
 
+impl OnErrorDef {
+    /// The topic of dead letters, where records that fail become such.
+    pub fn dead_letters(&self) -> Option<&str> {
+        self.dead_letter.as_deref().filter(|_| self.policy == OnError::DeadLetter)
+    }
+}
+
 /// A rate of failures.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct FailAbove {

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use millstream_engine::context::OnError;
 use millstream_engine::plan::{Emit, NodeKind};
 use millstream_pipeline::topology::{SinkRole, Topology};
 
@@ -50,10 +49,7 @@ impl<'a> Changes<'a> {
 
     /// Whether a topic has dead letters that do.
     pub(super) fn are_among_dead_letters(&self, topic: &str) -> bool {
-        let on_error = &self.topology.on_error;
-        on_error.policy == OnError::DeadLetter
-            && on_error.dead_letter.as_deref() == Some(topic)
-            && !self.nodes.is_empty()
+        self.topology.on_error.dead_letters() == Some(topic) && !self.nodes.is_empty()
     }
 
     /// Whether a step of this name is one of them.

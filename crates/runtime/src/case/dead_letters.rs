@@ -1,7 +1,6 @@
 //! Dead letters in an order that does not depend on batches: in one batch, what does not decode is told before what a step
 //! refuses, whatever stood first.
 
-use millstream_engine::context::OnError;
 use millstream_pipeline::topology::Topology;
 
 use super::changes::Changes;
@@ -14,7 +13,7 @@ type Place<'a> = (&'a [u8], i64, i64);
 /// Puts the dead letters of a topic in the order of the records that failed, within each partition. Those of results, which
 /// are no record's, come first, as they were written.
 pub(super) fn sort(topology: &Topology, topic: &str, messages: &mut [Message]) {
-    if is_of_dead_letters(topology, topic) {
+    if topology.on_error.dead_letters() == Some(topic) {
         messages.sort_by(|a, b| (a.partition, place(a)).cmp(&(b.partition, place(b))));
     }
 }
@@ -36,10 +35,6 @@ pub(super) fn forget_passing(topology: &Topology, straight: &Outcome, outcome: &
             at.map(|at| known.swap_remove(at)).is_some() || !is_passing
         });
     }
-}
-
-fn is_of_dead_letters(topology: &Topology, topic: &str) -> bool {
-    topology.on_error.policy == OnError::DeadLetter && topology.on_error.dead_letter.as_deref() == Some(topic)
 }
 
 fn place(message: &Message) -> Option<Place<'_>> {

@@ -11,7 +11,6 @@ mod world;
 
 use std::fmt;
 
-use millstream_engine::context::OnError;
 use millstream_engine::ledger::Ledger;
 use millstream_pipeline::case::TestSpec;
 use millstream_pipeline::topology::{PartitionCounts, Topology};
@@ -164,9 +163,7 @@ fn is_serial(topology: &Topology, asked: &PartitionCounts) -> bool {
 /// The topics whose content a test compares: sinks, late rows, dead letters.
 fn output_topics(topology: &Topology) -> Vec<String> {
     let mut topics: Vec<String> = topology.sinks.iter().map(|sink| sink.topic.clone()).collect();
-    if topology.on_error.policy == OnError::DeadLetter {
-        topics.extend(topology.on_error.dead_letter.clone());
-    }
+    topics.extend(topology.on_error.dead_letters().map(str::to_owned));
     topics.sort();
     topics.dedup();
     topics
