@@ -35,7 +35,7 @@ pub struct RowMeta {
     /// How the rows move time.
     pub clock: RowClock,
     /// The row's place among those that entered the task in the same pass, kept only where a merge needs it to restore the
-    /// order.
+    /// order, or an unnest behind another to know which rows were made of one.
     pub position: Option<UInt32Array>,
     /// By which input each row came, where rows of several go through the graph in one pass; they then have places, and
     /// `input` and the clock's `own` and `after` say nothing.
